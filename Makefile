@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Sluice. `make help` lists what there is to make.
+#
+#   CC=clang            the compiler of userspace (default gcc)
+#   CLANG=clang-19      the compiler of the BPF programs (default clang)
+#   PREFIX, DESTDIR     where `make install` puts things (default /usr/local)
+#   V=1                 show the commands
+
+VERSION := 0.1.0
+PREFIX ?= /usr/local
+SBINDIR ?= $(PREFIX)/sbin
+MANDIR ?= $(PREFIX)/share/man
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+COMPDIR ?= $(PREFIX)/share/bash-completion/completions
+CLANG ?= clang
+LLVM_STRIP ?= $(or $(shell command -v $(subst clang,llvm-strip,$(CLANG))),llvm-strip)
+BPFTOOL ?= $(or $(shell command -v bpftool),/usr/sbin/bpftool)
+B := build
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
+
+LIBS := libxdp libbpf libelf zlib libnl-3.0 libnl-route-3.0 libevent_core libmicrohttpd libcurl jansson libfyaml \
+	smartcols libcap-ng
+# Only asked for by the goals that build: `make deps` has to work without them.
+PKG_CFLAGS = $(shell pkg-config --cflags $(LIBS))
+PKG_LIBS = $(shell pkg-config --libs $(LIBS))
+
+WARN := -Wall -Wextra -Werror -Wno-unused-parameter -Wmissing-prototypes -Wstrict-prototypes -Wshadow
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(WARN) -D_GNU_SOURCE -DLB_VERSION='"$(VERSION)"' -Iinclude -Iuserspace/liblb -I$(B)/bpf \
+	$(PKG_CFLAGS)
+SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+MULTIARCH = $(shell gcc -print-multiarch)
+BPF_CFLAGS = -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -Iinclude -I/usr/include/$(MULTIARCH)
+
+PROGRAMS := $(filter-out liblb,$(notdir $(wildcard userspace/lb*)))
+BPF_SRC := $(wildcard bpf/*.bpf.c)
+SKELS := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.skel.h)
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
+PACKET_SRC := $(wildcard tests/packet/*.c)
+TOOLS := $(patsubst tools/%.c,$(B)/tools/%,$(wildcard tools/*.c)) $(patsubst tests/netns/%.c,$(B)/tests/%,$(wildcard tests/netns/*.c))
+objs = $(patsubst %.c,$(B)/$(2)/%.o,$(wildcard $(1)/*.c))
+
+all: $(PROGRAMS:%=$(B)/%)
+
+help:
+	@echo 'make            build lbd, lbctl, lbnode into $(B)/'
+	@echo 'make demo       a load balancer in network namespaces, with real traffic (root)'
+	@echo 'make test       every test (root)'
+	@echo 'make vm-test    boot kernels in QEMU and test there (no root needed)'
+	@echo 'make deps       install what Debian 12 needs for all of this (root)'
+	@echo 'make install    DESTDIR and PREFIX are honoured; make uninstall undoes it'
+	@echo 'make clean'
+
+# ---- BPF ----
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h include/lb/*.h include/lb/dp/*.h) Makefile
+	@mkdir -p $(@D)
+	$(call say,BPF,$@)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@.tmp && $(LLVM_STRIP) -g $@.tmp && mv $@.tmp $@
+
+$(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@.tmp && mv $@.tmp $@
+
+# ---- userspace: normal objects under obj/, sanitized ones under san/ ----
+$(B)/obj/%.o: %.c $(SKELS) Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/san/%.o: %.c $(SKELS) Makefile
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(SAN) -MMD -MP -c $< -o $@
+
+$(B)/obj/liblb.a: $(call objs,userspace/liblb,obj)
+	$(Q)rm -f $@ && ar rcs $@ $^
+$(B)/san/liblb.a: $(call objs,userspace/liblb,san)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+define program
+$(B)/$(1): $(call objs,userspace/$(1),obj) $(B)/obj/liblb.a
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ -Wl,--as-needed $$(PKG_LIBS)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+
+# Programs of tools/ and of the namespace tests: one file each.
+$(B)/tools/%: $(B)/obj/tools/%.o $(B)/obj/liblb.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(PKG_LIBS)
+$(B)/tests/%: $(B)/obj/tests/netns/%.o $(B)/obj/liblb.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(PKG_LIBS)
+
+# ---- tests ----
+$(UNIT_TESTS): $(B)/tests/%: $(B)/san/tests/unit/%.o $(B)/san/liblb.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(SAN) -o $@ $^ -Wl,--as-needed $(PKG_LIBS) -lcmocka
+
+$(B)/tests/packet: $(call objs,tests/packet,san) $(B)/san/liblb.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(SAN) -o $@ $^ -Wl,--as-needed $(PKG_LIBS) -lcmocka
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+.PHONY: all help clean
+.SECONDARY:
+clean:
+	rm -rf $(B)
+
+# ---- bench ----
+$(B)/tools/bench: $(call objs,tools/bench,obj)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(PKG_LIBS)
+
+# BENCH=name: the cases whose names begin so. Figures are worth comparing within one run only.
+bench: $(B)/tools/bench
+	$(Q)$(B)/tools/bench $(B)/bench.json
+
+.PHONY: bench
+
+# ---- what the README promises ----
+DEPS_BUILD := gcc make pkg-config clang llvm bpftool libc6-dev libbpf-dev libxdp-dev libelf-dev zlib1g-dev libnl-3-dev \
+	libnl-route-3-dev libevent-dev libmicrohttpd-dev libcurl4-openssl-dev libjansson-dev libfyaml-dev libsmartcols-dev \
+	libcap-ng-dev
+DEPS_RUN := iproute2 ethtool procps nginx-light curl
+DEPS_TEST := libcmocka-dev tcpdump prometheus qemu-system-x86 busybox-static cpio kmod dpkg-dev man-db groff
+DEPS := $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST)
+
+# Only what is missing is installed; where nothing is, apt is not asked. Services that packages bring are not started.
+deps:
+	@missing=$$(for p in $(DEPS); do \
+		[ "$$(dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null)" = installed ] || echo $$p; done); \
+	[ -z "$$missing" ] && exit 0; \
+	echo "installing: "$$missing; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	apt-get -q update && RUNLEVEL=1 apt-get -q install -y --no-install-recommends $$missing
+
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tools/demo.sh
+
+test: deps
+	$(Q)$(MAKE) --no-print-directory all tests
+	$(Q)tests/run
+
+tests: $(UNIT_TESTS) $(B)/tests/packet $(TOOLS)
+
+install: all
+	install -D -m 755 -t $(DESTDIR)$(SBINDIR) $(PROGRAMS:%=$(B)/%)
+	install -D -m 644 -t $(DESTDIR)$(MANDIR)/man8 docs/lbd.8 docs/lbctl.8 docs/lbnode.8
+	install -D -m 644 -t $(DESTDIR)$(MANDIR)/man5 docs/lbd.yaml.5
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's,/usr/sbin/,$(SBINDIR)/,g' packaging/lbd.service >$(DESTDIR)$(UNITDIR)/lbd.service
+	install -D -m 644 packaging/completions/bash/lbctl $(DESTDIR)$(COMPDIR)/lbctl
+
+uninstall:
+	rm -f $(PROGRAMS:%=$(DESTDIR)$(SBINDIR)/%) $(DESTDIR)$(MANDIR)/man8/lbd.8 $(DESTDIR)$(MANDIR)/man8/lbctl.8 \
+		$(DESTDIR)$(MANDIR)/man8/lbnode.8 $(DESTDIR)$(MANDIR)/man5/lbd.yaml.5 $(DESTDIR)$(UNITDIR)/lbd.service \
+		$(DESTDIR)$(COMPDIR)/lbctl
+
+.PHONY: deps demo test tests install uninstall
+
+# ---- virtual machines ----
+# VM_KERNELS="5.10 6.1 6.12 newest" chooses; see vm-test/run.
+vm-test: all $(B)/tests/packet $(B)/tests/node_test
+	$(Q)vm-test/run $(VM_KERNELS)
+
+.PHONY: vm-test

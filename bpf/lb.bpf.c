@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The load balancer's XDP program: the stages of pipeline.h in a world of maps and helpers. Loads on kernel 5.10 and
+ * later.
+ */
+#include "maps.h"
+
+#include "pipeline.h"
+
+struct lb_world {
+	struct xdp_md *ctx;
+	__u32 cpu;
+	int sent; /* XDP_TX or XDP_REDIRECT, when it was sent */
+};
+
+static __always_inline void *lb_world_data(struct lb_world *w)
+{
+	return (void *)(long)w->ctx->data;
+}
+
+static __always_inline void *lb_world_data_end(struct lb_world *w)
+{
+	return (void *)(long)w->ctx->data_end;
+}
+
+static __always_inline bool lb_world_grow(struct lb_world *w, int nr_bytes)
+{
+	return !bpf_xdp_adjust_head(w->ctx, -nr_bytes);
+}
+
+static __always_inline bool lb_world_send(struct lb_world *w, __u32 oif)
+{
+	w->sent = oif == w->ctx->ingress_ifindex ? XDP_TX : bpf_redirect_map(&lb_ports, oif, XDP_DROP);
+	return w->sent != XDP_DROP;
+}
+
+static __always_inline const struct lb_conf *lb_world_conf(struct lb_world *w)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&lb_conf, &zero);
+}
+
+static __always_inline __u32 lb_world_vip(struct lb_world *w, const struct lb_vip *vip)
+{
+	const __u32 *service = bpf_map_lookup_elem(&lb_vips, vip);
+
+	return service ? *service : 0;
+}
+
+static __always_inline const struct lb_service *lb_world_service(struct lb_world *w, __u32 service)
+{
+	return bpf_map_lookup_elem(&lb_services, &service);
+}
+
+static __always_inline const struct lb_slot_line *lb_world_slots(struct lb_world *w, __u32 line)
+{
+	return bpf_map_lookup_elem(&lb_slots, &line);
+}
+
+static __always_inline const struct lb_backend *lb_world_backend(struct lb_world *w, __u32 backend)
+{
+	return bpf_map_lookup_elem(&lb_backends, &backend);
+}
+
+static __always_inline __u64 lb_world_now_ns(struct lb_world *w)
+{
+	return bpf_ktime_get_ns();
+}
+
+static __always_inline struct lb_flow_set *lb_world_flows(struct lb_world *w, __u32 set)
+{
+	return bpf_map_lookup_elem(&lb_flows, &set);
+}
+
+static __always_inline struct lb_verdict_cpu *lb_world_verdict_cpu(struct lb_world *w)
+{
+	__u32 row = w->cpu;
+
+	return bpf_map_lookup_elem(&lb_verdict_cpu, &row);
+}
+
+static __always_inline struct lb_service_cpu *lb_world_service_cpu(struct lb_world *w, __u32 service)
+{
+	__u32 row = w->cpu * LB_MAX_SERVICES + service;
+
+	return bpf_map_lookup_elem(&lb_service_cpu, &row);
+}
+
+static __always_inline struct lb_backend_cpu *lb_world_backend_cpu(struct lb_world *w, __u32 backend)
+{
+	__u32 row = w->cpu * LB_MAX_BACKENDS + backend;
+
+	return bpf_map_lookup_elem(&lb_backend_cpu, &row);
+}
+
+/* The flow cache is off the fast path: a global function of words is verified once, not for each kind of packet that
+ * asks. Such functions take no pointers to maps or stack on 5.10. */
+__attribute__((noinline)) __u32 lb_flow_steer_words(__u64 hash, __u32 service_idx, __u32 word, __u32 flags)
+{
+	struct lb_world w = {.cpu = bpf_get_smp_processor_id()};
+	struct lb_flow_query q = {.hash = hash, .service_idx = service_idx, .word = word, .flags = flags};
+
+	return lb_flow_steer(&w, q);
+}
+
+static __always_inline __u32 lb_world_flow_steer(struct lb_world *w, struct lb_flow_query q)
+{
+	return lb_flow_steer_words(q.hash, q.service_idx, q.word, q.flags);
+}
+
+SEC("xdp")
+int lb_main(struct xdp_md *ctx)
+{
+	struct lb_world w = {.ctx = ctx, .cpu = bpf_get_smp_processor_id()};
+	enum lb_verdict v = lb_pipeline(&w);
+
+	switch (lb_verdict_action(v)) {
+	case LB_ACTION_TX:
+		return w.sent;
+	case LB_ACTION_PASS:
+		return XDP_PASS;
+	default:
+		return XDP_DROP;
+	}
+}
+
+char _license[] SEC("license") = "GPL";

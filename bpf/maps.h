@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The maps of the load balancer's program; their types are in lb/abi.h. All are pinned by name. The arrays are
+ * mmapable: userspace writes words that packets read in single stores, and reads counters without system calls. The
+ * rows of the
+ * *_cpu arrays are set before loading: possible CPUs (and one more for userspace's own, see abi.h).
+ */
+#ifndef BPF_MAPS_H
+#define BPF_MAPS_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "lb/abi.h"
+
+#define LB_ARRAY(map, val_type, entries)                                                                               \
+	struct {                                                                                                       \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                                                                      \
+		__uint(map_flags, BPF_F_MMAPABLE);                                                                     \
+		__uint(max_entries, entries);                                                                          \
+		__uint(pinning, LIBBPF_PIN_BY_NAME);                                                                   \
+		__type(key, __u32);                                                                                    \
+		__type(value, val_type);                                                                               \
+	} map SEC(".maps")
+
+LB_ARRAY(lb_conf, struct lb_conf, 1);
+LB_ARRAY(lb_services, struct lb_service, LB_MAX_SERVICES);
+LB_ARRAY(lb_slots, struct lb_slot_line, LB_SLOTS / 16);
+LB_ARRAY(lb_backends, struct lb_backend, LB_MAX_BACKENDS);
+LB_ARRAY(lb_flows, struct lb_flow_set, LB_FLOW_SETS);
+LB_ARRAY(lb_verdict_cpu, struct lb_verdict_cpu, 1);
+LB_ARRAY(lb_service_cpu, struct lb_service_cpu, LB_MAX_SERVICES);
+LB_ARRAY(lb_backend_cpu, struct lb_backend_cpu, LB_MAX_BACKENDS);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LB_MAX_VIPS);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct lb_vip);
+	__type(value, __u32);
+} lb_vips SEC(".maps");
+
+/* Keyed by interface index: where packets may leave by redirection. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	__uint(max_entries, LB_MAX_PORTS);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, __u32);
+} lb_ports SEC(".maps");
+
+#endif

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the kernel programs and userspace share: the only definition of each map's key and value.
+ * Included by bpf/, include/lb/dp/ and userspace alike; includes nothing but <linux/types.h>.
+ *
+ * Addresses are 16 bytes in network order, IPv4 as ::ffff:a.b.c.d. Ports are __be16. A value that
+ * both sides write while the other reads is one naturally aligned word.
+ */
+#ifndef LB_ABI_H
+#define LB_ABI_H
+
+#include <linux/types.h>
+
+/* Raised whenever a layout or a meaning below changes; the pin folder carries it. */
+#define LB_ABI_VERSION 1
+
+#define LB_MAX_SERVICES 16384  /* service 0 is never used */
+#define LB_MAX_BACKENDS 32768  /* backend 0 means "none" */
+#define LB_MAX_VIPS 65536
+#define LB_MAX_PORTS 64        /* interfaces that packets may leave by */
+#define LB_SLOTS (4U << 20)    /* the slots of all tables together */
+#define LB_TABLE_SHIFT_MIN 4   /* a table has 2^shift slots; one cache line at least */
+#define LB_TABLE_SHIFT_MAX 20
+#define LB_FLOW_SETS (1U << 17) /* 2^17 sets of 8 entries: 1 M flows, 8 MiB */
+#define LB_FLOW_WAYS 8
+
+/* Map names, at most 15 characters. */
+#define LB_MAP_CONF "lb_conf"
+#define LB_MAP_VIPS "lb_vips"
+#define LB_MAP_SERVICES "lb_services"
+#define LB_MAP_SLOTS "lb_slots"
+#define LB_MAP_BACKENDS "lb_backends"
+#define LB_MAP_FLOWS "lb_flows"
+#define LB_MAP_VERDICT_CPU "lb_verdict_cpu"
+#define LB_MAP_SERVICE_CPU "lb_service_cpu"
+#define LB_MAP_BACKEND_CPU "lb_backend_cpu"
+#define LB_MAP_PORTS "lb_ports"
+
+/* ---- lb_conf: ARRAY of one, mmapable ---- */
+struct lb_conf {
+	__u64 hash_key[2]; /* SipHash key, the same on every load balancer of a fleet */
+	__u32 learn_rate;  /* new flow entries a service may make on a CPU in a second; 0: no limit */
+	__u32 pad0;
+	__u64 pad1[5];
+};
+_Static_assert(sizeof(struct lb_conf) == 64, "one cache line");
+
+/* ---- lb_vips: HASH, struct lb_vip -> __u32 service index ---- */
+struct lb_vip {
+	__u8 addr[16];
+	__be16 port;
+	__u8 proto; /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 pad;   /* 0 */
+};
+_Static_assert(sizeof(struct lb_vip) == 20, "no hole in a map key");
+
+/* ---- lb_services: ARRAY [LB_MAX_SERVICES], mmapable ---- */
+#define LB_SERVICE_F_TRACK_TCP (1U << 0) /* every TCP flow gets a flow entry (state all) */
+#define LB_SERVICE_F_TRACK_UDP (1U << 1) /* every UDP flow gets a flow entry (state auto, all) */
+#define LB_SERVICE_F_NO_STATE (1U << 2)  /* never look at the flow cache (state none) */
+
+struct lb_service {
+	__u64 table;   /* LB_TABLE(base, shift), written last in one store; 0: no table */
+	__u64 name_id; /* identity across restarts of lbd: FNV-1a 64 of the name; 0: unused */
+	__u32 flags;   /* LB_SERVICE_F_* */
+	__u32 pad0;
+	__u64 pad1[5];
+};
+_Static_assert(sizeof(struct lb_service) == 64, "one cache line");
+
+/* base: the table's first slot, a multiple of 16; shift: log2 of its slots, >= LB_TABLE_SHIFT_MIN. */
+#define LB_TABLE(base, shift) (((__u64)(shift) << 32) | (__u32)(base))
+#define LB_TABLE_BASE(table) ((__u32)(table))
+#define LB_TABLE_SHIFT(table) ((__u32)((table) >> 32) & 31)
+
+/* ---- lb_slots: ARRAY [LB_SLOTS / 16] of lines, mmapable ----
+ * A slot word is phase:2 | prev:15 | cur:15 (backend indices). stable(o) and settling(c) have prev 0. */
+struct lb_slot_line {
+	__u32 slot[16];
+};
+_Static_assert(sizeof(struct lb_slot_line) == 64, "one cache line");
+
+enum lb_phase {
+	LB_PHASE_STABLE = 0,
+	LB_PHASE_MOVING = 1,
+	LB_PHASE_SETTLING = 2,
+};
+#define LB_SLOT(phase, prev, cur) (((__u32)(phase) << 30) | ((__u32)(prev) << 15) | (__u32)(cur))
+#define LB_SLOT_PHASE(word) ((__u32)(word) >> 30)
+#define LB_SLOT_PREV(word) (((__u32)(word) >> 15) & 0x7fff)
+#define LB_SLOT_CUR(word) ((__u32)(word) & 0x7fff)
+
+/* ---- lb_backends: ARRAY [LB_MAX_BACKENDS], mmapable ---- */
+#define LB_BACKEND_F_ALIVE (1U << 0)     /* serves the connections it has */
+#define LB_BACKEND_F_TAKES_NEW (1U << 1) /* takes new connections */
+#define LB_BACKEND_F_V4 (1U << 2)        /* addr is an IPv4 address: the outer header is IPv4 */
+
+enum lb_forward {
+	LB_FORWARD_L2 = 1,
+	LB_FORWARD_IPIP = 2,
+};
+
+/* A next hop is three words, each written in one store, oif last; oif 0: not resolved. */
+struct lb_backend {
+	__u8 addr[16];
+	__u8 src[16];   /* outer source: an address, or a prefix whose host bits come from the hash */
+	__u8 dmac[6];   /* word 0 of the next hop */
+	__u16 mtu;      /* bytes of IP packet that the outgoing interface takes */
+	__u8 smac[6];   /* word 1 of the next hop */
+	__u16 pad0;
+	__u16 service;  /* the service it belongs to; 0: unused */
+	__be16 port;    /* 0: the client's port is kept */
+	__u8 forward;   /* enum lb_forward */
+	__u8 gen;       /* flow entries of another generation do not exist */
+	__u8 src_plen;  /* bits of src that are fixed, of 128; 128: src as it is */
+	__u8 flags;     /* LB_BACKEND_F_* */
+	__u32 oif;      /* word 2 of the next hop: outgoing interface index */
+	__u32 pad1;
+};
+_Static_assert(sizeof(struct lb_backend) == 64, "one cache line");
+
+/* ---- lb_flows: ARRAY [LB_FLOW_SETS], mmapable ----
+ * An entry is tag:32 | age:8 | gen:8 | proven:1 | backend:15; 0 is empty. tag is the upper half of the
+ * flow's hash, so (tag >> (32 - shift)) is its slot; the set is the hash's low bits. */
+struct lb_flow_set {
+	__u64 entry[LB_FLOW_WAYS];
+};
+_Static_assert(sizeof(struct lb_flow_set) == 64, "one cache line");
+
+#define LB_FLOW(tag, age, gen, proven, backend)                                                    \
+	(((__u64)(__u32)(tag) << 32) | ((__u64)(__u8)(age) << 24) | ((__u64)(__u8)(gen) << 16) |   \
+	 ((__u64)((proven) ? 1 : 0) << 15) | ((__u64)(backend) & 0x7fff))
+#define LB_FLOW_TAG(e) ((__u32)((__u64)(e) >> 32))
+#define LB_FLOW_AGE(e) ((__u8)((__u64)(e) >> 24))
+#define LB_FLOW_GEN(e) ((__u8)((__u64)(e) >> 16))
+#define LB_FLOW_PROVEN(e) ((__u32)((__u64)(e) >> 15) & 1)
+#define LB_FLOW_BACKEND(e) ((__u32)(e) & 0x7fff)
+#define LB_FLOW_AGE_SHIFT 36 /* age is CLOCK_MONOTONIC ns >> 36: ticks of 68.7 s, wraps in 4.9 h */
+
+/* ---- counters: plain ARRAYs, mmapable, one row a possible CPU ----
+ * lb_verdict_cpu [cpu]; lb_service_cpu [cpu * LB_MAX_SERVICES + service];
+ * lb_backend_cpu [cpu * LB_MAX_BACKENDS + backend]. Only CPU n writes row n. The backend and service
+ * arrays have one row more than there are CPUs: lbd's. Row ncpus of lb_service_cpu carries the totals of
+ * backends that were deleted. A service's total is its rows plus its backends' rows. */
+#define LB_VERDICTS_MAX 64
+struct lb_verdict_cpu {
+	__u64 pkts[LB_VERDICTS_MAX];
+};
+
+struct lb_backend_cpu {
+	__u64 pkts;
+	__u64 bytes;  /* of IP packet as the client sent it */
+	__u64 conns;  /* TCP: SYNs forwarded; UDP: flow entries made */
+	__u64 closes; /* TCP: FINs and RSTs from clients; estimates what is left together with conns */
+};
+_Static_assert(sizeof(struct lb_backend_cpu) == 32, "two to a cache line");
+
+struct lb_service_cpu {
+	struct lb_backend_cpu total;  /* packets for the service that no backend's row has */
+	__u64 flow_hits;              /* cache look-ups that found an entry */
+	__u64 flow_misses;
+	__u64 learn_start_ns;         /* flood guard: start of the running second */
+	__u32 learn_count;            /* entries made in it */
+	__u32 learn_refused;          /* entries not made because of it, ever */
+};
+_Static_assert(sizeof(struct lb_service_cpu) == 64, "one cache line");
+
+#endif

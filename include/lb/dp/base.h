@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the pure packet code needs of a compiler, for BPF and for the host alike. Included by include/lb/dp/ alone. */
+#ifndef LB_DP_BASE_H
+#define LB_DP_BASE_H
+
+#include <linux/types.h>
+#include <stdbool.h>
+
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
+
+#ifdef __clang__
+#define LB_UNROLL _Pragma("unroll")
+#else
+#define LB_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+#define lb_likely(x) __builtin_expect(!!(x), 1)
+#define lb_unlikely(x) __builtin_expect(!!(x), 0)
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define lb_htons(x) ((__be16)__builtin_bswap16((__u16)(x)))
+#define lb_htonl(x) ((__be32)__builtin_bswap32((__u32)(x)))
+#define lb_htonll(x) ((__be64)__builtin_bswap64((__u64)(x)))
+#else
+#define lb_htons(x) ((__be16)(x))
+#define lb_htonl(x) ((__be32)(x))
+#define lb_htonll(x) ((__be64)(x))
+#endif
+#define lb_ntohs(x) ((__u16)lb_htons(x))
+#define lb_ntohl(x) ((__u32)lb_htonl(x))
+
+/* A word that another CPU or userspace may be writing is read and written in one piece. */
+#define lb_load(p) (*(const volatile __typeof__(*(p)) *)(p))
+#define lb_store(p, v) (*(volatile __typeof__(*(p)) *)(p) = (v))
+
+/* Words of a packet lie where the link's header puts them. The BPF target would fetch what it does not know to be
+ * aligned byte by byte, and its machines need not; the host must not be told an alignment that is not there. */
+#ifdef __bpf__
+#define LB_UNALIGNED(bits)                                                                                             \
+	static __always_inline __u##bits lb_get##bits(const void *p)                                                   \
+	{                                                                                                              \
+		return *(const __u##bits *)p;                                                                          \
+	}                                                                                                              \
+	static __always_inline void lb_put##bits(void *p, __u##bits v)                                                 \
+	{                                                                                                              \
+		*(__u##bits *)p = v;                                                                                   \
+	}
+#else
+#define LB_UNALIGNED(bits)                                                                                             \
+	static __always_inline __u##bits lb_get##bits(const void *p)                                                   \
+	{                                                                                                              \
+		__u##bits v;                                                                                           \
+                                                                                                                       \
+		__builtin_memcpy(&v, p, sizeof(v));                                                                    \
+		return v;                                                                                              \
+	}                                                                                                              \
+	static __always_inline void lb_put##bits(void *p, __u##bits v)                                                 \
+	{                                                                                                              \
+		__builtin_memcpy(p, &v, sizeof(v));                                                                    \
+	}
+#endif
+LB_UNALIGNED(16)
+LB_UNALIGNED(32)
+LB_UNALIGNED(64)
+#undef LB_UNALIGNED
+
+#endif

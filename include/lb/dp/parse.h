@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From a frame to what the load balancer needs to know of it. Nothing is dropped here: what cannot be followed gets a
+ * PASS verdict, and what is wrong with a packet that can is noted, to be held against it once it is known to be for a
+ * service. Called by bpf/ and by tests.
+ */
+#ifndef LB_DP_PARSE_H
+#define LB_DP_PARSE_H
+
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+
+#include "lb/abi.h"
+#include "lb/verdict.h"
+#include "lb/dp/base.h"
+#include "lb/dp/hash.h"
+
+#define LB_IP6_EXT_MAX 8 /* extension headers followed; sane packets have at most one of each of five kinds */
+
+#define LB_TCP_FIN 0x01
+#define LB_TCP_SYN 0x02
+#define LB_TCP_RST 0x04
+#define LB_TCP_ACK 0x10
+
+#define LB_TCP_HLEN_MIN 20
+#define LB_UDP_HLEN 8
+
+struct lb_packet {
+	__u64 saddr[2];	      /* 16 bytes as they lie in memory, IPv4 as ::ffff:a.b.c.d */
+	__u64 daddr[2];	      /* the same */
+	__u32 ports;	      /* source | destination << 16, as they lie in the packet */
+	__u32 len;	      /* bytes of the IP packet, as many of them as the frame has */
+	__u8 proto;	      /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 tcp_flags;	      /* LB_TCP_*; 0 for UDP */
+	bool v6;	      /* the packet is IPv6 */
+	enum lb_verdict flaw; /* LB_V_DROP_FRAGMENT, LB_V_DROP_MALFORMED, or LB_V_FORWARDED: nothing is wrong */
+};
+
+/* The second word of an IPv4 address, and the address in it. */
+static __always_inline __u64 lb_addr_of4(__be32 addr)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return (__u64)addr << 32 | 0xffff0000U;
+#else
+	return 0xffff00000000ULL | addr;
+#endif
+}
+
+static __always_inline __be32 lb_addr_to4(__u64 word)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return (__be32)(word >> 32);
+#else
+	return (__be32)word;
+#endif
+}
+
+/* What the headers in front of the transport header say. */
+struct lb_l3 {
+	__u32 off;     /* bytes from the IP header to the transport header */
+	__u32 len;     /* bytes of the IP packet */
+	bool fragment; /* the first of several */
+};
+
+/* lb_parse_flaw - do the lengths contradict each other or the frame's @room? @l4_len: bytes of TCP header or UDP
+ * datagram. A frame longer than its packet is right, it was padded; so is a UDP datagram shorter than the packet's
+ * payload (RFC 9868 has options behind it). A fragment's lengths are another matter. */
+static __always_inline enum lb_verdict lb_parse_flaw(const struct lb_l3 *l3, __u32 room, __u32 l4_len, __u32 l4_min)
+{
+	if (l3->fragment)
+		return LB_V_DROP_FRAGMENT;
+	if (l3->len > room || l4_len < l4_min || l3->off + l4_len > l3->len)
+		return LB_V_DROP_MALFORMED;
+	return LB_V_FORWARDED;
+}
+
+/* Parsers return LB_V_FORWARDED when the packet could be followed to its end, else the verdict to pass it with.
+ * @ip: where the IP header is. */
+static __always_inline enum lb_verdict lb_parse_l4(const void *ip, const void *data_end, const struct lb_l3 *l3,
+						   struct lb_packet *p)
+{
+	const void *l4 = ip + l3->off;
+	__u32 room = data_end - ip;
+
+	p->len = l3->len < room ? l3->len : room;
+	if (p->proto == IPPROTO_TCP) {
+		__u16 word;
+
+		if (l4 + LB_TCP_HLEN_MIN > data_end)
+			return LB_V_PASS_TRUNCATED;
+		word = lb_ntohs(lb_get16(l4 + 12));
+		p->ports = lb_get32(l4);
+		p->tcp_flags = (__u8)word;
+		p->flaw = lb_parse_flaw(l3, room, (word >> 12) * 4, LB_TCP_HLEN_MIN);
+	} else {
+		if (l4 + LB_UDP_HLEN > data_end)
+			return LB_V_PASS_TRUNCATED;
+		p->ports = lb_get32(l4);
+		p->tcp_flags = 0;
+		p->flaw = lb_parse_flaw(l3, room, lb_ntohs(lb_get16(l4 + 4)), LB_UDP_HLEN);
+	}
+	return LB_V_FORWARDED;
+}
+
+static __always_inline enum lb_verdict lb_parse_ip4(const void *data, const void *data_end, struct lb_packet *p)
+{
+	const struct iphdr *ip = data;
+	struct lb_l3 l3;
+
+	if (data + sizeof(*ip) > data_end)
+		return LB_V_PASS_TRUNCATED;
+	if (ip->version != 4)
+		return LB_V_PASS_NOT_IP;
+	if (ip->ihl < 5)
+		return LB_V_PASS_TRUNCATED;
+	if (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP)
+		return LB_V_PASS_PROTOCOL;
+	if (ip->frag_off & lb_htons(0x1fff))
+		return LB_V_PASS_FRAGMENT;
+
+	p->v6 = false;
+	p->saddr[0] = 0;
+	p->saddr[1] = lb_addr_of4(ip->saddr);
+	p->daddr[0] = 0;
+	p->daddr[1] = lb_addr_of4(ip->daddr);
+	p->proto = ip->protocol;
+	l3.off = ip->ihl * 4;
+	l3.len = lb_ntohs(ip->tot_len);
+	l3.fragment = ip->frag_off & lb_htons(0x2000);
+	return lb_parse_l4(data, data_end, &l3, p);
+}
+
+/* lb_parse_ext - follow IPv6 extension headers, the first being of type *@next, to a header that is none.
+ * RFC 8200 section 4; a routing header whose segments are not all used up has another destination to reach first. */
+static __always_inline enum lb_verdict lb_parse_ext(const void *ip, const void *data_end, struct lb_l3 *l3, __u8 *next)
+{
+#ifdef __clang__
+#pragma clang loop unroll(disable)
+#endif
+	for (int i = 0; i < LB_IP6_EXT_MAX; i++) {
+		const void *at = ip + l3->off;
+		const __u8 *ext = at;
+
+		if (*next == IPPROTO_TCP || *next == IPPROTO_UDP)
+			return LB_V_FORWARDED;
+		if (*next != IPPROTO_HOPOPTS && *next != IPPROTO_ROUTING && *next != IPPROTO_DSTOPTS &&
+		    *next != IPPROTO_AH && *next != IPPROTO_FRAGMENT)
+			return LB_V_PASS_PROTOCOL;
+		if (at + 8 > data_end)
+			return LB_V_PASS_TRUNCATED;
+		if (*next == IPPROTO_FRAGMENT) {
+			__be16 frag = lb_get16(at + 2);
+
+			if (frag & lb_htons(0xfff8))
+				return LB_V_PASS_FRAGMENT;
+			l3->fragment |= !!(frag & lb_htons(1));
+			l3->off += 8;
+		} else if (*next == IPPROTO_AH) {
+			l3->off += ((__u32)ext[1] + 2) * 4;
+		} else {
+			if ((*next == IPPROTO_ROUTING && ext[3]) || (*next == IPPROTO_HOPOPTS && i))
+				return LB_V_PASS_EXTENSION;
+			l3->off += ((__u32)ext[1] + 1) * 8;
+		}
+		*next = ext[0];
+	}
+	return *next == IPPROTO_TCP || *next == IPPROTO_UDP ? LB_V_FORWARDED : LB_V_PASS_EXTENSION;
+}
+
+static __always_inline enum lb_verdict lb_parse_ip6(const void *data, const void *data_end, struct lb_packet *p)
+{
+	const struct ipv6hdr *ip6 = data;
+	struct lb_l3 l3 = {.off = sizeof(*ip6)};
+	enum lb_verdict v;
+	__u8 next;
+
+	if (data + sizeof(*ip6) > data_end)
+		return LB_V_PASS_TRUNCATED;
+	if (ip6->version != 6)
+		return LB_V_PASS_NOT_IP;
+
+	p->v6 = true;
+	p->saddr[0] = lb_get64(data + 8);
+	p->saddr[1] = lb_get64(data + 16);
+	p->daddr[0] = lb_get64(data + 24);
+	p->daddr[1] = lb_get64(data + 32);
+	if (!p->daddr[0] && p->daddr[1] == lb_addr_of4(lb_addr_to4(p->daddr[1])))
+		return LB_V_PASS_NO_SERVICE; /* ::ffff:a.b.c.d is nobody's address on a wire; here it would be an IPv4
+						VIP */
+	l3.len = sizeof(*ip6) + lb_ntohs(ip6->payload_len);
+	next = ip6->nexthdr;
+	v = lb_parse_ext(data, data_end, &l3, &next);
+	if (v != LB_V_FORWARDED)
+		return v;
+	p->proto = next;
+	return lb_parse_l4(data, data_end, &l3, p);
+}
+
+/* lb_parse - what the frame [@data, @data_end) is. Fills @p when it returns LB_V_FORWARDED. */
+static __always_inline enum lb_verdict lb_parse(const void *data, const void *data_end, struct lb_packet *p)
+{
+	__be16 type;
+
+	if (data + sizeof(struct ethhdr) > data_end)
+		return LB_V_PASS_TRUNCATED;
+	type = lb_get16(data + 12);
+	if (type == lb_htons(ETH_P_IP))
+		return lb_parse_ip4(data + sizeof(struct ethhdr), data_end, p);
+	if (type == lb_htons(ETH_P_IPV6))
+		return lb_parse_ip6(data + sizeof(struct ethhdr), data_end, p);
+	return LB_V_PASS_NOT_IP;
+}
+
+/* lb_packet_opens - does it open a TCP connection? */
+static __always_inline bool lb_packet_opens(const struct lb_packet *p)
+{
+	return (p->tcp_flags & (LB_TCP_SYN | LB_TCP_ACK)) == LB_TCP_SYN;
+}
+
+static __always_inline __u64 lb_packet_hash(const struct lb_packet *p, const __u64 key[2])
+{
+	return p->v6 ? lb_hash_flow6(key, p->saddr, p->daddr, p->ports, p->proto)
+		     : lb_hash_flow4(key, lb_addr_to4(p->saddr[1]), lb_addr_to4(p->daddr[1]), p->ports, p->proto);
+}
+
+/* lb_packet_vip - what the packet is looked up by. @vip: aligned to 8 bytes. */
+static __always_inline void lb_packet_vip(const struct lb_packet *p, struct lb_vip *vip)
+{
+	lb_put64(vip->addr, p->daddr[0]);
+	lb_put64(vip->addr + 8, p->daddr[1]);
+	vip->port = lb_get16((const __u8 *)&p->ports + 2);
+	vip->proto = p->proto;
+	vip->pad = 0;
+}
+
+#endif

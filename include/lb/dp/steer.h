@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which owner of a slot gets a packet: the packets' half of the state machine of which userspace/liblb/slots.h is the
+ * other. Pure. Called by bpf/ and by the property test.
+ */
+#ifndef LB_DP_STEER_H
+#define LB_DP_STEER_H
+
+#include "lb/abi.h"
+#include "lb/dp/base.h"
+
+/* lb_steer_wants_flow - must the flow cache be asked? Not while the slot is stable and the service tracks nothing. */
+static __always_inline bool lb_steer_wants_flow(__u32 word, bool tracked)
+{
+	return tracked || LB_SLOT_PHASE(word) != LB_PHASE_STABLE;
+}
+
+/* lb_steer_hit_counts - does an entry found for a packet decide? @flags: its backend's, whose generation is the
+ * entry's. Not when the backend is gone; nor for a new connection when it takes none (a reused port on a draining
+ * backend).
+ * @is_new: a SYN; of a protocol that does not say what is new (UDP) false, or its flows would leave a draining backend.
+ * An entry that was found and does not count must be overwritten with what lb_steer_miss returns, in its place and
+ * whatever the flood guard says, or the new connection's next packet would go where the old one went: pass its presence
+ * to lb_steer_miss as @tracked. */
+static __always_inline bool lb_steer_hit_counts(__u8 flags, bool is_new)
+{
+	return (flags & LB_BACKEND_F_ALIVE) && (!is_new || (flags & LB_BACKEND_F_TAKES_NEW));
+}
+
+/* lb_steer_miss - the backend for a packet without an entry. @is_new: it opens a connection (a SYN; or any packet of a
+ * protocol whose flows are tracked from their first packet). @tracked: also true where an entry was found that does not
+ * count. @learn: make an entry for what is returned, unless that is 0, nobody. */
+static __always_inline __u32 lb_steer_miss(__u32 word, bool is_new, bool tracked, bool *learn)
+{
+	if (LB_SLOT_PHASE(word) == LB_PHASE_MOVING) {
+		*learn = true;
+		return is_new ? LB_SLOT_CUR(word) : LB_SLOT_PREV(word);
+	}
+	*learn = tracked;
+	return LB_SLOT_CUR(word);
+}
+
+/* lb_steer_unlearned - @chosen was to be learned and no entry could be made: the backend to take instead. A connection
+ * opened in a moving slot would go to the slot's former owner with its next packet; so it is better opened there, and
+ * learned by then. @prev_flags: the former owner's, 0 when there is none. */
+static __always_inline __u32 lb_steer_unlearned(__u32 word, __u32 chosen, __u8 prev_flags)
+{
+	const __u8 open = LB_BACKEND_F_ALIVE | LB_BACKEND_F_TAKES_NEW;
+
+	return LB_SLOT_PHASE(word) == LB_PHASE_MOVING && (prev_flags & open) == open ? LB_SLOT_PREV(word) : chosen;
+}
+
+#endif

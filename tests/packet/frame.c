@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Packets byte by byte, in and out, with nothing of the code under test but the hash, which tests/unit/test_dp.c
+ * checks. */
+#include <arpa/inet.h>
+#include <assert.h>
+#include <string.h>
+
+#include "packet.h"
+#include "lb/dp/hash.h"
+
+const uint8_t mac_hop[6] = {0x02, 0x11, 0x22, 0x33, 0x44, 0x55};
+const uint8_t mac_own[6] = {0x02, 0xaa, 0xbb, 0xcc, 0xdd, 0xee};
+const uint64_t hash_key[2] = {0x0706050403020100ULL, 0x0f0e0d0c0b0a0908ULL};
+
+static const uint8_t mac_client[6] = {0x02, 0x99, 0x88, 0x77, 0x66, 0x55};
+
+static void put(struct frame *f, const void *p, size_t len)
+{
+	assert(f->len + len <= sizeof(f->data));
+	memcpy(f->data + f->len, p, len);
+	f->len += len;
+}
+
+static void put8(struct frame *f, unsigned int v)
+{
+	uint8_t b = (uint8_t)v;
+
+	put(f, &b, 1);
+}
+
+static void put16(struct frame *f, unsigned int v)
+{
+	put8(f, v >> 8);
+	put8(f, v);
+}
+
+static void set16(struct frame *f, size_t at, unsigned int v)
+{
+	f->data[at] = (uint8_t)(v >> 8);
+	f->data[at + 1] = (uint8_t)v;
+}
+
+/* RFC 1071, as it stands there. */
+static unsigned int naive_checksum(const uint8_t *p, size_t len)
+{
+	unsigned long sum = 0;
+
+	for (size_t i = 0; i + 1 < len; i += 2)
+		sum += (unsigned long)p[i] << 8 | p[i + 1];
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum & 0xffff;
+}
+
+static void put_eth(struct frame *f, const uint8_t dst[6], const uint8_t src[6], unsigned int type)
+{
+	put(f, dst, 6);
+	put(f, src, 6);
+	put16(f, type);
+}
+
+static int family_of(const struct spec *s)
+{
+	return s->family ? s->family : 4;
+}
+
+static int proto_of(const struct spec *s)
+{
+	return s->proto ? s->proto : IPPROTO_TCP;
+}
+
+static void addr_of(const struct spec *s, bool dst, uint8_t out[16])
+{
+	const char *usual =
+		family_of(s) == 4 ? (dst ? "192.0.2.10" : "198.51.100.7") : (dst ? "2001:db8::10" : "2001:db8:1::7");
+	const char *text = dst ? s->dst : s->src;
+	int ok;
+
+	memset(out, 0, 16);
+	if (family_of(s) == 4) {
+		memset(out + 10, 0xff, 2);
+		ok = inet_pton(AF_INET, text ? text : usual, out + 12);
+	} else {
+		ok = inet_pton(AF_INET6, text ? text : usual, out);
+	}
+	assert(ok == 1);
+}
+
+static size_t l4_len(const struct spec *s)
+{
+	return proto_of(s) == IPPROTO_TCP ? 20 : 8;
+}
+
+static size_t ext_len(const struct ext *e)
+{
+	return e->type == IPPROTO_FRAGMENT ? 8 : e->type == IPPROTO_AH ? (e->len + 2u) * 4 : (e->len + 1u) * 8;
+}
+
+/* A hop-by-hop header is of type 0; it is never all zero here, for its padding option is not. */
+static int nr_ext(const struct spec *s)
+{
+	int n = 0;
+
+	while (n < NR_EXT && (s->ext[n].type || s->ext[n].len || s->ext[n].word))
+		n++;
+	return n;
+}
+
+static size_t l3_len(const struct spec *s)
+{
+	size_t len = 40;
+
+	if (family_of(s) == 4)
+		return 20 + (size_t)s->options;
+	for (int i = 0; i < nr_ext(s); i++)
+		len += ext_len(&s->ext[i]);
+	return len;
+}
+
+size_t frame_hdr_len(const struct spec *s)
+{
+	return 14 + l3_len(s) + l4_len(s);
+}
+
+size_t frame_ip_len(const struct spec *s)
+{
+	return l3_len(s) + l4_len(s) + (size_t)s->payload;
+}
+
+static void put_ip4(struct frame *f, const struct spec *s)
+{
+	size_t at = f->len;
+	uint8_t addr[16];
+
+	put8(f, (unsigned int)(or_default(s->version, 4) << 4 | or_default(s->ihl, 5 + s->options / 4)));
+	put8(f, (unsigned int)s->tos);
+	put16(f, (unsigned int)or_default(s->ip_len, (int)frame_ip_len(s)));
+	put16(f, (unsigned int)or_default(s->id, 0x1234));
+	put16(f, (unsigned int)s->frag);
+	put8(f, (unsigned int)or_default(s->ttl, 64));
+	put8(f, (unsigned int)proto_of(s));
+	put16(f, 0);
+	addr_of(s, false, addr);
+	put(f, addr + 12, 4);
+	addr_of(s, true, addr);
+	put(f, addr + 12, 4);
+	for (int i = 0; i < s->options; i++)
+		put8(f, 1); /* no operation */
+	set16(f, at + 10, naive_checksum(f->data + at, f->len - at));
+}
+
+static void put_ip6(struct frame *f, const struct spec *s)
+{
+	int version = or_default(s->version, 6), n = nr_ext(s);
+	uint8_t addr[16];
+
+	put8(f, (unsigned int)(version << 4 | s->tos >> 4));
+	put8(f, (unsigned int)(s->tos << 4 & 0xf0));
+	put16(f, 0);
+	put16(f, (unsigned int)or_default(s->ip_len, (int)frame_ip_len(s) - 40));
+	put8(f, n ? s->ext[0].type : (unsigned int)proto_of(s));
+	put8(f, (unsigned int)or_default(s->ttl, 64));
+	addr_of(s, false, addr);
+	put(f, addr, 16);
+	addr_of(s, true, addr);
+	put(f, addr, 16);
+	for (int i = 0; i < n; i++) {
+		size_t len = ext_len(&s->ext[i]);
+
+		put8(f, i + 1 < n ? s->ext[i + 1].type : (unsigned int)proto_of(s));
+		put8(f, s->ext[i].len);
+		put16(f, s->ext[i].word);
+		for (size_t k = 4; k < len; k++)
+			put8(f, 0);
+	}
+}
+
+void frame_make(const struct spec *s, struct frame *f)
+{
+	int type = family_of(s) == 4 ? 0x0800 : 0x86dd;
+
+	f->len = 0;
+	put_eth(f, mac_own, mac_client, (unsigned int)or_default(s->ethertype, type));
+	if (family_of(s) == 4)
+		put_ip4(f, s);
+	else
+		put_ip6(f, s);
+	put16(f, (unsigned int)or_default(s->sport, 12345));
+	put16(f, (unsigned int)or_default(s->dport, 80));
+	if (proto_of(s) == IPPROTO_TCP) {
+		put(f, "\0\0\1\2\0\0\3\4", 8);
+		put8(f, (unsigned int)or_default(s->doff, 5) << 4);
+		put8(f, (unsigned int)or_default(s->flags, 0x10));
+		put(f, "\x20\0\xbe\xef\0\0", 6);
+	} else {
+		put16(f, (unsigned int)or_default(s->udp_len, 8 + s->payload));
+		put16(f, 0xbeef);
+	}
+	for (int i = 0; i < s->payload + s->pad; i++)
+		put8(f, 'a' + (unsigned int)i % 26);
+	f->len -= (size_t)s->cut;
+}
+
+uint64_t flow_hash(const struct spec *s)
+{
+	uint16_t ports[2] = {htons((uint16_t)or_default(s->sport, 12345)), htons((uint16_t)or_default(s->dport, 80))};
+	uint8_t src[16], dst[16];
+	__u64 src64[2], dst64[2];
+	uint32_t word, src4, dst4;
+
+	memcpy(&word, ports, 4);
+	addr_of(s, false, src);
+	addr_of(s, true, dst);
+	if (family_of(s) == 4) {
+		memcpy(&src4, src + 12, 4);
+		memcpy(&dst4, dst + 12, 4);
+		return lb_hash_flow4((const __u64 *)hash_key, src4, dst4, word, (__u8)proto_of(s));
+	}
+	memcpy(src64, src, 16);
+	memcpy(dst64, dst, 16);
+	return lb_hash_flow6((const __u64 *)hash_key, src64, dst64, word, (__u8)proto_of(s));
+}
+
+void backend_addr(int family, int backend, uint8_t out[16])
+{
+	memset(out, 0, 16);
+	inet_pton(family == 4 ? AF_INET : AF_INET6,
+		  family == 4 ? "10.0.0.0" : "2001:db8:b::", out + (family == 4 ? 12 : 0));
+	if (family == 4)
+		memset(out + 10, 0xff, 2);
+	out[15] = (uint8_t)backend;
+}
+
+void outer_src(int family, uint8_t out[16])
+{
+	memset(out, 0, 16);
+	if (family == 4) {
+		memset(out + 10, 0xff, 2);
+		inet_pton(AF_INET, "10.9.8.7", out + 12);
+	} else {
+		inet_pton(AF_INET6, "2001:db8:5:6:7:8:9:a", out);
+	}
+}
+
+/* Bit by bit: those of the source that @plen does not fix are the hash's, its lowest the address's last. */
+static void expect_src(int family, int plen, uint64_t hash, uint8_t out[16])
+{
+	int first = family == 4 ? 96 : 64;
+
+	outer_src(family, out);
+	for (int bit = plen > first ? plen : first; bit < 128; bit++) {
+		uint8_t mask = (uint8_t)(0x80 >> bit % 8);
+
+		if (hash >> (127 - bit) & 1)
+			out[bit / 8] |= mask;
+		else
+			out[bit / 8] &= (uint8_t)~mask;
+	}
+}
+
+static void expect_outer4(struct frame *f, const struct setup *setup, const struct spec *s, int backend)
+{
+	bool df = family_of(s) == 6 || s->frag & 0x4000;
+	uint64_t hash = flow_hash(s);
+	size_t at = f->len;
+	uint8_t addr[16];
+
+	put8(f, 0x45);
+	put8(f, (unsigned int)s->tos);
+	put16(f, 20 + (unsigned int)frame_ip_len(s));
+	put16(f, df ? 0 : (unsigned int)or_default(s->id, 0x1234) ^ (unsigned int)(hash >> 16 & 0xffff));
+	put16(f, df ? 0x4000 : 0);
+	put8(f, 64);
+	put8(f, family_of(s) == 4 ? 4 : 41);
+	put16(f, 0);
+	expect_src(4, or_default(setup->plen, 128), hash, addr);
+	put(f, addr + 12, 4);
+	backend_addr(4, backend, addr);
+	put(f, addr + 12, 4);
+	set16(f, at + 10, naive_checksum(f->data + at, 20));
+}
+
+static void expect_outer6(struct frame *f, const struct setup *setup, const struct spec *s, int backend)
+{
+	uint64_t hash = flow_hash(s);
+	uint8_t addr[16];
+
+	put8(f, 0x60 | (unsigned int)s->tos >> 4);
+	put8(f, (unsigned int)(s->tos << 4 & 0xf0) | (unsigned int)(hash >> 16 & 0xf));
+	put16(f, (unsigned int)(hash & 0xffff));
+	put16(f, (unsigned int)frame_ip_len(s));
+	put8(f, family_of(s) == 4 ? 4 : 41);
+	put8(f, 64);
+	expect_src(6, or_default(setup->plen, 128), hash, addr);
+	put(f, addr, 16);
+	backend_addr(6, backend, addr);
+	put(f, addr, 16);
+}
+
+void frame_expect(const struct setup *setup, const struct spec *s, int backend, struct frame *out)
+{
+	bool outer4 = or_default(setup->outer, 4) == 4;
+	struct spec inner = *s;
+	struct frame in;
+
+	out->len = 0;
+	if (or_default(setup->forward, LB_FORWARD_IPIP) == LB_FORWARD_L2) {
+		put_eth(out, mac_hop, mac_own, family_of(s) == 4 ? 0x0800 : 0x86dd);
+	} else {
+		put_eth(out, mac_hop, mac_own, outer4 ? 0x0800 : 0x86dd);
+		if (outer4)
+			expect_outer4(out, setup, s, backend);
+		else
+			expect_outer6(out, setup, s, backend);
+		inner.ttl = or_default(s->ttl, 64) - 1;
+	}
+	frame_make(&inner, &in);
+	put(out, in.data + 14, in.len - 14);
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The kernel's world: the program as it is shipped, with maps of its own that are pinned nowhere, run by
+ * BPF_PROG_TEST_RUN on the one CPU that this process is bound to. */
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "packet.h"
+#include "lb.skel.h"
+
+#define META 252 /* bytes of metadata in front of a packet: what is left of the headroom is too small for a header */
+
+static struct lb_bpf *skel;
+
+static void *map_memory(struct bpf_map *map)
+{
+	size_t size = (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map);
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+
+	if (p == MAP_FAILED) {
+		fprintf(stderr, "kernel: cannot map %s: %s\n", bpf_map__name(map), strerror(errno));
+		return NULL;
+	}
+	return p;
+}
+
+static int kernel_vip_add(struct world *w, const struct lb_vip *vip, uint32_t service)
+{
+	return bpf_map_update_elem(bpf_map__fd(skel->maps.lb_vips), vip, &service, BPF_ANY) ? -errno : 0;
+}
+
+/* Nothing is really sent: any interface will do for the port's value. */
+static int kernel_port_add(struct world *w, uint32_t ifindex)
+{
+	uint32_t loopback = 1;
+
+	return bpf_map_update_elem(bpf_map__fd(skel->maps.lb_ports), &ifindex, &loopback, BPF_ANY) ? -errno : 0;
+}
+
+static int kernel_run(struct world *w, const struct frame *in, bool no_headroom, struct frame *out, int *action)
+{
+	struct xdp_md ctx_in = {.data = META, .data_end = META + (uint32_t)in->len}, ctx_out;
+	uint8_t data_in[META + FRAME_MAX] = {0}, data_out[META + FRAME_MAX];
+	size_t meta = no_headroom ? META : 0;
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = data_in, .data_size_in = (uint32_t)(meta + in->len),
+		    .data_out = data_out, .data_size_out = sizeof(data_out), .repeat = 1);
+
+	if (in->len < 14)
+		return -ENOTSUP;
+	if (no_headroom) {
+		opts.ctx_in = &ctx_in;
+		opts.ctx_size_in = sizeof(ctx_in);
+		opts.ctx_out = &ctx_out;
+		opts.ctx_size_out = sizeof(ctx_out);
+	}
+	memcpy(data_in + meta, in->data, in->len);
+	if (bpf_prog_test_run_opts(bpf_program__fd(skel->progs.lb_main), &opts))
+		return no_headroom ? -ENOTSUP : -errno; /* metadata: since 5.14, and that much of it since 6.4 */
+	*action = (int)opts.retval;
+	out->len = opts.data_size_out - meta;
+	memcpy(out->data, data_out + meta, out->len);
+	return 0;
+}
+
+static int kernel_load(void)
+{
+	int nr_cpus = libbpf_num_possible_cpus(), rc;
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	struct bpf_map *map;
+
+	setrlimit(RLIMIT_MEMLOCK, &unlimited); /* kernels before 5.11 count maps against it */
+	skel = lb_bpf__open();
+	if (!skel)
+		return -errno;
+	bpf_object__for_each_map (map, skel->obj)
+		bpf_map__set_pin_path(map, NULL);
+	bpf_map__set_max_entries(skel->maps.lb_verdict_cpu, (uint32_t)nr_cpus);
+	bpf_map__set_max_entries(skel->maps.lb_service_cpu, (uint32_t)(nr_cpus + 1) * LB_MAX_SERVICES);
+	bpf_map__set_max_entries(skel->maps.lb_backend_cpu, (uint32_t)(nr_cpus + 1) * LB_MAX_BACKENDS);
+	rc = lb_bpf__load(skel);
+	if (rc)
+		fprintf(stderr, "kernel: the program does not load: %s\n", strerror(-rc));
+	return rc;
+}
+
+int world_kernel_open(struct world *w)
+{
+	int cpu = sched_getcpu(), rc;
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET((size_t)cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		return -errno;
+	rc = kernel_load();
+	if (rc)
+		return rc;
+	*w = (struct world){
+		.name = "kernel",
+		.slow = true,
+		.cpu = (unsigned int)cpu,
+		.conf = map_memory(skel->maps.lb_conf),
+		.services = map_memory(skel->maps.lb_services),
+		.slots = map_memory(skel->maps.lb_slots),
+		.backends = map_memory(skel->maps.lb_backends),
+		.flows = map_memory(skel->maps.lb_flows),
+		.verdict_cpu = map_memory(skel->maps.lb_verdict_cpu),
+		.service_cpu = map_memory(skel->maps.lb_service_cpu),
+		.backend_cpu = map_memory(skel->maps.lb_backend_cpu),
+		.vip_add = kernel_vip_add,
+		.port_add = kernel_port_add,
+		.run = kernel_run,
+	};
+	if (!w->conf || !w->services || !w->slots || !w->backends || !w->flows || !w->verdict_cpu || !w->service_cpu ||
+	    !w->backend_cpu)
+		return -ENOMEM;
+	return 0;
+}
+
+void world_kernel_close(void)
+{
+	lb_bpf__destroy(skel);
+}

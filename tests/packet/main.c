@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * packet [--native | --kernel] - plays the table of rows.c, then packets cut at every length and packets with flipped
+ * bits. Without an option both worlds are played, and have to agree. TAP on stdout; ends non-zero when something
+ * failed.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "packet.h"
+#include "lb/dp/flow.h"
+
+#define MUTATIONS 20000
+#define KERNEL_STRIDE 8 /* some kernels wait for a grace period in each BPF_PROG_TEST_RUN */
+#define ATTEMPTS 5
+
+static struct world worlds[2];
+static unsigned int nr_worlds, nr_tests, nr_failed;
+
+/* The verdicts' names, whose prefix says what becomes of the packet: read off the words, not the code. */
+static const char *const verdict_name[] = {
+#define X(id, name, action, help) name,
+	LB_VERDICTS(X)
+#undef X
+};
+
+struct outcome {
+	bool played; /* false: the world cannot be given this packet */
+	int verdict; /* -1: not exactly one was counted */
+	int action;
+	struct frame out;
+};
+
+static void report(bool good, const char *fmt, ...) __attribute__((__format__(__printf__, 2, 3)));
+static void report(bool good, const char *fmt, ...)
+{
+	va_list args;
+
+	nr_tests++;
+	nr_failed += !good;
+	printf("%sok %u - ", good ? "" : "not ", nr_tests);
+	va_start(args, fmt);
+	vprintf(fmt, args);
+	va_end(args);
+	printf("\n");
+}
+
+static bool differs(const struct world *w, const char *what, long got, long want)
+{
+	if (got == want)
+		return false;
+	printf("# %s: %s is %ld, should be %ld\n", w->name, what, got, want);
+	return true;
+}
+
+static bool frames_differ(const struct world *w, const struct frame *got, const struct frame *want)
+{
+	size_t i = 0;
+
+	if (differs(w, "the frame's length", (long)got->len, (long)want->len))
+		return true;
+	while (i < got->len && got->data[i] == want->data[i])
+		i++;
+	if (i == got->len)
+		return false;
+	printf("# %s: byte %zu of the frame is %02x, should be %02x\n", w->name, i, got->data[i], want->data[i]);
+	return true;
+}
+
+static int usual_action(int verdict)
+{
+	if (verdict < 0)
+		return -1;
+	if (!strncmp(verdict_name[verdict], "pass_", 5))
+		return XDP_PASS;
+	return strncmp(verdict_name[verdict], "drop_", 5) ? XDP_TX : XDP_DROP;
+}
+
+/* The one verdict that was counted since the counters were cleared. */
+static int counted_verdict(const struct world *w)
+{
+	int found = -1;
+
+	for (int i = 0; i < LB_VERDICTS_MAX; i++) {
+		uint64_t n = w->verdict_cpu[w->cpu].pkts[i];
+
+		if (n > 1 || (n && found >= 0) || (n && i >= LB_V_COUNT))
+			return -1;
+		if (n)
+			found = i;
+	}
+	return found;
+}
+
+static bool play(struct world *w, const struct frame *in, bool no_headroom, struct outcome *o)
+{
+	int rc;
+
+	world_clear_counters(w);
+	rc = w->run(w, in, no_headroom, &o->out, &o->action);
+	o->played = !rc;
+	if (rc == -ENOTSUP)
+		return true;
+	if (rc) {
+		printf("# %s: the packet could not be run: %s\n", w->name, strerror(-rc));
+		return false;
+	}
+	o->verdict = counted_verdict(w);
+	return true;
+}
+
+static bool disagree(const struct outcome *o)
+{
+	const struct outcome *a = &o[0], *b = &o[1];
+
+	if (nr_worlds < 2 || !a->played || !b->played)
+		return false;
+	if (a->verdict == b->verdict && a->action == b->action && a->out.len == b->out.len &&
+	    !memcmp(a->out.data, b->out.data, a->out.len))
+		return false;
+	printf("# %s and %s disagree: verdict %d and %d, action %d and %d, %zu and %zu bytes\n", worlds[0].name,
+	       worlds[1].name, a->verdict, b->verdict, a->action, b->action, a->out.len, b->out.len);
+	return true;
+}
+
+/* The flow's entry, as far as rows speak of it. */
+static struct entry flow_entry(const struct world *w, const struct spec *s, uint8_t age)
+{
+	uint64_t hash = flow_hash(s);
+
+	for (int i = 0; i < LB_FLOW_WAYS; i++) {
+		uint64_t e = w->flows[hash & (LB_FLOW_SETS - 1)].entry[i];
+
+		if (e && e >> 32 == hash >> 32)
+			return (struct entry){.backend = (int)LB_FLOW_BACKEND(e),
+					      .gen = LB_FLOW_GEN(e) - w->backends[LB_FLOW_BACKEND(e)].gen,
+					      .idle = (uint8_t)(age - LB_FLOW_AGE(e)),
+					      .proven = LB_FLOW_PROVEN(e)};
+	}
+	return (struct entry){0};
+}
+
+static bool counters_wrong(const struct world *w, const struct row *r, size_t len)
+{
+	const struct lb_service_cpu *svc = &w->service_cpu[w->cpu * LB_MAX_SERVICES + SERVICE];
+	bool forwarded = r->verdict == LB_V_FORWARDED, dropped = usual_action((int)r->verdict) == XDP_DROP, bad = false;
+	int winner = forwarded ? or_default(r->backend, OLD) : 0;
+
+	for (int b = 0; b < 8; b++) {
+		const struct lb_backend_cpu *row = &w->backend_cpu[w->cpu * LB_MAX_BACKENDS + (unsigned int)b];
+		bool won = forwarded && b == winner;
+
+		bad |= differs(w, "a backend's packets", (long)row->pkts, won);
+		bad |= differs(w, "a backend's bytes", (long)row->bytes, won ? (long)len : 0);
+		bad |= differs(w, "a backend's connections", (long)row->conns, won ? r->conns : 0);
+		bad |= differs(w, "a backend's closes", (long)row->closes, won ? r->closes : 0);
+	}
+	bad |= differs(w, "the service's packets", (long)svc->total.pkts, dropped);
+	bad |= differs(w, "the service's bytes", (long)svc->total.bytes, dropped ? (long)len : 0);
+	bad |= differs(w, "the service's connections", (long)svc->total.conns, 0);
+	bad |= differs(w, "flow hits", (long)svc->flow_hits, r->hits);
+	bad |= differs(w, "flow misses", (long)svc->flow_misses, r->misses);
+	bad |= differs(w, "refused entries", (long)svc->learn_refused, r->refused);
+	return bad;
+}
+
+/* Bytes of IP packet that should be counted: what it says, as far as the frame has it. */
+static size_t counted_len(const struct spec *s, const struct frame *in)
+{
+	const uint8_t *field = &in->data[s->family == 6 ? 18 : 16];
+	size_t said = (s->family == 6 ? 40u : 0u) + (field[0] << 8 | field[1]);
+
+	return said < in->len - 14 ? said : in->len - 14;
+}
+
+static bool row_fails(const struct world *w, const struct row *r, const struct frame *in, const struct outcome *o,
+		      uint8_t age)
+{
+	int action = r->action ? r->action : usual_action((int)r->verdict);
+	struct entry e = flow_entry(w, &r->in, age);
+	bool bad = false;
+	struct frame want;
+
+	bad |= differs(w, "the verdict", o->verdict, r->verdict);
+	bad |= differs(w, "the action", o->action, action);
+	if (bad)
+		return true;
+	if (r->verdict == LB_V_FORWARDED) {
+		frame_expect(&r->setup, &r->in, or_default(r->backend, OLD), &want);
+		bad |= frames_differ(w, &o->out, &want);
+	} else if (action == XDP_PASS) {
+		bad |= frames_differ(w, &o->out, in);
+	}
+	bad |= differs(w, "the entry's backend", e.backend, r->after.backend);
+	bad |= differs(w, "the entry's generation", e.gen, r->after.gen);
+	bad |= differs(w, "the entry's idle time", e.idle, r->after.idle);
+	bad |= differs(w, "the entry's proof", e.proven, r->after.proven);
+	return bad | counters_wrong(w, r, counted_len(&r->in, in));
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
+}
+
+/* Plays a row in one world; false: it failed. A row that time overtook, a tick of the entries' age or half a second of
+ * the flood guard's, is played again. */
+static bool play_row(struct world *w, const struct row *r, struct outcome *o)
+{
+	struct frame in, before;
+	uint64_t start_ns;
+
+	frame_make(&r->in, &in);
+	frame_make(&r->before, &before);
+	for (int i = 0; i < ATTEMPTS; i++) {
+		world_reset(w);
+		start_ns = now_ns();
+		world_setup(w, &r->setup, &r->in);
+		if (r->before.family && !play(w, &before, false, o))
+			return false;
+		if (!play(w, &in, r->setup.no_headroom, o))
+			return false;
+		if (lb_flow_age(now_ns()) == lb_flow_age(start_ns) && now_ns() - start_ns < 500000000)
+			return !o->played || !row_fails(w, r, &in, o, lb_flow_age(start_ns));
+	}
+	printf("# %s: too slow to be tested\n", w->name);
+	return false;
+}
+
+static void test_rows(void)
+{
+	for (size_t i = 0; i < nr_rows; i++) {
+		static struct outcome o[2];
+		unsigned int nr_played = 0;
+		bool good = true;
+
+		for (unsigned int k = 0; k < nr_worlds; k++) {
+			good &= play_row(&worlds[k], &rows[i], &o[k]);
+			nr_played += o[k].played;
+		}
+		good &= !disagree(o);
+		report(good, "%s%s", rows[i].what, nr_played ? "" : " # SKIP this kernel cannot be given the packet");
+	}
+}
+
+/* Every beginning of a packet: passed as it is while a header is missing, refused while something else is. */
+static bool prefixes_fail(const struct spec *s, bool ours)
+{
+	static struct frame whole, part;
+	static struct outcome o[2];
+	struct setup setup = {0};
+	bool bad = false;
+
+	frame_make(s, &whole);
+	for (unsigned int k = 0; k < nr_worlds; k++) {
+		world_reset(&worlds[k]);
+		world_setup(&worlds[k], &setup, s);
+	}
+	for (part = whole, part.len = 0; part.len <= whole.len && !bad; part.len++) {
+		int want = part.len < frame_hdr_len(s)	     ? LB_V_PASS_TRUNCATED
+			   : !ours			     ? LB_V_PASS_NO_SERVICE
+			   : part.len < 14 + frame_ip_len(s) ? LB_V_DROP_MALFORMED
+							     : LB_V_FORWARDED;
+
+		for (unsigned int k = 0; k < nr_worlds; k++) {
+			if (!play(&worlds[k], &part, false, &o[k]))
+				return true;
+			if (!o[k].played)
+				continue;
+			bad |= differs(&worlds[k], "the verdict", o[k].verdict, want);
+			bad |= differs(&worlds[k], "the action", o[k].action, usual_action(want));
+			bad |= o[k].action == XDP_PASS && frames_differ(&worlds[k], &o[k].out, &part);
+		}
+		bad |= disagree(o);
+		if (bad)
+			printf("# at %zu of %zu bytes\n", part.len, whole.len);
+	}
+	return bad;
+}
+
+static const struct spec whole_packets[] = {
+	{.payload = 30},
+	{.proto = IPPROTO_UDP, .payload = 30},
+	{.options = 40, .payload = 30},
+	{.options = 4, .proto = IPPROTO_UDP, .payload = 30},
+	{.payload = 1, .pad = 5},
+	{.family = 6, .payload = 30},
+	{.family = 6, .proto = IPPROTO_UDP, .payload = 30},
+	{.family = 6, .payload = 30, .ext = {{.type = IPPROTO_HOPOPTS, .word = 0x0104}}},
+	{.family = 6, .payload = 30, .ext = {{.type = IPPROTO_FRAGMENT}, {.type = IPPROTO_AH, .len = 4}}},
+	{.family = 6,
+	 .proto = IPPROTO_UDP,
+	 .payload = 30,
+	 .ext = {{.type = IPPROTO_HOPOPTS, .word = 0x0104},
+		 {.type = IPPROTO_ROUTING, .len = 2, .word = 0x0400},
+		 {.type = IPPROTO_DSTOPTS, .len = 3}}},
+};
+#define NR_WHOLE (sizeof(whole_packets) / sizeof(whole_packets[0]))
+
+static void test_prefixes(void)
+{
+	for (size_t i = 0; i < NR_WHOLE; i++) {
+		struct spec s = whole_packets[i];
+
+		report(!prefixes_fail(&s, true), "every beginning of packet %zu to a service", i);
+		s.dport = 9;
+		report(!prefixes_fail(&s, false), "every beginning of packet %zu to the host", i);
+	}
+}
+
+static uint64_t random_state = 88172645463325252ULL;
+
+static uint64_t random64(void) /* xorshift (Marsaglia 2003): the same packets in each run */
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+/* What holds for any packet whatsoever. */
+static bool mutant_fails(const struct world *w, const struct frame *in, const struct outcome *o, size_t grows)
+{
+	bool bad = o->verdict < 0 || differs(w, "the action", o->action, usual_action(o->verdict));
+
+	if (o->action == XDP_PASS)
+		bad |= frames_differ(w, &o->out, in);
+	if (o->action == XDP_TX)
+		bad |= differs(w, "the length", (long)o->out.len, (long)(in->len + grows));
+	return bad;
+}
+
+static void test_mutants(int forward, int outer)
+{
+	/* the cache is asked and learns nothing: the worlds stay alike though one plays fewer packets */
+	const struct setup setup = {.forward = forward, .outer = outer, .word = LB_SLOT(LB_PHASE_SETTLING, 0, NEW)};
+	const size_t grows = forward == LB_FORWARD_L2 ? 0 : outer == 4 ? 20 : 40;
+	unsigned long forwarded = 0, passed = 0, dropped = 0;
+	static struct outcome o[2];
+	static struct frame in;
+	bool bad = false;
+
+	for (unsigned int k = 0; k < nr_worlds; k++) {
+		world_reset(&worlds[k]);
+		world_setup(&worlds[k], &setup, &whole_packets[0]);
+	}
+	for (int i = 0; i < MUTATIONS && !bad; i++) {
+		frame_make(&whole_packets[random64() % NR_WHOLE], &in);
+		for (uint64_t n = 1 + random64() % 3; n; n--)
+			in.data[12 + random64() % (in.len - 12)] ^= (uint8_t)(1 << random64() % 8);
+		if (!(random64() % 4))
+			in.len -= random64() % (in.len - 14);
+		for (unsigned int k = 0; k < nr_worlds; k++) {
+			o[k].played = false;
+			if (worlds[k].slow && i % KERNEL_STRIDE)
+				continue;
+			bad |= !play(&worlds[k], &in, false, &o[k]);
+			bad |= mutant_fails(&worlds[k], &in, &o[k], grows);
+		}
+		bad |= disagree(o);
+		if (!o[0].played)
+			continue;
+		forwarded += o[0].action == XDP_TX;
+		passed += o[0].action == XDP_PASS;
+		dropped += o[0].action == XDP_DROP;
+	}
+	printf("# %lu forwarded, %lu passed, %lu dropped\n", forwarded, passed, dropped);
+	report(!bad && forwarded && passed && dropped, "%d packets with flipped bits, %s %d", MUTATIONS,
+	       forward == LB_FORWARD_L2 ? "l2" : "ipip", outer);
+}
+
+static int add_service(struct world *w)
+{
+	static const char *const text[] = {"::ffff:192.0.2.10", "2001:db8::10"};
+	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP};
+	int rc = w->port_add(w, OTHER);
+
+	for (int i = 0; i < 4 && !rc; i++) {
+		struct lb_vip vip = {.port = htons(80), .proto = protos[i % 2]};
+
+		inet_pton(AF_INET6, text[i / 2], vip.addr);
+		rc = w->vip_add(w, &vip, SERVICE);
+	}
+	if (rc)
+		fprintf(stderr, "%s: the service could not be added: %s\n", w->name, strerror(-rc));
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	bool native = argc < 2 || !strcmp(argv[1], "--native"), kernel = argc < 2 || !strcmp(argv[1], "--kernel");
+
+	if (argc > 2 || (!native && !kernel)) {
+		fprintf(stderr, "usage: packet [--native | --kernel]\n");
+		return 2;
+	}
+	if ((native && world_native_open(&worlds[nr_worlds++])) ||
+	    (kernel && world_kernel_open(&worlds[nr_worlds++]))) {
+		printf("Bail out! a world could not be made\n");
+		return 1;
+	}
+	for (unsigned int k = 0; k < nr_worlds; k++)
+		if (add_service(&worlds[k]))
+			return 1;
+
+	test_rows();
+	test_prefixes();
+	test_mutants(LB_FORWARD_IPIP, 4);
+	test_mutants(LB_FORWARD_IPIP, 6);
+	test_mutants(LB_FORWARD_L2, 4);
+
+	printf("1..%u\n# %u of %u passed\n", nr_tests, nr_tests - nr_failed, nr_tests);
+	if (native)
+		world_native_close();
+	if (kernel)
+		world_kernel_close();
+	return nr_failed ? 1 : 0;
+}

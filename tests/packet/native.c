@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The world of arrays: the pipeline as it is loaded into the kernel, compiled for this process. Each frame lies in an
+ * allocation of exactly its size, two bytes in so that the IP header is aligned as a driver aligns it. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "packet.h"
+#include "../../bpf/pipeline.h"
+
+#define OFFSET 2
+#define CPU 1
+#define NR_ROWS (CPU + 1)
+#define NR_VIPS 8
+
+struct lb_world {
+	uint8_t *mem;
+	size_t len;
+	bool no_headroom;
+	int sent;
+};
+
+static struct world arrays;
+static struct lb_vip vips[NR_VIPS];
+static uint32_t vip_service[NR_VIPS], ports[LB_MAX_PORTS];
+static unsigned int nr_vips, nr_ports;
+
+static __always_inline void *lb_world_data(struct lb_world *w)
+{
+	return w->mem + OFFSET;
+}
+
+static __always_inline void *lb_world_data_end(struct lb_world *w)
+{
+	return w->mem + OFFSET + w->len;
+}
+
+static __always_inline bool lb_world_grow(struct lb_world *w, int nr_bytes)
+{
+	size_t len = w->len + (size_t)nr_bytes;
+	uint8_t *mem;
+
+	if (w->no_headroom)
+		return false;
+	mem = calloc(1, OFFSET + len);
+	if (!mem)
+		return false;
+	memcpy(mem + OFFSET + nr_bytes, w->mem + OFFSET, w->len);
+	free(w->mem);
+	w->mem = mem;
+	w->len = len;
+	return true;
+}
+
+static __always_inline bool lb_world_send(struct lb_world *w, __u32 oif)
+{
+	w->sent = XDP_TX;
+	if (oif == INGRESS)
+		return true;
+	w->sent = XDP_REDIRECT;
+	for (unsigned int i = 0; i < nr_ports; i++)
+		if (ports[i] == oif)
+			return true;
+	return false;
+}
+
+static __always_inline const struct lb_conf *lb_world_conf(struct lb_world *w)
+{
+	return arrays.conf;
+}
+
+static __always_inline __u32 lb_world_vip(struct lb_world *w, const struct lb_vip *vip)
+{
+	for (unsigned int i = 0; i < nr_vips; i++)
+		if (!memcmp(&vips[i], vip, sizeof(*vip)))
+			return vip_service[i];
+	return 0;
+}
+
+static __always_inline const struct lb_service *lb_world_service(struct lb_world *w, __u32 service)
+{
+	return service < LB_MAX_SERVICES ? &arrays.services[service] : NULL;
+}
+
+static __always_inline const struct lb_slot_line *lb_world_slots(struct lb_world *w, __u32 line)
+{
+	return line < LB_SLOTS / 16 ? &arrays.slots[line] : NULL;
+}
+
+static __always_inline const struct lb_backend *lb_world_backend(struct lb_world *w, __u32 backend)
+{
+	return backend < LB_MAX_BACKENDS ? &arrays.backends[backend] : NULL;
+}
+
+static __always_inline __u64 lb_world_now_ns(struct lb_world *w)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (__u64)ts.tv_sec * 1000000000ULL + (__u64)ts.tv_nsec;
+}
+
+static __always_inline struct lb_flow_set *lb_world_flows(struct lb_world *w, __u32 set)
+{
+	return set < LB_FLOW_SETS ? &arrays.flows[set] : NULL;
+}
+
+static __always_inline struct lb_verdict_cpu *lb_world_verdict_cpu(struct lb_world *w)
+{
+	return &arrays.verdict_cpu[CPU];
+}
+
+static __always_inline struct lb_service_cpu *lb_world_service_cpu(struct lb_world *w, __u32 service)
+{
+	return service < LB_MAX_SERVICES ? &arrays.service_cpu[CPU * LB_MAX_SERVICES + service] : NULL;
+}
+
+static __always_inline struct lb_backend_cpu *lb_world_backend_cpu(struct lb_world *w, __u32 backend)
+{
+	return backend < LB_MAX_BACKENDS ? &arrays.backend_cpu[CPU * LB_MAX_BACKENDS + backend] : NULL;
+}
+
+static __always_inline __u32 lb_world_flow_steer(struct lb_world *w, struct lb_flow_query q)
+{
+	return lb_flow_steer(w, q);
+}
+
+static int native_run(struct world *w, const struct frame *in, bool no_headroom, struct frame *out, int *action)
+{
+	struct lb_world lw = {.mem = malloc(OFFSET + in->len), .len = in->len, .no_headroom = no_headroom};
+
+	if (!lw.mem)
+		return -ENOMEM;
+	memcpy(lw.mem + OFFSET, in->data, in->len);
+	switch (lb_verdict_action(lb_pipeline(&lw))) {
+	case LB_ACTION_TX:
+		*action = lw.sent;
+		break;
+	case LB_ACTION_PASS:
+		*action = XDP_PASS;
+		break;
+	default:
+		*action = XDP_DROP;
+	}
+	out->len = lw.len;
+	memcpy(out->data, lw.mem + OFFSET, lw.len);
+	free(lw.mem);
+	return 0;
+}
+
+static int native_vip_add(struct world *w, const struct lb_vip *vip, uint32_t service)
+{
+	if (nr_vips == NR_VIPS)
+		return -ENOSPC;
+	vips[nr_vips] = *vip;
+	vip_service[nr_vips++] = service;
+	return 0;
+}
+
+static int native_port_add(struct world *w, uint32_t ifindex)
+{
+	if (nr_ports == LB_MAX_PORTS)
+		return -ENOSPC;
+	ports[nr_ports++] = ifindex;
+	return 0;
+}
+
+int world_native_open(struct world *w)
+{
+	arrays = (struct world){
+		.name = "native",
+		.cpu = CPU,
+		.conf = calloc(1, sizeof(struct lb_conf)),
+		.services = calloc(LB_MAX_SERVICES, sizeof(struct lb_service)),
+		.slots = calloc(LB_SLOTS / 16, sizeof(struct lb_slot_line)),
+		.backends = calloc(LB_MAX_BACKENDS, sizeof(struct lb_backend)),
+		.flows = calloc(LB_FLOW_SETS, sizeof(struct lb_flow_set)),
+		.verdict_cpu = calloc(NR_ROWS, sizeof(struct lb_verdict_cpu)),
+		.service_cpu = calloc(NR_ROWS * LB_MAX_SERVICES, sizeof(struct lb_service_cpu)),
+		.backend_cpu = calloc(NR_ROWS * LB_MAX_BACKENDS, sizeof(struct lb_backend_cpu)),
+		.vip_add = native_vip_add,
+		.port_add = native_port_add,
+		.run = native_run,
+	};
+	*w = arrays;
+	if (!w->conf || !w->services || !w->slots || !w->backends || !w->flows || !w->verdict_cpu || !w->service_cpu ||
+	    !w->backend_cpu) {
+		fprintf(stderr, "native: out of memory\n");
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void world_native_close(void)
+{
+	free(arrays.conf);
+	free(arrays.services);
+	free(arrays.slots);
+	free(arrays.backends);
+	free(arrays.flows);
+	free(arrays.verdict_cpu);
+	free(arrays.service_cpu);
+	free(arrays.backend_cpu);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The packet tests: one table of rows that say what a packet is, what is configured, and what has to become of it. Each
+ * row is played in two worlds, in this process under the sanitizers and in the kernel with BPF_PROG_TEST_RUN.
+ */
+#ifndef TESTS_PACKET_H
+#define TESTS_PACKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <linux/bpf.h>
+#include <netinet/in.h>
+
+#include "lb/abi.h"
+#include "lb/verdict.h"
+
+#define FRAME_MAX 2048
+#define NR_EXT 12
+#define ZERO (-1) /* in fields where 0 stands for the usual value */
+
+struct frame {
+	size_t len;
+	uint8_t data[FRAME_MAX];
+};
+
+/* An IPv6 extension header: @len is its length field, @word its bytes 2 and 3. */
+struct ext {
+	uint8_t type;
+	uint8_t len;
+	uint16_t word;
+};
+
+/* A packet to make. What is 0 is as in a plain packet of an established connection to the service. */
+struct spec {
+	int family; /* 4 or 6; 0 is 4 */
+	int proto;  /* IPPROTO_TCP */
+	int flags;  /* ACK */
+	const char *src, *dst;
+	int sport, dport;
+	int tos;     /* DSCP and ECN */
+	int ttl;     /* 64 */
+	int id;	     /* 0x1234 */
+	int frag;    /* IPv4: flags and offset */
+	int payload; /* bytes behind the transport header */
+	int options; /* IPv4: bytes of options */
+	struct ext ext[NR_EXT];
+	/* lies */
+	int ethertype, version, ihl, ip_len, doff, udp_len;
+	int pad; /* bytes behind the packet */
+	int cut; /* bytes missing at the end */
+};
+
+/* A flow entry, for the row's packet. */
+struct entry {
+	int backend; /* 0: none */
+	int gen;     /* added to the backend's: 1 makes it one of another generation */
+	int idle;    /* ticks */
+	bool proven;
+};
+
+#define OLD 2 /* backend indices; every row has both */
+#define NEW 3
+#define FOREIGN 4 /* another service's */
+#define SERVICE 1
+#define ALIVE LB_BACKEND_F_ALIVE
+#define OPEN (LB_BACKEND_F_ALIVE | LB_BACKEND_F_TAKES_NEW)
+#define INGRESS 1 /* the interface that packets come in by */
+#define OTHER 77  /* one they may leave by */
+#define CLOSED 78 /* one they may not */
+
+/* What is configured. */
+struct setup {
+	int forward;	/* IPIP */
+	int outer;	/* family of the backends: 4 */
+	int plen;	/* fixed bits of the outer source: 128 */
+	int mtu;	/* 1500 */
+	int oif;	/* INGRESS; ZERO: not resolved */
+	uint32_t flags; /* of the service */
+	uint32_t word;	/* all slots: stable(OLD) */
+	int old, new;	/* flags: OPEN; ZERO: none */
+	bool no_table;
+	bool foreign; /* the backends are another service's */
+	struct entry entry;
+	bool full;    /* the packet's set is full of other flows' proven entries */
+	int rate;     /* learn_rate */
+	bool flooded; /* the rate is used up for this second */
+	bool no_headroom;
+};
+
+struct row {
+	const char *what;
+	struct setup setup;
+	struct spec before; /* a packet that came before, when it has a family */
+	struct spec in;
+	enum lb_verdict verdict;
+	int action;  /* XDP_*; 0 is what the verdict's name says, and XDP_TX */
+	int backend; /* that gets it: OLD */
+	int conns, closes, hits, misses, refused;
+	struct entry after; /* the flow's entry; its backend 0: none */
+};
+
+extern const struct row rows[];
+extern const size_t nr_rows;
+
+/* One of the two worlds. The arrays are where the program under test reads and writes them. */
+struct world {
+	const char *name;
+	unsigned int cpu;
+	bool slow;
+	struct lb_conf *conf;
+	struct lb_service *services;
+	struct lb_slot_line *slots;
+	struct lb_backend *backends;
+	struct lb_flow_set *flows;
+	struct lb_verdict_cpu *verdict_cpu;
+	struct lb_service_cpu *service_cpu;
+	struct lb_backend_cpu *backend_cpu;
+	int (*vip_add)(struct world *w, const struct lb_vip *vip, uint32_t service);
+	int (*port_add)(struct world *w, uint32_t ifindex);
+	/* 0 with *@action and @out, or -ENOTSUP where the world cannot be given such a packet */
+	int (*run)(struct world *w, const struct frame *in, bool no_headroom, struct frame *out, int *action);
+};
+
+/* 0 or -errno, with a line on stderr */
+int world_native_open(struct world *w);
+int world_kernel_open(struct world *w);
+void world_native_close(void);
+void world_kernel_close(void);
+
+void world_reset(struct world *w);
+void world_clear_counters(struct world *w);
+void world_setup(struct world *w, const struct setup *s, const struct spec *in);
+
+/* What @s describes. @hdr_len: bytes up to and with the transport header, options left out. */
+void frame_make(const struct spec *s, struct frame *f);
+size_t frame_hdr_len(const struct spec *s);
+size_t frame_ip_len(const struct spec *s);
+/* What has to leave when @in, made from @s, is sent to @backend as configured. Written without the code under test. */
+void frame_expect(const struct setup *setup, const struct spec *s, int backend, struct frame *out);
+
+uint64_t flow_hash(const struct spec *s);
+void backend_addr(int family, int backend, uint8_t out[16]);
+void outer_src(int family, uint8_t out[16]);
+extern const uint8_t mac_hop[6], mac_own[6];
+extern const uint64_t hash_key[2];
+
+static inline int or_default(int value, int usual)
+{
+	return value == ZERO ? 0 : value ? value : usual;
+}
+
+#endif

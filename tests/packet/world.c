@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What both worlds have in common: how they are cleared and configured. */
+#include <assert.h>
+#include <string.h>
+#include <time.h>
+
+#include "packet.h"
+#include "lb/dp/flow.h"
+
+#define TABLE_BASE 32
+#define TABLE_SHIFT 5
+#define GEN 9
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
+}
+
+void world_clear_counters(struct world *w)
+{
+	struct lb_service_cpu *row = &w->service_cpu[w->cpu * LB_MAX_SERVICES + SERVICE];
+
+	memset(&w->verdict_cpu[w->cpu], 0, sizeof(*w->verdict_cpu));
+	memset(&w->backend_cpu[w->cpu * LB_MAX_BACKENDS], 0, 8 * sizeof(*w->backend_cpu));
+	memset(&row->total, 0, sizeof(row->total));
+	row->flow_hits = row->flow_misses = row->learn_refused = 0;
+}
+
+void world_reset(struct world *w)
+{
+	memset(w->conf, 0, sizeof(*w->conf));
+	memset(w->services, 0, 8 * sizeof(*w->services));
+	memset(w->backends, 0, 8 * sizeof(*w->backends));
+	memset(w->slots, 0, 8 * sizeof(*w->slots));
+	memset(w->flows, 0, LB_FLOW_SETS * sizeof(*w->flows));
+	memset(&w->service_cpu[w->cpu * LB_MAX_SERVICES], 0, 8 * sizeof(*w->service_cpu));
+	world_clear_counters(w);
+}
+
+static void setup_backend(struct world *w, const struct setup *s, int backend, int flags)
+{
+	int family = or_default(s->outer, 4);
+	struct lb_backend *b = &w->backends[backend];
+
+	backend_addr(family, backend, b->addr);
+	outer_src(family, b->src);
+	memcpy(b->dmac, mac_hop, 6);
+	memcpy(b->smac, mac_own, 6);
+	b->mtu = (__u16)or_default(s->mtu, 1500);
+	b->service = s->foreign ? SERVICE + 1 : SERVICE;
+	b->forward = (__u8)or_default(s->forward, LB_FORWARD_IPIP);
+	b->gen = GEN;
+	b->src_plen = (__u8)or_default(s->plen, 128);
+	b->flags = (__u8)(or_default(flags, OPEN) | (family == 4 ? LB_BACKEND_F_V4 : 0));
+	b->oif = (__u32)or_default(s->oif, INGRESS);
+}
+
+static void setup_flow(struct world *w, const struct setup *s, const struct spec *in)
+{
+	uint64_t hash = flow_hash(in);
+	struct lb_flow_set *set = &w->flows[hash & (LB_FLOW_SETS - 1)];
+	uint8_t age = lb_flow_age(now_ns());
+
+	if (s->full)
+		for (int i = 0; i < LB_FLOW_WAYS; i++)
+			set->entry[i] = LB_FLOW((hash >> 32) + 1 + (unsigned int)i, age, GEN, true, NEW);
+	if (s->entry.backend)
+		set->entry[5] =
+			LB_FLOW(hash >> 32, age - s->entry.idle, GEN + s->entry.gen, s->entry.proven, s->entry.backend);
+}
+
+void world_setup(struct world *w, const struct setup *s, const struct spec *in)
+{
+	struct lb_service_cpu *row = &w->service_cpu[w->cpu * LB_MAX_SERVICES + SERVICE];
+
+	memcpy(w->conf->hash_key, hash_key, sizeof(hash_key));
+	w->conf->learn_rate = (__u32)s->rate;
+	setup_backend(w, s, OLD, s->old);
+	setup_backend(w, s, NEW, s->new);
+	setup_backend(w, s, FOREIGN, OPEN);
+	w->backends[FOREIGN].service = SERVICE + 1;
+	for (int i = 0; i < 1 << TABLE_SHIFT; i++)
+		w->slots[(TABLE_BASE + i) / 16].slot[i % 16] = s->word ? s->word : LB_SLOT(LB_PHASE_STABLE, 0, OLD);
+	setup_flow(w, s, in);
+	if (s->flooded) {
+		row->learn_start_ns = now_ns();
+		row->learn_count = w->conf->learn_rate;
+	}
+	w->services[SERVICE].flags = s->flags;
+	w->services[SERVICE].table = s->no_table ? 0 : LB_TABLE(TABLE_BASE, TABLE_SHIFT);
+}

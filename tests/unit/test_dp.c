@@ -1,0 +1,486 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* include/lb/dp: the hash, the flow cache, steering, checksums and the outer source, against naive ways to the same. */
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lb/dp/encap.h"
+#include "lb/dp/flow.h"
+#include "lb/dp/hash.h"
+#include "lb/dp/steer.h"
+
+static uint64_t random_state;
+
+static uint64_t random64(void) /* xorshift (Marsaglia 2003): the same numbers in each run */
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+static int seed(void **state)
+{
+	random_state = 88172645463325252ULL;
+	return 0;
+}
+
+/* ---- hash ---- */
+
+/* SipHash-c-d of bytes, as the paper writes it: v0..v3 in an array, the message byte by byte. */
+static void naive_rounds(uint64_t v[4], int n)
+{
+	static const int by[4] = {13, 16, 17, 21};
+
+	while (n--) {
+		for (int half = 0; half < 2; half++) {
+			int a = half ? 2 : 0, b = 1, c = half ? 0 : 2, d = 3;
+			int rb = half ? by[2] : by[0], rd = half ? by[3] : by[1];
+
+			v[a] += v[b];
+			v[c] += v[d];
+			v[b] = (v[b] << rb | v[b] >> (64 - rb)) ^ v[a];
+			v[d] = (v[d] << rd | v[d] >> (64 - rd)) ^ v[c];
+			v[a] = v[a] << 32 | v[a] >> 32;
+		}
+	}
+}
+
+static uint64_t naive_siphash(int c, int d, const uint8_t key[16], const uint8_t *msg, size_t len)
+{
+	static const char init[] = "somepseudorandomlygeneratedbytes";
+	uint64_t v[4], m = 0;
+
+	for (int i = 0; i < 4; i++) {
+		v[i] = 0;
+		for (int k = 0; k < 8; k++)
+			v[i] |= (uint64_t)((uint8_t)init[8 * i + k]) << (56 - 8 * k);
+		for (int k = 0; k < 8; k++)
+			v[i] ^= (uint64_t)key[8 * (i % 2) + k] << 8 * k;
+	}
+	for (size_t i = 0; i <= len; i++) {
+		bool last = i == len;
+
+		if (last)
+			m |= (uint64_t)(len & 0xff) << 56;
+		else
+			m |= (uint64_t)msg[i] << 8 * (i % 8);
+		if (last || i % 8 == 7) {
+			v[3] ^= m;
+			naive_rounds(v, c);
+			v[0] ^= m;
+			m = 0;
+		}
+	}
+	v[2] ^= 0xff;
+	naive_rounds(v, d);
+	return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+static void test_hash_vectors(void **state)
+{
+	uint8_t key[16], msg[15];
+	__u64 key64[2];
+
+	for (unsigned int i = 0; i < 16; i++)
+		key[i] = (uint8_t)i;
+	for (unsigned int i = 0; i < 15; i++)
+		msg[i] = (uint8_t)i;
+	memcpy(key64, key, 16);
+	/* the naive way is right: SipHash-2-4, the paper's appendix A */
+	assert_int_equal(naive_siphash(2, 4, key, msg, 15), 0xa129ca6149be45e5ULL);
+	/* and so is ours: SipHash-1-3 of nothing */
+	assert_int_equal(naive_siphash(1, 3, key, msg, 0), 0xabac0158050fc4dcULL);
+	assert_int_equal(lb_sip_words(key64, NULL, 0), 0xabac0158050fc4dcULL);
+}
+
+static void fill(uint8_t *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		p[i] = (uint8_t)random64();
+}
+
+static void test_hash_flows(void **state)
+{
+	for (int i = 0; i < 10000; i++) {
+		__u64 key[2] = {random64(), random64()}, a[2], b[2];
+		uint8_t bytes[37], key_bytes[16];
+		__u32 src4, dst4, ports;
+
+		fill(bytes, sizeof(bytes));
+		memcpy(key_bytes, key, 16);
+
+		memcpy(&src4, bytes, 4);
+		memcpy(&dst4, bytes + 4, 4);
+		memcpy(&ports, bytes + 8, 4);
+		assert_int_equal(lb_hash_flow4(key, src4, dst4, ports, bytes[12]),
+				 naive_siphash(1, 3, key_bytes, bytes, 13));
+
+		memcpy(a, bytes, 16);
+		memcpy(b, bytes + 16, 16);
+		memcpy(&ports, bytes + 32, 4);
+		assert_int_equal(lb_hash_flow6(key, a, b, ports, bytes[36]), naive_siphash(1, 3, key_bytes, bytes, 37));
+
+		assert_int_equal(lb_sip_words(key, a, 2), naive_siphash(1, 3, key_bytes, bytes, 16));
+	}
+}
+
+/* ---- flow ---- */
+
+static void test_flow_words(void **state)
+{
+	__u64 e = LB_FLOW(0xdeadbeef, 0x12, 0x34, true, 0x7abc), touched;
+
+	assert_int_equal(e, 0xdeadbeef1234fabcULL);
+	assert_int_equal(LB_FLOW_TAG(e), 0xdeadbeef);
+	assert_int_equal(LB_FLOW_AGE(e), 0x12);
+	assert_int_equal(LB_FLOW_GEN(e), 0x34);
+	assert_int_equal(LB_FLOW_PROVEN(e), 1);
+	assert_int_equal(LB_FLOW_BACKEND(e), 0x7abc);
+
+	touched = lb_flow_touch(e, 0x13, false);
+	assert_int_equal(touched, 0xdeadbeef1334fabcULL); /* what is proven stays so */
+	assert_int_equal(lb_flow_touch(0xdeadbeef12347abcULL, 0x12, false), 0xdeadbeef12347abcULL);
+	assert_int_equal(lb_flow_touch(0xdeadbeef12347abcULL, 0x12, true), 0xdeadbeef1234fabcULL);
+
+	assert_int_equal(lb_flow_age(5ULL << 36), 5);
+	assert_int_equal(lb_flow_age(261ULL << 36), 5);
+	assert_int_equal(lb_flow_idle(LB_FLOW(1, 250, 0, 0, 1), 3), 9); /* over the wrap */
+}
+
+static void test_flow_places(void **state)
+{
+	const __u64 hash = 0xfedcba9876543210ULL;
+	__u32 tag = lb_flow_tag(hash);
+
+	assert_int_equal(tag, 0xfedcba98);
+	assert_int_equal(lb_flow_set_idx(hash), 0x76543210 & (LB_FLOW_SETS - 1));
+	for (unsigned int shift = LB_TABLE_SHIFT_MIN; shift <= LB_TABLE_SHIFT_MAX; shift++) {
+		assert_int_equal(lb_flow_slot(tag, shift), hash >> (64 - shift));
+		/* a doubled table splits each slot in two */
+		assert_int_equal(lb_flow_slot(tag, shift + 1) / 2, lb_flow_slot(tag, shift));
+	}
+	assert_int_equal(lb_flow_slot(tag, 0), 0);
+}
+
+static void test_flow_find(void **state)
+{
+	struct lb_flow_set set = {0};
+
+	assert_int_equal(lb_flow_find(&set, 7), -1);
+	assert_int_equal(lb_flow_find(&set, 0), -1); /* an empty way is no entry of tag 0 */
+	for (int i = 0; i < LB_FLOW_WAYS; i++)
+		set.entry[i] = LB_FLOW(100 + i, 0, 0, false, 1);
+	for (int i = 0; i < LB_FLOW_WAYS; i++)
+		assert_int_equal(lb_flow_find(&set, 100 + i), i);
+	assert_int_equal(lb_flow_find(&set, 99), -1);
+	assert_int_equal(lb_flow_find(&set, 108), -1);
+	set.entry[3] = LB_FLOW(0, 0, 0, false, 1);
+	assert_int_equal(lb_flow_find(&set, 0), 3);
+}
+
+/* How good a victim is, as flow.h's comment has it: 4 empty, 3 expired, 2 unproven, 1 proven. */
+static int victim_class(__u64 e, __u8 now)
+{
+	__u8 idle = (__u8)(now - LB_FLOW_AGE(e));
+
+	if (!e)
+		return 4;
+	if (LB_FLOW_PROVEN(e))
+		return idle > 109 ? 3 : 1;
+	return idle > 2 ? 3 : 2;
+}
+
+static void test_flow_victim(void **state)
+{
+	int seen[5] = {0};
+
+	for (int round = 0; round < 200000; round++) {
+		bool proven = random64() & 1;
+		__u8 now = (__u8)random64();
+		struct lb_flow_set set;
+		int best = 0, way;
+
+		for (int i = 0; i < LB_FLOW_WAYS; i++) {
+			static const __u8 idles[] = {0, 1, 2, 3, 50, 109, 110, 255};
+			int nr_idles = round % 3 ? 8 : 3, c;
+
+			set.entry[i] = LB_FLOW(random64(), now - idles[random64() % nr_idles], random64(),
+					       round % 5 == 0 || random64() & 1, 1 + random64() % 32767);
+			if (random64() % 64 == 0)
+				set.entry[i] = 0;
+			c = victim_class(set.entry[i], now);
+			best = c > best ? c : best;
+		}
+		way = lb_flow_victim(&set, proven, now);
+		if (best == 1 && !proven) {
+			assert_int_equal(way, -1);
+			seen[0]++;
+			continue;
+		}
+		assert_in_range(way, 0, LB_FLOW_WAYS - 1);
+		assert_int_equal(victim_class(set.entry[way], now), best);
+		seen[best]++;
+		if (best > 2)
+			continue;
+		for (int i = 0; i < LB_FLOW_WAYS; i++) /* none of its kind is older */
+			if (victim_class(set.entry[i], now) == best)
+				assert_true(lb_flow_idle(set.entry[i], now) <= lb_flow_idle(set.entry[way], now));
+	}
+	for (int i = 0; i < 5; i++)
+		assert_true(seen[i] > 100);
+}
+
+static void test_flow_admit(void **state)
+{
+	__u64 start = 0;
+	__u32 count = 0;
+
+	for (int i = 0; i < 1000; i++)
+		assert_true(lb_flow_admit(&start, &count, 0, 5)); /* no limit, nothing is counted */
+	assert_int_equal(count, 0);
+
+	for (int i = 0; i < 10; i++)
+		assert_true(lb_flow_admit(&start, &count, 10, 2000000000));
+	assert_false(lb_flow_admit(&start, &count, 10, 2000000000));
+	assert_false(lb_flow_admit(&start, &count, 10, 2999999999));
+	assert_true(lb_flow_admit(&start, &count, 10, 3000000000)); /* the next second */
+	assert_int_equal(start, 3000000000);
+	assert_int_equal(count, 1);
+}
+
+/* ---- steering: the table of slots and packets, row by row ---- */
+
+static void test_steer_wants_flow(void **state)
+{
+	assert_false(lb_steer_wants_flow(LB_SLOT(LB_PHASE_STABLE, 0, 9), false));
+	assert_true(lb_steer_wants_flow(LB_SLOT(LB_PHASE_STABLE, 0, 9), true));
+	for (int tracked = 0; tracked < 2; tracked++) {
+		assert_true(lb_steer_wants_flow(LB_SLOT(LB_PHASE_MOVING, 8, 9), tracked));
+		assert_true(lb_steer_wants_flow(LB_SLOT(LB_PHASE_SETTLING, 0, 9), tracked));
+	}
+}
+
+static void test_steer_miss(void **state)
+{
+	static const struct {
+		__u32 word;
+		bool is_new, tracked;
+		__u32 backend;
+		bool learn;
+	} rows[] = {
+		{LB_SLOT(LB_PHASE_STABLE, 0, 9), true, false, 9, false},
+		{LB_SLOT(LB_PHASE_STABLE, 0, 9), false, false, 9, false},
+		{LB_SLOT(LB_PHASE_STABLE, 0, 9), true, true, 9, true},
+		{LB_SLOT(LB_PHASE_STABLE, 0, 9), false, true, 9, true},
+		{LB_SLOT(LB_PHASE_MOVING, 8, 9), true, false, 9, true},
+		{LB_SLOT(LB_PHASE_MOVING, 8, 9), false, false, 8, true},
+		{LB_SLOT(LB_PHASE_MOVING, 8, 9), true, true, 9, true},
+		{LB_SLOT(LB_PHASE_MOVING, 8, 9), false, true, 8, true},
+		{LB_SLOT(LB_PHASE_SETTLING, 0, 9), true, false, 9, false},
+		{LB_SLOT(LB_PHASE_SETTLING, 0, 9), false, false, 9, false},
+		{LB_SLOT(LB_PHASE_SETTLING, 0, 9), true, true, 9, true},
+		{LB_SLOT(LB_PHASE_SETTLING, 0, 9), false, true, 9, true},
+		{LB_SLOT(LB_PHASE_MOVING, 0x7fff, 0x7ffe), false, false, 0x7fff, true},
+		{LB_SLOT(LB_PHASE_MOVING, 0x7fff, 0x7ffe), true, false, 0x7ffe, true},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		bool learn = !rows[i].learn;
+
+		assert_int_equal(lb_steer_miss(rows[i].word, rows[i].is_new, rows[i].tracked, &learn), rows[i].backend);
+		assert_int_equal(learn, rows[i].learn);
+	}
+}
+
+static void test_steer_hit(void **state)
+{
+	const __u8 draining = LB_BACKEND_F_ALIVE, serving = LB_BACKEND_F_ALIVE | LB_BACKEND_F_TAKES_NEW;
+
+	for (int v4 = 0; v4 < 2; v4++) {
+		__u8 more = v4 ? LB_BACKEND_F_V4 : 0;
+
+		assert_true(lb_steer_hit_counts(serving | more, false));
+		assert_true(lb_steer_hit_counts(serving | more, true));
+		assert_true(lb_steer_hit_counts(draining | more, false));
+		assert_false(lb_steer_hit_counts(draining | more, true));
+		assert_false(lb_steer_hit_counts(more, false));
+		assert_false(lb_steer_hit_counts(more, true));
+		assert_false(lb_steer_hit_counts(LB_BACKEND_F_TAKES_NEW | more, true));
+	}
+}
+
+static void test_steer_unlearned(void **state)
+{
+	const __u8 draining = LB_BACKEND_F_ALIVE, serving = LB_BACKEND_F_ALIVE | LB_BACKEND_F_TAKES_NEW;
+
+	assert_int_equal(lb_steer_unlearned(LB_SLOT(LB_PHASE_MOVING, 8, 9), 9, serving), 8);
+	assert_int_equal(lb_steer_unlearned(LB_SLOT(LB_PHASE_MOVING, 8, 9), 9, draining), 9);
+	assert_int_equal(lb_steer_unlearned(LB_SLOT(LB_PHASE_MOVING, 8, 9), 9, 0), 9);
+	assert_int_equal(lb_steer_unlearned(LB_SLOT(LB_PHASE_SETTLING, 0, 9), 9, serving), 9);
+	assert_int_equal(lb_steer_unlearned(LB_SLOT(LB_PHASE_STABLE, 0, 9), 9, serving), 9);
+}
+
+/* ---- checksums and headers ---- */
+
+static unsigned int naive_checksum(const uint8_t *p, size_t len)
+{
+	unsigned long sum = 0;
+
+	for (size_t i = 0; i < len; i += 2)
+		sum += (unsigned long)p[i] << 8 | p[i + 1];
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum & 0xffff;
+}
+
+static void test_checksum_fold(void **state)
+{
+	assert_int_equal(lb_csum_fold(0), 0xffff);
+	assert_int_equal(lb_csum_fold(0xffff), 0);
+	assert_int_equal(lb_csum_fold(0xffffffffULL * 0xffff), 0);
+	for (int i = 0; i < 100000; i++) {
+		uint8_t header[20];
+		uint32_t word[5];
+		uint64_t sum = 0;
+
+		fill(header, sizeof(header));
+		memcpy(word, header, sizeof(word));
+		for (int k = 0; k < 5; k++)
+			sum += word[k];
+		assert_int_equal(ntohs(lb_csum_fold(sum)), naive_checksum(header, sizeof(header)));
+	}
+}
+
+/* For each value that a header's checksum can have, and each TTL. */
+static void test_checksum_ttl(void **state)
+{
+	uint8_t header[20] = {0x45, 0, 0, 40, 0, 0, 0x40, 0, 0, 6, 0, 0, 198, 51, 100, 7, 192, 0, 2, 10};
+
+	for (unsigned int id = 0; id < 0x10000; id++) {
+		unsigned int check;
+
+		header[4] = (uint8_t)(id >> 8);
+		header[5] = (uint8_t)id;
+		header[8] = (uint8_t)(2 + id % 254);
+		check = naive_checksum(header, sizeof(header));
+		header[8]--;
+		assert_int_equal(ntohs(lb_csum_ttl_less(htons((uint16_t)check))),
+				 naive_checksum(header, sizeof(header)));
+	}
+}
+
+static void test_inner_ttl(void **state)
+{
+	struct lb_inner in;
+	struct ipv6hdr ip6;
+	struct iphdr ip;
+
+	for (unsigned int ttl = 0; ttl < 256; ttl++) {
+		memset(&ip, 0, sizeof(ip));
+		ip.ttl = (__u8)ttl;
+		memset(&ip6, 0, sizeof(ip6));
+		ip6.hop_limit = (__u8)ttl;
+		assert_int_equal(lb_inner_take4(&ip, &in), ttl > 1);
+		assert_int_equal(lb_inner_take6(&ip6, &in), ttl > 1);
+		assert_int_equal(ip.ttl, ttl > 1 ? ttl - 1 : ttl);
+		assert_int_equal(ip6.hop_limit, ttl > 1 ? ttl - 1 : ttl);
+	}
+}
+
+static void test_outer_checksum(void **state)
+{
+	for (int i = 0; i < 100000; i++) {
+		struct lb_inner in = {.proto = IPPROTO_IPIP,
+				      .tos = (__u8)random64(),
+				      .df = random64() & 1,
+				      .id = (__u16)random64(),
+				      .len = (__u32)(random64() % 65516),
+				      .hash = random64()};
+		struct lb_backend b = {.src_plen = (__u8)(random64() % 129)};
+		uint8_t header[20];
+
+		fill(b.src, 16);
+		fill(b.addr, 16);
+		lb_outer_write4(header, &in, &b);
+		assert_int_equal(naive_checksum(header, sizeof(header)), 0);
+		assert_int_equal(header[2] << 8 | header[3], in.len + 20);
+		assert_int_equal(header[6] << 8 | header[7], in.df ? 0x4000 : 0);
+	}
+}
+
+/* Bit by bit. @nr: how many bits of the address may come from the hash. */
+static void naive_source(const struct lb_backend *b, uint64_t hash, int nr, uint8_t out[16])
+{
+	memcpy(out, b->src, 16);
+	for (int bit = 0; bit < nr && bit < 128 - b->src_plen; bit++) {
+		uint8_t mask = (uint8_t)(1 << bit % 8), *byte = &out[15 - bit / 8];
+
+		*byte = hash >> bit & 1 ? *byte | mask : *byte & (uint8_t)~mask;
+	}
+}
+
+static void test_outer_source(void **state)
+{
+	for (int plen = 0; plen <= 128; plen++) {
+		for (int i = 0; i < 200; i++) {
+			struct lb_backend b = {.src_plen = (__u8)plen};
+			uint64_t hash = random64(), low;
+			uint8_t want[16];
+			__be32 src4;
+
+			fill(b.src, 16);
+			naive_source(&b, hash, 32, want);
+			src4 = lb_outer_source4(&b, hash);
+			assert_memory_equal(&src4, want + 12, 4);
+			naive_source(&b, hash, 64, want);
+			low = lb_outer_source6(&b, hash);
+			assert_memory_equal(&low, want + 8, 8);
+		}
+	}
+}
+
+/* The next hop's words, and the Ethernet addresses made of them; the type stays. */
+static void test_hop(void **state)
+{
+	static const uint8_t want[14] = {1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16, 0x86, 0xdd};
+	struct lb_backend b = {.dmac = {1, 2, 3, 4, 5, 6}, .mtu = 9000, .smac = {11, 12, 13, 14, 15, 16}, .oif = 42};
+	uint8_t frame[14] = {[12] = 0x86, [13] = 0xdd};
+	struct lb_hop h;
+
+	lb_hop_read(&b, &h);
+	assert_int_equal(h.oif, 42);
+	assert_int_equal(lb_hop_mtu(&h), 9000);
+	lb_eth_write(frame, &h);
+	assert_memory_equal(frame, want, sizeof(want));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_hash_vectors, seed),
+		cmocka_unit_test_setup(test_hash_flows, seed),
+		cmocka_unit_test_setup(test_flow_words, seed),
+		cmocka_unit_test_setup(test_flow_places, seed),
+		cmocka_unit_test_setup(test_flow_find, seed),
+		cmocka_unit_test_setup(test_flow_victim, seed),
+		cmocka_unit_test_setup(test_flow_admit, seed),
+		cmocka_unit_test_setup(test_steer_wants_flow, seed),
+		cmocka_unit_test_setup(test_steer_miss, seed),
+		cmocka_unit_test_setup(test_steer_hit, seed),
+		cmocka_unit_test_setup(test_steer_unlearned, seed),
+		cmocka_unit_test_setup(test_checksum_fold, seed),
+		cmocka_unit_test_setup(test_checksum_ttl, seed),
+		cmocka_unit_test_setup(test_inner_ttl, seed),
+		cmocka_unit_test_setup(test_outer_checksum, seed),
+		cmocka_unit_test_setup(test_outer_source, seed),
+		cmocka_unit_test_setup(test_hop, seed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
