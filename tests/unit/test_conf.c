@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The configuration's containers, its checks and its differences. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf.h"
+
+static struct lb_endpoint endpoint(const char *text)
+{
+	struct lb_endpoint ep;
+
+	assert_int_equal(lb_endpoint_parse(text, &ep, NULL), 0);
+	return ep;
+}
+
+/* A service with @vips (separated by spaces) and @backends (likewise), to be finished by the caller. */
+static struct lb_service_conf service(const char *name, const char *vips, const char *backends)
+{
+	struct lb_config *c = lb_config_new();
+	struct lb_service_conf s;
+	char text[256], *next;
+
+	assert_non_null(c);
+	assert_int_equal(lb_service_conf_copy(&s, &c->defaults), 0);
+	lb_config_free(c);
+	strcpy(s.name, name);
+	s.vips = calloc(8, sizeof(*s.vips));
+	assert_non_null(s.vips);
+	strcpy(text, vips);
+	for (char *t = strtok_r(text, " ", &next); t; t = strtok_r(NULL, " ", &next))
+		assert_int_equal(lb_vip_parse(t, &s.vips[s.nr_vips++], NULL), 0);
+	strcpy(text, backends);
+	for (char *t = strtok_r(text, " ", &next); t; t = strtok_r(NULL, " ", &next)) {
+		struct lb_backend_conf b = {.address = endpoint(t), .weight = LB_WEIGHT_DEFAULT};
+
+		assert_int_equal(lb_service_conf_add_backend(&s, &b, NULL), 0);
+	}
+	return s;
+}
+
+static int add(struct lb_config *c, const char *name, const char *vips, const char *backends, struct lb_err *err)
+{
+	struct lb_service_conf s = service(name, vips, backends);
+	int ret = lb_config_add_service(c, &s, err);
+
+	lb_service_conf_fini(&s);
+	return ret;
+}
+
+static struct lb_config *config(void)
+{
+	struct lb_config *c = lb_config_new();
+
+	assert_non_null(c);
+	assert_int_equal(add(c, "web", "192.0.2.10:80", "10.0.0.2 10.0.0.1", NULL), 0);
+	assert_int_equal(add(c, "api", "192.0.2.11:80", "10.0.0.1", NULL), 0);
+	return c;
+}
+
+static void test_defaults(void **state)
+{
+	struct lb_config *c = lb_config_new();
+	const struct lb_check_conf *k;
+
+	assert_non_null(c);
+	k = &c->defaults.check;
+	assert_false(c->has_hash_key);
+	assert_true(c->learning_window_ns == 900000000000);
+	assert_int_equal(c->defaults.forward, LB_FORWARD_IPIP);
+	assert_int_equal(c->defaults.state, LB_STATE_AUTO);
+	assert_int_equal(c->defaults.panic_threshold, 0);
+	assert_int_equal(k->type, LB_CHECK_NONE);
+	assert_true(k->interval_ns == 2000000000 && k->timeout_ns == 1000000000);
+	assert_int_equal(k->rise, 2);
+	assert_int_equal(k->fall, 3);
+	assert_string_equal(k->path, "/");
+	assert_int_equal(k->status_min, 200);
+	assert_int_equal(k->status_max, 399);
+	assert_int_equal(lb_config_check(c, NULL), 0);
+	lb_config_free(c);
+	lb_config_free(NULL);
+}
+
+static void test_services(void **state)
+{
+	struct lb_config *c = config();
+	struct lb_service_conf s = service("mid", "192.0.2.12:80/udp 192.0.2.12:80", "10.0.0.9 10.0.0.10 2001:db8::1");
+	struct lb_err err;
+	char buf[LB_ADDR_STRLEN];
+
+	assert_int_equal(lb_config_add_service(c, &s, &err), 0);
+	/* A deep copy: what happens to the original is not seen. */
+	s.backends[0].weight = 7;
+	s.vips[0].port = htons(99);
+	lb_service_conf_fini(&s);
+	assert_int_equal(c->nr_services, 3);
+	assert_string_equal(c->services[0].name, "api");
+	assert_string_equal(c->services[1].name, "mid");
+	assert_string_equal(c->services[2].name, "web");
+	assert_ptr_equal(lb_config_service(c, "mid"), &c->services[1]);
+	assert_null(lb_config_service(c, "mi"));
+	assert_null(lb_config_service(c, ""));
+	assert_null(lb_config_service(c, "a-name-that-is-longer-than-any-name-can-be-and-must-not-overflow-a-thing"));
+	/* VIPs are sorted: tcp (6) before udp (17). */
+	assert_string_equal(lb_vip_format(&c->services[1].vips[0], buf), "192.0.2.12:80/tcp");
+	/* IPv6 2001:: after IPv4 ::ffff: in memory order. */
+	assert_string_equal(lb_endpoint_format(&c->services[1].backends[0].address, buf), "10.0.0.9");
+	assert_string_equal(lb_endpoint_format(&c->services[1].backends[2].address, buf), "2001:db8::1");
+	assert_int_equal(c->services[1].backends[0].weight, LB_WEIGHT_DEFAULT);
+
+	assert_int_equal(add(c, "web", "192.0.2.99:80", "", &err), -EEXIST);
+	assert_string_equal(lb_err_str(&err), "service web exists already");
+	assert_int_equal(add(c, "other", "192.0.2.99:80 192.0.2.10:80/tcp", "", &err), -EEXIST);
+	assert_string_equal(lb_err_str(&err), "192.0.2.10:80/tcp is a VIP of service web already");
+	assert_int_equal(add(c, "dns", "192.0.2.10:80/udp", "", &err), 0);
+	assert_int_equal(c->nr_services, 4);
+
+	assert_int_equal(lb_config_del_service(c, "wbe", &err), -ENOENT);
+	assert_string_equal(lb_err_str(&err), "there is no service wbe; did you mean web?");
+	assert_int_equal(lb_config_del_service(c, "frontend", &err), -ENOENT);
+	assert_string_equal(lb_err_str(&err), "there is no service frontend");
+	assert_int_equal(lb_config_del_service(c, "api", NULL), 0);
+	assert_int_equal(lb_config_del_service(c, "web", NULL), 0);
+	assert_int_equal(lb_config_del_service(c, "mid", NULL), 0);
+	assert_string_equal(c->services[0].name, "dns");
+	assert_int_equal(lb_config_del_service(c, "dns", NULL), 0);
+	assert_int_equal(c->nr_services, 0);
+	assert_int_equal(lb_config_del_service(c, "dns", NULL), -ENOENT);
+	assert_int_equal(add(c, "again", "192.0.2.10:80", "", NULL), 0);
+	lb_config_free(c);
+}
+
+static void test_backends(void **state)
+{
+	struct lb_service_conf s = service("web", "192.0.2.10:80", "10.0.0.3 10.0.0.1:80 10.0.0.2");
+	struct lb_backend_conf b = {.address = endpoint("10.0.0.1")};
+	struct lb_endpoint ep;
+	struct lb_err err;
+
+	/* The same port, or where one of the two has none, the VIP's. */
+	ep = endpoint("10.0.0.1:80");
+	assert_ptr_equal(lb_service_conf_backend(&s, &ep), &s.backends[0]);
+	ep = endpoint("10.0.0.1");
+	assert_ptr_equal(lb_service_conf_backend(&s, &ep), &s.backends[0]);
+	ep = endpoint("10.0.0.2:80");
+	assert_ptr_equal(lb_service_conf_backend(&s, &ep), &s.backends[1]);
+	ep = endpoint("10.0.0.2");
+	assert_ptr_equal(lb_service_conf_backend(&s, &ep), &s.backends[1]);
+	ep = endpoint("10.0.0.2:81");
+	assert_null(lb_service_conf_backend(&s, &ep));
+	ep = endpoint("10.0.0.1:81");
+	assert_null(lb_service_conf_backend(&s, &ep));
+	ep = endpoint("10.0.0.4");
+	assert_null(lb_service_conf_backend(&s, &ep));
+
+	assert_int_equal(lb_service_conf_add_backend(&s, &b, &err), -EEXIST);
+	assert_string_equal(lb_err_str(&err), "10.0.0.1 is a backend of service web already");
+	ep = endpoint("10.0.0.9");
+	assert_int_equal(lb_service_conf_del_backend(&s, &ep, &err), -ENOENT);
+	assert_string_equal(lb_err_str(&err), "service web has no backend 10.0.0.9; did you mean 10.0.0.2?");
+	ep = endpoint("2001:db8::1");
+	assert_int_equal(lb_service_conf_del_backend(&s, &ep, &err), -ENOENT);
+	assert_string_equal(lb_err_str(&err), "service web has no backend 2001:db8::1");
+	ep = endpoint("10.0.0.1");
+	assert_int_equal(lb_service_conf_del_backend(&s, &ep, &err), 0);
+	assert_int_equal(s.nr_backends, 2);
+	ep = endpoint("10.0.0.3:80");
+	assert_int_equal(lb_service_conf_del_backend(&s, &ep, &err), 0);
+	ep = endpoint("10.0.0.2");
+	assert_ptr_equal(lb_service_conf_backend(&s, &ep), &s.backends[0]);
+	assert_int_equal(lb_service_conf_del_backend(&s, &ep, &err), 0);
+	assert_int_equal(s.nr_backends, 0);
+	lb_service_conf_fini(&s);
+}
+
+static void test_ifaces(void **state)
+{
+	struct lb_config *c = lb_config_new();
+	struct lb_iface_conf i = {.name = "eth1"};
+	struct lb_err err;
+
+	assert_non_null(c);
+	assert_int_equal(lb_config_add_iface(c, &i, &err), 0);
+	assert_int_equal(lb_config_add_iface(c, &i, &err), -EEXIST);
+	assert_string_equal(lb_err_str(&err), "interface eth1 is attached already");
+	strcpy(i.name, "eth0");
+	assert_int_equal(lb_config_add_iface(c, &i, &err), 0);
+	assert_string_equal(c->ifaces[0].name, "eth0");
+	assert_int_equal(lb_config_del_iface(c, "eth3", &err), -ENOENT);
+	assert_string_equal(lb_err_str(&err), "interface eth3 is not attached; did you mean eth0?");
+	assert_int_equal(lb_config_del_iface(c, "eth0", &err), 0);
+	for (int n = 2; c->nr_ifaces < LB_MAX_PORTS; n++) {
+		snprintf(i.name, sizeof(i.name), "eth%d", n);
+		assert_int_equal(lb_config_add_iface(c, &i, &err), 0);
+	}
+	strcpy(i.name, "one-more");
+	assert_int_equal(lb_config_add_iface(c, &i, &err), -ENOSPC);
+	assert_string_equal(lb_err_str(&err), "no room for more than 64 interfaces");
+	assert_int_equal(lb_config_del_iface(c, "", &err), -ENOENT);
+	lb_config_free(c);
+}
+
+static void test_room(void **state)
+{
+	struct lb_service_conf s = service("full", "192.0.2.10:80", "");
+	struct lb_backend_conf b = {0};
+	struct lb_config *c = config();
+	struct lb_err err;
+
+	b.address = endpoint("10.0.0.0");
+	/* From the end, so that every insertion is at the front. */
+	for (int n = LB_MAX_BACKENDS - 1; n > 0; n--) {
+		b.address.addr[14] = (uint8_t)(n >> 8);
+		b.address.addr[15] = (uint8_t)n;
+		assert_int_equal(lb_service_conf_add_backend(&s, &b, &err), 0);
+	}
+	for (size_t n = 1; n < s.nr_backends; n++)
+		assert_true(memcmp(&s.backends[n - 1].address, &s.backends[n].address, sizeof(b.address)) < 0);
+	b.address = endpoint("10.9.9.9");
+	assert_int_equal(lb_service_conf_add_backend(&s, &b, &err), -ENOSPC);
+	assert_string_equal(lb_err_str(&err), "no room for more than 32767 backends");
+	s.vips[0].port = htons(81);
+	assert_int_equal(lb_config_add_service(c, &s, &err), -ENOSPC);
+	assert_string_equal(lb_err_str(&err), "no room for more than 32767 backends");
+	assert_int_equal(c->nr_services, 2);
+	assert_int_equal(lb_config_del_service(c, "web", NULL), 0);
+	assert_int_equal(lb_config_del_service(c, "api", NULL), 0);
+	assert_int_equal(lb_config_add_service(c, &s, &err), 0);
+	assert_int_equal(lb_config_check(c, &err), 0);
+	lb_service_conf_fini(&s);
+	lb_config_free(c);
+}
+
+static void refused_by_check(struct lb_config *c, int code, const char *want)
+{
+	struct lb_err err;
+
+	assert_int_equal(lb_config_check(c, &err), code);
+	assert_int_equal(err.code, code);
+	assert_string_equal(lb_err_str(&err), want);
+	assert_int_equal(lb_config_check(c, NULL), code);
+	lb_config_free(c);
+}
+
+static void test_check(void **state)
+{
+	struct lb_config *c;
+
+	c = config();
+	assert_int_equal(lb_config_check(c, NULL), 0);
+	c->services[0].vips[0] = c->services[1].vips[0];
+	refused_by_check(c, -EINVAL, "services[web].vip: 192.0.2.10:80/tcp is a VIP of service api already");
+
+	c = config();
+	c->services[1].backends[1].address.port = htons(81);
+	refused_by_check(
+		c, -EINVAL,
+		"services[web].backends[10.0.0.2:81].address: port 81 differs from the VIP's, 80, and ipip cannot "
+		"translate it; leave it out");
+	c = config();
+	c->services[1].backends[1].address.port = htons(80);
+	assert_int_equal(lb_config_check(c, NULL), 0);
+	c->services[1].backends[0].address = endpoint("2001:db8::2");
+	lb_config_sort(c);
+	/* Across families: ipip can, l2 cannot. */
+	assert_int_equal(lb_config_check(c, NULL), 0);
+	c->services[1].forward = LB_FORWARD_L2;
+	refused_by_check(
+		c, -EINVAL,
+		"services[web].backends[2001:db8::2].address: l2 cannot bring 192.0.2.10:80/tcp to 2001:db8::2, of "
+		"another family; use ipip");
+
+	c = config();
+	c->services[1].check.timeout_ns = 3000000000;
+	assert_int_equal(lb_config_check(c, NULL), 0);
+	c->services[1].check.type = LB_CHECK_TCP;
+	refused_by_check(c, -EINVAL,
+			 "services[web].check.timeout: the timeout, 3s, is longer than the interval, 2s; shorten it");
+
+	c = config();
+	c->services[1].backends[1] = c->services[1].backends[0];
+	c->services[1].backends[1].address.port = htons(80);
+	refused_by_check(c, -EINVAL, "services[web].backends[10.0.0.1:80].address: 10.0.0.1:80 is listed twice");
+
+	c = config();
+	c->services[1].nr_vips = 0;
+	refused_by_check(c, -EINVAL, "services[web].vip: a service needs a VIP");
+
+	c = config();
+	strcpy(c->services[1].name, "api");
+	refused_by_check(c, -EINVAL, "services[api].name: there are two services api; give one another name");
+}
+
+/* ---- differences ---- */
+
+struct log {
+	char text[2048];
+};
+
+static void log_change(void *ctx, const char *op, const char *path, const char *from, const char *to)
+{
+	struct log *l = ctx;
+	size_t n = strlen(l->text);
+
+	snprintf(l->text + n, sizeof(l->text) - n, "%s %s %s -> %s\n", op, path, from ? from : "-", to ? to : "-");
+}
+
+static void test_diff(void **state)
+{
+	struct lb_config *old = config(), *new = lb_config_copy(old);
+	struct lb_iface_conf i = {.name = "eth0"};
+	struct lb_service_conf *web;
+	struct lb_backend_conf b = {.address = endpoint("10.0.0.3:80")};
+	struct lb_endpoint ep = endpoint("10.0.0.2");
+	struct log l = {0};
+
+	assert_non_null(new);
+	assert_int_equal(lb_config_diff(old, new, log_change, &l), 0);
+	assert_string_equal(l.text, "");
+	assert_int_equal(lb_config_add_iface(old, &i, NULL), 0);
+	i.mode = LB_ATTACH_NATIVE;
+	assert_int_equal(lb_config_add_iface(new, &i, NULL), 0);
+	strcpy(i.name, "eth1");
+	assert_int_equal(lb_config_add_iface(new, &i, NULL), 0);
+	new->has_hash_key = true;
+	new->hash_key[0] = 0xfeed;
+	assert_int_equal(lb_prefix_parse("10.200.0.0/16", &old->tunnel_source4, NULL), 0);
+	assert_int_equal(lb_prefix_parse("10.201.0.0/16", &new->tunnel_source4, NULL), 0);
+	assert_int_equal(lb_prefix_parse("fd00::/64", &new->tunnel_source6, NULL), 0);
+	new->defaults.check.rise = 9;
+	assert_int_equal(lb_config_del_service(new, "api", NULL), 0);
+	assert_int_equal(add(new, "zoo", "192.0.2.30:80", "", NULL), 0);
+	web = lb_config_service(new, "web");
+	assert_int_equal(lb_vip_parse("192.0.2.20:80", &web->vips[0], NULL), 0);
+	web->forward = LB_FORWARD_L2;
+	web->check.type = LB_CHECK_HTTP;
+	web->check.port = 8080;
+	web->backends[0].weight = 50;
+	web->backends[0].admin = LB_ADMIN_DRAINING;
+	assert_int_equal(lb_service_conf_add_backend(web, &b, NULL), 0);
+	assert_int_equal(lb_service_conf_del_backend(web, &ep, NULL), 0);
+	assert_int_equal(lb_config_diff(old, new, log_change, &l), 18);
+	assert_string_equal(l.text, "change interfaces[eth0].mode auto -> native\n"
+				    "add interfaces[eth1] - -> -\n"
+				    "change hash_key - -> -\n"
+				    "remove tunnel_source[10.200.0.0/16] 10.200.0.0/16 -> -\n"
+				    "add tunnel_source[10.201.0.0/16] - -> 10.201.0.0/16\n"
+				    "add tunnel_source[fd00::/64] - -> fd00::/64\n"
+				    "change defaults.check.rise 2 -> 9\n"
+				    "remove services[api] - -> -\n"
+				    "remove services[web].vip[192.0.2.10:80/tcp] 192.0.2.10:80/tcp -> -\n"
+				    "add services[web].vip[192.0.2.20:80/tcp] - -> 192.0.2.20:80/tcp\n"
+				    "change services[web].forward ipip -> l2\n"
+				    "change services[web].check.type none -> http\n"
+				    "change services[web].check.port - -> 8080\n"
+				    "change services[web].backends[10.0.0.1].weight 100 -> 50\n"
+				    "change services[web].backends[10.0.0.1].state enabled -> draining\n"
+				    "remove services[web].backends[10.0.0.2] - -> -\n"
+				    "add services[web].backends[10.0.0.3:80] - -> -\n"
+				    "add services[zoo] - -> -\n");
+	/* The other way round there are as many. */
+	assert_int_equal(lb_config_diff(new, old, NULL, NULL), 18);
+	lb_config_free(old);
+	lb_config_free(new);
+}
+
+static void test_copy(void **state)
+{
+	struct lb_config *c = config(), *copy = lb_config_copy(c);
+
+	assert_non_null(copy);
+	assert_ptr_not_equal(c->services[0].vips, copy->services[0].vips);
+	assert_ptr_not_equal(c->services[0].backends, copy->services[0].backends);
+	copy->services[0].backends[0].weight = 1;
+	assert_int_equal(lb_config_diff(c, copy, NULL, NULL), 1);
+	lb_config_free(c);
+	assert_string_equal(copy->services[1].name, "web");
+	lb_config_free(copy);
+}
+
+static void test_hash_key(void **state)
+{
+	uint64_t a[2], b[2];
+
+	/* Part of the configuration's meaning: another value would move every connection of a fleet being upgraded. */
+	lb_config_hash_key(0x9f86d081884c7d65ULL, a);
+	assert_true(a[0] == 0x9f86d081884c7d65ULL);
+	assert_true(a[1] == 0xf57cf1396bee99c2ULL);
+	lb_config_hash_key(0, b);
+	assert_true(b[0] == 0 && b[1] != 0 && b[1] != a[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults), cmocka_unit_test(test_services), cmocka_unit_test(test_backends),
+		cmocka_unit_test(test_ifaces),	 cmocka_unit_test(test_room),	  cmocka_unit_test(test_check),
+		cmocka_unit_test(test_diff),	 cmocka_unit_test(test_copy),	  cmocka_unit_test(test_hash_key),
+	};
+
+	return cmocka_run_group_tests_name("conf", tests, NULL, NULL);
+}

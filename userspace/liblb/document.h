@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The configuration as text: one decoder for the YAML file, the CLI and the API (JSON is YAML), driven by one table
+ * of fields (fields.h), and one encoder. Called by lbd.
+ *
+ * Errors name file, line and path: `lbd.yaml:14: services[2].port: 70000 is not a port (1-65535)`; an unknown key
+ * names the nearest known one. @name is the file's name as errors show it; NULL: no file and line, the path alone.
+ */
+#ifndef LB_DOCUMENT_H
+#define LB_DOCUMENT_H
+
+#include <jansson.h>
+
+#include "conf.h"
+#include "nearest.h"
+
+/* A whole configuration. @out is the caller's; lb_config_check has been run on it. */
+int lb_document_read(const char *text, size_t len, const char *name, struct lb_config **out, struct lb_err *err);
+
+/* Parts, for the API. A patch changes the keys it has and leaves the others (`backends` replaces the list);
+ * a new service starts as a copy of @defaults. Nothing is changed on error. */
+int lb_document_read_service(const char *text, size_t len, const struct lb_service_conf *defaults,
+			     struct lb_service_conf *out, struct lb_err *err);
+int lb_document_patch_service(const char *text, size_t len, struct lb_service_conf *s, struct lb_err *err);
+int lb_document_read_backend(const char *text, size_t len, struct lb_backend_conf *out, struct lb_err *err);
+int lb_document_patch_backend(const char *text, size_t len, struct lb_backend_conf *b, struct lb_err *err);
+int lb_document_read_iface(const char *text, size_t len, struct lb_iface_conf *out, struct lb_err *err);
+
+/* Encoders: new references, NULL when out of memory. What they write, the readers read back as the same. */
+json_t *lb_document_config(const struct lb_config *c);
+json_t *lb_document_service(const struct lb_service_conf *s);
+json_t *lb_document_backend(const struct lb_backend_conf *b);
+json_t *lb_document_iface(const struct lb_iface_conf *i);
+
+/* The same as block-style YAML, malloc'ed. */
+char *lb_document_yaml(const struct lb_config *c);
+
+#endif

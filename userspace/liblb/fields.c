@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What each kind of field does with texts. The table itself is in fields_table.c. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fields.h"
+#include "nearest.h"
+
+static const char *article(const char *what)
+{
+	return strchr("aeiou", *what) ? "an" : "a";
+}
+
+static int parse_text(const struct lb_field *f, const char *text, char *out, struct lb_err *err)
+{
+	int ret;
+
+	if (strlen(text) >= f->size)
+		return lb_err_set(err, -EINVAL, NULL, "%.40s... is longer than %zu bytes", text, f->size - 1);
+	ret = f->verify(text, err);
+	if (ret)
+		return ret;
+	/* Nothing of a longer text stays behind it: equal configurations are equal bytes. */
+	memset(out, 0, f->size);
+	strcpy(out, text);
+	return 0;
+}
+
+static int parse_number(const struct lb_field *f, const char *text, void *out, struct lb_err *err)
+{
+	uint64_t n;
+	int ret;
+
+	ret = lb_number_parse(text, f->what, f->min, f->max, &n, err);
+	if (ret)
+		return ret;
+	if (f->size == sizeof(uint16_t))
+		*(uint16_t *)out = (uint16_t)n;
+	else
+		*(uint32_t *)out = (uint32_t)n;
+	return 0;
+}
+
+static int parse_duration(const struct lb_field *f, const char *text, uint64_t *out, struct lb_err *err)
+{
+	char min[LB_ADDR_STRLEN], max[LB_ADDR_STRLEN];
+	uint64_t ns;
+	int ret;
+
+	ret = lb_duration_parse(text, &ns, err);
+	if (ret)
+		return ret;
+	if (ns < f->min || ns > f->max)
+		return lb_err_set(err, -EINVAL, NULL, "%.64s is not %s %s (%s-%s)", text, article(f->what), f->what,
+				  lb_duration_format(f->min, min), lb_duration_format(f->max, max));
+	*out = ns;
+	return 0;
+}
+
+/* "l2, ipip": the words that are available. */
+static void list_words(const struct lb_word *words, char *buf, size_t size)
+{
+	size_t n = 0;
+
+	*buf = '\0';
+	for (; words->name; words++)
+		if (words->value >= 0 && n < size)
+			n += (size_t)snprintf(buf + n, size - n, "%s%s", n ? ", " : "", words->name);
+}
+
+static int parse_word(const struct lb_field *f, const char *text, int *out, struct lb_err *err)
+{
+	const char *known[16] = {NULL}, *near;
+	size_t len = strcspn(text, ":"), nr = 0;
+	char list[128];
+
+	list_words(f->words, list, sizeof(list));
+	for (const struct lb_word *w = f->words; w->name; w++) {
+		if (w->value >= 0 && !strcmp(w->name, text)) {
+			if (f->size)
+				*out = w->value;
+			return 0;
+		}
+		/* Also with a parameter behind it: "source:10m". */
+		if (w->value < 0 && strlen(w->name) == len && !strncmp(w->name, text, len))
+			return lb_err_set(err, -EINVAL, NULL, "%s is not available in this version (%s)", w->name,
+					  list);
+		if (w->value >= 0 && nr < 15)
+			known[nr++] = w->name;
+	}
+	near = lb_nearest(text, known);
+	return lb_err_set(err, -EINVAL, NULL, "%.64s is not %s %s (%s)%s%s%s", lb_err_text(text), article(f->what),
+			  f->what, list, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
+static int parse_address(const char *text, struct lb_endpoint *out, struct lb_err *err)
+{
+	char buf[LB_ADDR_STRLEN];
+	struct lb_endpoint ep;
+	const char *why;
+	int ret;
+
+	ret = lb_endpoint_parse(text, &ep, err);
+	if (ret)
+		return ret;
+	why = lb_addr_unusable(ep.addr);
+	if (why)
+		return lb_err_set(err, -EINVAL, NULL, "%s is %s; a backend has a unicast address",
+				  lb_addr_format(ep.addr, buf), why);
+	*out = ep;
+	return 0;
+}
+
+/* "200" or "200-399" */
+static int parse_status(const char *text, uint16_t out[2], struct lb_err *err)
+{
+	const char *dash = strchr(text, '-');
+	uint64_t min, max;
+	char first[4];
+
+	if (dash ? dash - text != 3 : strlen(text) != 3)
+		goto bad;
+	memcpy(first, text, 3);
+	first[3] = '\0';
+	if (lb_number_parse(first, "", 100, 599, &min, NULL) ||
+	    lb_number_parse(dash ? dash + 1 : first, "", min, 599, &max, NULL))
+		goto bad;
+	out[0] = (uint16_t)min;
+	out[1] = (uint16_t)max;
+	return 0;
+bad:
+	return lb_err_set(err, -EINVAL, NULL, "%.64s is not an HTTP status or a range of them (such as 200-399)",
+			  lb_err_text(text));
+}
+
+/* The message does not repeat the text: who knows the key can aim at one backend. */
+static int parse_hash_key(const char *text, struct lb_config *c, struct lb_err *err)
+{
+	size_t len = strlen(text);
+	uint64_t word[2] = {0, 0};
+
+	if ((len != 16 && len != 32) || strspn(text, "0123456789abcdefABCDEF") != len)
+		return lb_err_set(err, -EINVAL, NULL, "a hash key is 16 or 32 hexadecimal digits");
+	for (size_t i = 0; i < len; i++) {
+		unsigned int digit = (unsigned int)(text[i] <= '9' ? text[i] - '0' : (text[i] | 0x20) - 'a' + 10);
+
+		word[i / 16] = word[i / 16] << 4 | digit;
+	}
+	if (len == 16)
+		lb_config_hash_key(word[0], word);
+	memcpy(c->hash_key, word, sizeof(word));
+	c->has_hash_key = true;
+	return 0;
+}
+
+static int add_vip(struct lb_service_conf *s, const char *text, struct lb_err *err)
+{
+	struct lb_vip vip, *vips;
+	int ret;
+
+	ret = lb_vip_parse(text, &vip, err);
+	if (ret)
+		return ret;
+	/* Room for a power of two. */
+	if (!(s->nr_vips & (s->nr_vips - 1))) {
+		vips = realloc(s->vips, (s->nr_vips ? 2 * s->nr_vips : 1) * sizeof(*vips));
+		if (!vips)
+			return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+		s->vips = vips;
+	}
+	s->vips[s->nr_vips++] = vip;
+	return 0;
+}
+
+static bool is_set(const struct lb_prefix *p)
+{
+	static const struct lb_prefix unset;
+
+	return memcmp(p, &unset, sizeof(unset));
+}
+
+static int add_source(struct lb_config *c, const char *text, struct lb_err *err)
+{
+	struct lb_prefix p, *place;
+	char buf[LB_ADDR_STRLEN];
+	const char *why;
+	int ret;
+
+	ret = lb_prefix_parse(text, &p, err);
+	if (ret)
+		return ret;
+	why = lb_addr_unusable(p.addr);
+	if (why)
+		return lb_err_set(err, -EINVAL, NULL, "%s is %s; a tunnel's source is a unicast address",
+				  lb_prefix_format(&p, buf), why);
+	place = lb_addr_is_v4(p.addr) ? &c->tunnel_source4 : &c->tunnel_source6;
+	if (is_set(place))
+		return lb_err_set(err, -EINVAL, NULL, "%s is a second source of one family; write one of each",
+				  lb_prefix_format(&p, buf));
+	*place = p;
+	return 0;
+}
+
+int lb_field_parse(const struct lb_field *f, const char *text, void *obj, struct lb_err *err)
+{
+	void *out = (char *)obj + f->offset;
+
+	switch (f->kind) {
+	case LB_FIELD_TEXT:
+		return parse_text(f, text, out, err);
+	case LB_FIELD_NUMBER:
+		return parse_number(f, text, out, err);
+	case LB_FIELD_DURATION:
+		return parse_duration(f, text, out, err);
+	case LB_FIELD_WORD:
+		return parse_word(f, text, out, err);
+	case LB_FIELD_ADDRESS:
+		return parse_address(text, out, err);
+	case LB_FIELD_STATUS:
+		return parse_status(text, out, err);
+	case LB_FIELD_HASH_KEY:
+		return parse_hash_key(text, obj, err);
+	case LB_FIELD_VIPS:
+		return add_vip(obj, text, err);
+	case LB_FIELD_SOURCES:
+		return add_source(obj, text, err);
+	case LB_FIELD_OBJECT:
+	case LB_FIELD_LIST:
+	case LB_FIELD_LATER:
+		break;
+	}
+	return lb_err_set(err, -EINVAL, NULL, "is not available in this version");
+}
+
+uint64_t lb_field_number(const struct lb_field *f, const void *obj)
+{
+	const void *in = (const char *)obj + f->offset;
+
+	return f->size == sizeof(uint16_t) ? *(const uint16_t *)in : *(const uint32_t *)in;
+}
+
+static const char *word_name(const struct lb_field *f, const int *value)
+{
+	const struct lb_word *w = f->words;
+
+	while (f->size && w->name && w->value != *value)
+		w++;
+	return w->name ? w->name : "?";
+}
+
+static char *format_hash_key(const struct lb_config *c, char buf[LB_FIELD_STRLEN])
+{
+	uint64_t derived[2];
+
+	if (!c->has_hash_key)
+		return NULL;
+	lb_config_hash_key(c->hash_key[0], derived);
+	snprintf(buf, LB_FIELD_STRLEN, "%016" PRIx64, c->hash_key[0]);
+	if (derived[1] != c->hash_key[1])
+		snprintf(buf + 16, LB_FIELD_STRLEN - 16, "%016" PRIx64, c->hash_key[1]);
+	return buf;
+}
+
+char *lb_field_format(const struct lb_field *f, const void *obj, char buf[LB_FIELD_STRLEN])
+{
+	const void *in = (const char *)obj + f->offset;
+	const uint16_t *status = in;
+
+	switch (f->kind) {
+	case LB_FIELD_TEXT:
+		snprintf(buf, LB_FIELD_STRLEN, "%s", (const char *)in);
+		return buf;
+	case LB_FIELD_NUMBER:
+		if ((f->flags & LB_FIELD_NULLABLE) && !lb_field_number(f, obj))
+			return NULL;
+		snprintf(buf, LB_FIELD_STRLEN, "%" PRIu64, lb_field_number(f, obj));
+		return buf;
+	case LB_FIELD_DURATION:
+		return lb_duration_format(*(const uint64_t *)in, buf);
+	case LB_FIELD_WORD:
+		snprintf(buf, LB_FIELD_STRLEN, "%s", word_name(f, in));
+		return buf;
+	case LB_FIELD_ADDRESS:
+		return lb_endpoint_format(in, buf);
+	case LB_FIELD_STATUS:
+		if (status[0] == status[1])
+			snprintf(buf, LB_FIELD_STRLEN, "%u", status[0]);
+		else
+			snprintf(buf, LB_FIELD_STRLEN, "%u-%u", status[0], status[1]);
+		return buf;
+	case LB_FIELD_HASH_KEY:
+		return format_hash_key(obj, buf);
+	default:
+		return NULL;
+	}
+}
+
+void lb_field_clear(const struct lb_field *f, void *obj)
+{
+	struct lb_service_conf *s = obj;
+	struct lb_config *c = obj;
+
+	if (f->kind == LB_FIELD_VIPS) {
+		free(s->vips);
+		s->vips = NULL;
+		s->nr_vips = 0;
+	} else {
+		c->tunnel_source4 = c->tunnel_source6 = (struct lb_prefix){0};
+	}
+}
+
+/* Source number @i: the IPv4 one, then the IPv6 one, of those that are set. */
+static const struct lb_prefix *source(const struct lb_config *c, size_t i)
+{
+	if (is_set(&c->tunnel_source4) && i-- == 0)
+		return &c->tunnel_source4;
+	return is_set(&c->tunnel_source6) && i == 0 ? &c->tunnel_source6 : NULL;
+}
+
+static const struct lb_vip *vip(const struct lb_service_conf *s, size_t i)
+{
+	return i < s->nr_vips ? &s->vips[i] : NULL;
+}
+
+char *lb_field_item(const struct lb_field *f, const void *obj, size_t i, char buf[LB_FIELD_STRLEN])
+{
+	const struct lb_prefix *p;
+	const struct lb_vip *v;
+
+	if (f->kind == LB_FIELD_VIPS) {
+		v = vip(obj, i);
+		return v ? lb_vip_format(v, buf) : NULL;
+	}
+	p = source(obj, i);
+	return p ? lb_prefix_format(p, buf) : NULL;
+}
+
+bool lb_field_item_order(const struct lb_field *f, const void *a, size_t i, const void *b, size_t j, int *order)
+{
+	const struct lb_prefix *p, *q;
+	const void *x, *y;
+
+	if (f->kind == LB_FIELD_VIPS) {
+		x = vip(a, i);
+		y = vip(b, j);
+		*order = x && y ? memcmp(x, y, sizeof(struct lb_vip)) : !x - !y;
+	} else {
+		x = p = source(a, i);
+		y = q = source(b, j);
+		*order = !x - !y;
+		if (x && y)
+			*order = lb_addr_is_v4(q->addr) - lb_addr_is_v4(p->addr);
+		if (x && y && !*order)
+			*order = memcmp(p, q, sizeof(*p));
+	}
+	return x || y;
+}
+
+bool lb_field_equal(const struct lb_field *f, const void *a, const void *b)
+{
+	char text_a[LB_FIELD_STRLEN], text_b[LB_FIELD_STRLEN];
+	const char *x, *y;
+
+	if (f->kind == LB_FIELD_OBJECT) {
+		for (const struct lb_field *g = f->object->fields; g->name; g++)
+			if (!lb_field_equal(g, (const char *)a + f->offset, (const char *)b + f->offset))
+				return false;
+		return true;
+	}
+	if (f->kind == LB_FIELD_VIPS || f->kind == LB_FIELD_SOURCES) {
+		int order = 0;
+
+		for (size_t i = 0; !order && lb_field_item_order(f, a, i, b, i, &order);)
+			i++;
+		return !order;
+	}
+	x = lb_field_format(f, a, text_a);
+	y = lb_field_format(f, b, text_b);
+	return x && y ? !strcmp(x, y) : x == y;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The table of the configuration's fields: the one place that says what they are called, what they may be and where
+ * they lie. document_read.c decodes by it, document_write.c encodes by it, conf_diff.c compares by it.
+ */
+#ifndef LB_FIELDS_H
+#define LB_FIELDS_H
+
+#include "conf.h"
+
+#define LB_FIELD_STRLEN 512 /* enough for every field's text, NUL included */
+
+enum lb_field_kind {
+	LB_FIELD_TEXT,	   /* char[size], as @verify accepts it */
+	LB_FIELD_NUMBER,   /* uint16_t or uint32_t */
+	LB_FIELD_DURATION, /* uint64_t ns */
+	LB_FIELD_WORD,	   /* an enum; size 0: one word is all there is, and not stored */
+	LB_FIELD_ADDRESS,  /* struct lb_endpoint of a backend */
+	LB_FIELD_STATUS,   /* two uint16_t, min and max */
+	LB_FIELD_HASH_KEY, /* struct lb_config's */
+	LB_FIELD_VIPS,	   /* a list of texts: struct lb_service_conf's */
+	LB_FIELD_SOURCES,  /* a list of texts: struct lb_config's tunnel_source4 and 6 */
+	LB_FIELD_OBJECT,   /* a struct inside */
+	LB_FIELD_LIST,	   /* an array of structs, owned by pointer */
+	LB_FIELD_LATER,	   /* of the interface, but not available in this version */
+};
+
+enum {
+	LB_FIELD_REQUIRED = 1 << 0,
+	LB_FIELD_ALWAYS = 1 << 1,   /* written also where it is the default */
+	LB_FIELD_UNSAID = 1 << 2,   /* never written */
+	LB_FIELD_NULLABLE = 1 << 3, /* null for 0 */
+	LB_FIELD_IDENTITY = 1 << 4, /* says which one it is: a patch cannot change it */
+	LB_FIELD_OWN = 1 << 5,	    /* each service's own: not in `defaults` */
+	LB_FIELD_DECIDES = 1 << 6,  /* WORD: what the other keys are about; left out, it must not be 0, "none" */
+};
+
+/* A word of the interface; @value -1: not available in this version. Ends with NULL. */
+struct lb_word {
+	const char *name;
+	int value;
+};
+
+struct lb_object;
+
+struct lb_field {
+	const char *name;
+	enum lb_field_kind kind;
+	unsigned int flags;
+	size_t offset, size;
+	size_t nr_offset;  /* LIST: of the size_t that counts */
+	uint64_t min, max; /* NUMBER, DURATION; LIST: the most elements */
+	const char *what;  /* NUMBER, DURATION, WORD: as in "70000 is not a port" */
+	const struct lb_word *words;
+	int (*verify)(const char *text, struct lb_err *err);
+	const struct lb_object *object;
+};
+
+struct lb_object {
+	const struct lb_field *fields; /* ends with a NULL name */
+	size_t size;
+	const char *form; /* what to write: "a mapping with name and vip" */
+	/* A new element of @parent's list; NULL: zeroes. */
+	void (*init)(void *item, const void *parent);
+	/* The short form, "10.0.0.1" for a backend; NULL: there is none. */
+	int (*from_text)(void *item, const char *text, struct lb_err *err);
+};
+
+extern const struct lb_object lb_object_config, lb_object_service, lb_object_backend, lb_object_iface;
+
+/* lb_field_parse - set a field from its text; -EINVAL with @err's message, the field untouched. Not for OBJECT, LIST.
+ */
+int lb_field_parse(const struct lb_field *f, const char *text, void *obj, struct lb_err *err);
+
+/* lb_field_format - the text that lb_field_parse reads back; NULL: unset. Not for VIPS, SOURCES, OBJECT, LIST. */
+char *lb_field_format(const struct lb_field *f, const void *obj, char buf[LB_FIELD_STRLEN]);
+uint64_t lb_field_number(const struct lb_field *f, const void *obj);
+
+/* VIPS and SOURCES: lb_field_parse adds one. lb_field_item: text number @i, or NULL past the last. */
+void lb_field_clear(const struct lb_field *f, void *obj);
+char *lb_field_item(const struct lb_field *f, const void *obj, size_t i, char buf[LB_FIELD_STRLEN]);
+
+/* lb_field_item_order - item @i of @a against item @j of @b as they are sorted: *@order as of memcmp(), what is there
+ * before what is not. false: neither is there. */
+bool lb_field_item_order(const struct lb_field *f, const void *a, size_t i, const void *b, size_t j, int *order);
+
+/* lb_field_equal - for all but LIST. */
+bool lb_field_equal(const struct lb_field *f, const void *a, const void *b);
+
+#endif
