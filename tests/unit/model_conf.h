@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Configurations for the model's tests, made by hand: sorted as the model wants them. Included after cmocka.h. */
+#ifndef MODEL_CONF_H
+#define MODEL_CONF_H
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model.h"
+
+static inline struct lb_config *conf_new(void)
+{
+	struct lb_config *c = lb_config_new();
+
+	c->hash_key[0] = 11;
+	c->hash_key[1] = 22;
+	c->has_hash_key = true;
+	c->learning_window_ns = 30ULL * 1000000000;
+	return c;
+}
+
+/* 10.0.x.y:80 */
+static inline struct lb_endpoint conf_ep(uint32_t n)
+{
+	struct lb_endpoint ep = {.port = htons(80)};
+
+	ep.addr[10] = ep.addr[11] = 0xff;
+	ep.addr[12] = 10;
+	ep.addr[14] = (uint8_t)(n >> 8);
+	ep.addr[15] = (uint8_t)n;
+	return ep;
+}
+
+static inline struct lb_service_conf *conf_service(struct lb_config *c, const char *name, enum lb_check_type check)
+{
+	struct lb_service_conf s = {.forward = LB_FORWARD_IPIP, .state = LB_STATE_AUTO};
+	struct lb_vip vip = {.port = htons(80), .proto = 6};
+	struct lb_err err;
+
+	snprintf(s.name, sizeof(s.name), "%s", name);
+	s.check.type = check;
+	vip.addr[10] = vip.addr[11] = 0xff;
+	vip.addr[12] = 192;
+	memcpy(&vip.addr[13], name, strnlen(name, 3));
+	s.vips = &vip;
+	s.nr_vips = 1;
+	assert_int_equal(lb_config_add_service(c, &s, &err), 0);
+	return lb_config_service(c, name);
+}
+
+static inline struct lb_backend_conf *conf_backend(struct lb_config *c, const char *service, uint32_t n)
+{
+	struct lb_backend_conf b = {.address = conf_ep(n), .weight = 100};
+	struct lb_err err;
+
+	assert_int_equal(lb_service_conf_add_backend(lb_config_service(c, service), &b, &err), 0);
+	return lb_service_conf_backend(lb_config_service(c, service), &b.address);
+}
+
+static inline struct lb_backend_conf *conf_find(struct lb_config *c, const char *service, uint32_t n)
+{
+	struct lb_endpoint ep = conf_ep(n);
+
+	return lb_service_conf_backend(lb_config_service(c, service), &ep);
+}
+
+static inline void conf_del(struct lb_config *c, const char *service, uint32_t n)
+{
+	struct lb_endpoint ep = conf_ep(n);
+	struct lb_err err;
+
+	assert_int_equal(lb_service_conf_del_backend(lb_config_service(c, service), &ep, &err), 0);
+}
+
+#endif

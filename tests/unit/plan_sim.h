@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Maps as plans see them, for tests: each operation is carried out and checked for leaving packets nothing half done.
+ * Included by test_plan.c and test_model.c, after cmocka.h.
+ */
+#ifndef PLAN_SIM_H
+#define PLAN_SIM_H
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan.h"
+
+struct sim_service {
+	struct lb_service line; /* name_id 0: unused */
+	uint32_t *slots, *pending;
+	unsigned int shift, pending_shift;
+};
+
+struct sim_vip {
+	struct lb_vip vip;
+	uint16_t service;
+};
+
+struct sim {
+	struct lb_conf conf;
+	struct sim_service services[LB_MAX_SERVICES];
+	struct lb_backend backends[LB_MAX_BACKENDS];
+	struct sim_vip vips[1024];
+	size_t nr_vips;
+};
+
+static inline struct sim_vip *sim_vip(struct sim *sim, const struct lb_vip *vip)
+{
+	for (size_t i = 0; i < sim->nr_vips; i++) {
+		if (!memcmp(&sim->vips[i].vip, vip, sizeof(*vip)))
+			return &sim->vips[i];
+	}
+	return NULL;
+}
+
+/* Every word names backends that are there and the service's own. */
+static inline void sim_check_words(const struct sim *sim, uint16_t service, const uint32_t *slots, unsigned int shift)
+{
+	for (uint32_t i = 0; i < 1U << shift; i++) {
+		uint16_t cur = LB_SLOT_CUR(slots[i]), prev = LB_SLOT_PREV(slots[i]);
+
+		assert_true(!cur || sim->backends[cur].service == service);
+		assert_true(!prev || sim->backends[prev].service == service);
+	}
+}
+
+static inline void sim_check(const struct sim *sim)
+{
+	for (size_t i = 0; i < sim->nr_vips; i++) {
+		assert_true(sim->services[sim->vips[i].service].line.name_id != 0);
+		assert_non_null(sim->services[sim->vips[i].service].slots);
+	}
+	for (uint16_t i = 0; i < LB_MAX_SERVICES; i++) {
+		if (sim->services[i].slots)
+			sim_check_words(sim, i, sim->services[i].slots, sim->services[i].shift);
+	}
+}
+
+static inline void sim_service_set(struct sim *sim, const struct lb_op *op)
+{
+	struct sim_service *s = &sim->services[op->idx];
+
+	assert_int_equal(op->service->table, 0);
+	s->line = *op->service;
+	if (s->pending) {
+		free(s->slots);
+		s->slots = s->pending;
+		s->shift = s->pending_shift;
+		s->pending = NULL;
+	}
+	assert_non_null(s->slots);
+	sim_check_words(sim, op->idx, s->slots, s->shift);
+}
+
+static inline void sim_service_del(struct sim *sim, const struct lb_op *op)
+{
+	struct sim_service *s = &sim->services[op->idx];
+
+	assert_true(s->line.name_id != 0);
+	for (size_t i = 0; i < sim->nr_vips; i++)
+		assert_int_not_equal(sim->vips[i].service, op->idx);
+	free(s->slots);
+	memset(s, 0, sizeof(*s));
+}
+
+static inline void sim_backend_del(struct sim *sim, const struct lb_op *op)
+{
+	struct lb_backend *b = &sim->backends[op->idx];
+	uint16_t service = b->service;
+
+	assert_int_not_equal(service, 0);
+	assert_int_equal(op->owner, sim->services[service].line.name_id ? service : 0);
+	memset(b, 0, sizeof(*b));
+	b->gen = op->gen;
+	if (sim->services[service].slots)
+		sim_check_words(sim, service, sim->services[service].slots, sim->services[service].shift);
+}
+
+static inline void sim_do(struct sim *sim, const struct lb_op *op)
+{
+	struct sim_service *s = &sim->services[op->idx < LB_MAX_SERVICES ? op->idx : 0];
+	struct sim_vip *vip;
+
+	switch (op->kind) {
+	case LB_OP_CONF:
+		sim->conf = *op->conf;
+		break;
+	case LB_OP_BACKEND_SET:
+		assert_int_not_equal(op->idx, 0);
+		assert_true(!sim->backends[op->idx].service || sim->backends[op->idx].service == op->backend->service);
+		sim->backends[op->idx] = *op->backend;
+		break;
+	case LB_OP_TABLE_SET:
+		assert_null(s->pending);
+		assert_int_not_equal(op->idx, 0);
+		s->pending = malloc(sizeof(*s->pending) << op->shift);
+		memcpy(s->pending, op->slots, sizeof(*s->pending) << op->shift);
+		s->pending_shift = op->shift;
+		break;
+	case LB_OP_SERVICE_SET:
+		sim_service_set(sim, op);
+		break;
+	case LB_OP_VIP_SET:
+		assert_non_null(s->slots);
+		vip = sim_vip(sim, &op->vip);
+		if (!vip) {
+			assert_true(sim->nr_vips < sizeof(sim->vips) / sizeof(*sim->vips));
+			vip = &sim->vips[sim->nr_vips++];
+		}
+		*vip = (struct sim_vip){op->vip, op->idx};
+		break;
+	case LB_OP_VIP_DEL:
+		vip = sim_vip(sim, &op->vip);
+		assert_non_null(vip);
+		*vip = sim->vips[--sim->nr_vips];
+		break;
+	case LB_OP_SERVICE_DEL:
+		sim_service_del(sim, op);
+		break;
+	case LB_OP_BACKEND_DEL:
+		sim_backend_del(sim, op);
+		break;
+	}
+}
+
+static inline void sim_expect(const struct sim *sim, const struct lb_image *image)
+{
+	static uint16_t backends_of[LB_MAX_BACKENDS];
+	static const uint32_t none[1 << LB_TABLE_SHIFT_MIN];
+	size_t nr_vips = 0;
+
+	memset(backends_of, 0, sizeof(backends_of));
+	assert_memory_equal(&sim->conf, &image->conf, sizeof(image->conf));
+	for (uint16_t i = 0; i < LB_MAX_SERVICES; i++) {
+		const struct lb_service_image *want = image->services[i];
+		const struct sim_service *got = &sim->services[i];
+
+		if (!want && !got->pending && !got->line.name_id)
+			continue;
+		assert_null(got->pending);
+		assert_non_null(want);
+		assert_memory_equal(&got->line, &want->line, sizeof(want->line));
+		assert_int_equal(got->shift, want->slots ? want->shift : LB_TABLE_SHIFT_MIN);
+		assert_memory_equal(got->slots, want->slots ? want->slots : none, sizeof(*got->slots) << got->shift);
+		for (size_t v = 0; v < want->nr_vips; v++, nr_vips++) {
+			const struct sim_vip *vip = sim_vip((struct sim *)sim, &want->vips[v]);
+
+			assert_non_null(vip);
+			assert_int_equal(vip->service, i);
+		}
+		for (size_t b = 0; b < want->nr_backends; b++) {
+			backends_of[want->backends[b].idx] = i;
+			assert_memory_equal(&sim->backends[want->backends[b].idx], &want->backends[b].line,
+					    sizeof(struct lb_backend));
+		}
+	}
+	assert_int_equal(nr_vips, sim->nr_vips);
+	for (uint32_t b = 0; b < LB_MAX_BACKENDS; b++) {
+		if (sim->backends[b].service != backends_of[b] || sim->backends[b].gen != image->gen[b])
+			fail_msg("backend %u is not as it should be", b);
+	}
+}
+
+/* Whoever wrote tables that no service has yet is gone, and they with it. */
+static inline void sim_forget(struct sim *sim)
+{
+	for (uint32_t i = 0; i < LB_MAX_SERVICES; i++) {
+		free(sim->services[i].pending);
+		sim->services[i].pending = NULL;
+	}
+}
+
+static inline void sim_free(struct sim *sim)
+{
+	for (uint32_t i = 0; i < LB_MAX_SERVICES; i++) {
+		free(sim->services[i].slots);
+		free(sim->services[i].pending);
+	}
+	free(sim);
+}
+
+/* What the maps hold, as an image that shares nothing with the one they were made from. */
+static inline struct lb_image *sim_read(const struct sim *sim)
+{
+	struct lb_image *image = lb_image_new();
+
+	image->conf = sim->conf;
+	for (uint16_t i = 0; i < LB_MAX_SERVICES; i++) {
+		const struct sim_service *from = &sim->services[i];
+		struct lb_service_image *s;
+
+		if (!from->line.name_id)
+			continue;
+		s = image->services[i] = lb_service_image_new();
+		s->idx = i;
+		s->line = from->line;
+		s->shift = from->shift;
+		s->slots = malloc(sizeof(*s->slots) << s->shift);
+		memcpy(s->slots, from->slots, sizeof(*s->slots) << s->shift);
+		s->vips = calloc(sim->nr_vips + 1, sizeof(*s->vips));
+		for (size_t v = sim->nr_vips; v--;) {
+			if (sim->vips[v].service == i)
+				s->vips[s->nr_vips++] = sim->vips[v].vip;
+		}
+	}
+	for (uint32_t b = 0; b < LB_MAX_BACKENDS; b++) {
+		struct lb_service_image *s = image->services[sim->backends[b].service];
+
+		image->gen[b] = sim->backends[b].gen;
+		if (!s)
+			continue;
+		s->backends = realloc(s->backends, (s->nr_backends + 1) * sizeof(*s->backends));
+		s->backends[s->nr_backends++] = (struct lb_backend_image){(uint16_t)b, sim->backends[b]};
+	}
+	return image;
+}
+
+#endif

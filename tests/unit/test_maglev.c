@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Maglev tables against a naive reference, and the two numbers that decide: balance and disruption. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <cmocka.h>
+
+#include "lb/abi.h"
+#include "maglev.h"
+
+static const uint64_t key[2] = {0x0706050403020100, 0x0f0e0d0c0b0a0908};
+
+static uint64_t rng_state = 88172645463325252;
+
+static uint32_t rnd(void)
+{
+	rng_state ^= rng_state << 13;
+	rng_state ^= rng_state >> 7;
+	rng_state ^= rng_state << 17;
+	return (uint32_t)(rng_state >> 16);
+}
+
+/* SipHash-1-3 as the paper writes it, over bytes. */
+static uint64_t siphash13(const uint64_t k[2], const uint8_t *in, size_t len)
+{
+	uint64_t v[4] = {k[0] ^ 0x736f6d6570736575, k[1] ^ 0x646f72616e646f6d, k[0] ^ 0x6c7967656e657261,
+			 k[1] ^ 0x7465646279746573};
+	size_t blocks = len / 8 + 1;
+
+#define ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
+#define SIPROUND                                                                                                       \
+	do {                                                                                                           \
+		v[0] += v[1], v[2] += v[3];                                                                            \
+		v[1] = ROTL(v[1], 13), v[3] = ROTL(v[3], 16);                                                          \
+		v[1] ^= v[0], v[3] ^= v[2];                                                                            \
+		v[0] = ROTL(v[0], 32);                                                                                 \
+		v[2] += v[1], v[0] += v[3];                                                                            \
+		v[1] = ROTL(v[1], 17), v[3] = ROTL(v[3], 21);                                                          \
+		v[1] ^= v[2], v[3] ^= v[0];                                                                            \
+		v[2] = ROTL(v[2], 32);                                                                                 \
+	} while (0)
+	for (size_t b = 0; b < blocks; b++) {
+		uint64_t m = 0;
+
+		for (size_t i = 0; i < 8 && b * 8 + i < len; i++)
+			m |= (uint64_t)in[b * 8 + i] << (8 * i);
+		if (b == blocks - 1)
+			m |= (uint64_t)len << 56;
+		v[3] ^= m;
+		SIPROUND;
+		v[0] ^= m;
+	}
+	v[2] ^= 0xff;
+	for (int i = 0; i < 3; i++)
+		SIPROUND;
+	return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+/* The paper's figure 3 with turns by weight: whole permutations, one flag a slot, every member asked in every round. */
+static void reference(const struct lb_maglev_member *members, size_t nr, unsigned int shift, uint16_t *table)
+{
+	uint32_t size = 1U << shift, filled = 0;
+	uint32_t *perm = malloc(nr * size * sizeof(*perm));
+	uint32_t *at = calloc(nr, sizeof(*at));
+	uint64_t *gathered = calloc(nr, sizeof(*gathered));
+	uint8_t *full = calloc(size, 1);
+	uint32_t heaviest = 0;
+
+	for (size_t i = 0; i < nr; i++) {
+		uint8_t bytes[24];
+		uint64_t h;
+
+		for (int j = 0; j < 24; j++)
+			bytes[j] = (uint8_t)(members[i].id[j / 8] >> (8 * (j % 8)));
+		h = siphash13(key, bytes, 24);
+		for (uint32_t j = 0; j < size; j++) {
+			uint64_t offset = h / (UINT64_MAX / size + 1), skip = h % size | 1;
+
+			perm[i * size + j] = (uint32_t)((offset + j * skip) % size);
+		}
+		if (members[i].weight > heaviest)
+			heaviest = members[i].weight;
+	}
+	while (filled < size) {
+		for (size_t i = 0; i < nr && filled < size; i++) {
+			gathered[i] += members[i].weight;
+			if (gathered[i] < heaviest)
+				continue;
+			gathered[i] -= heaviest;
+			while (full[perm[i * size + at[i]]])
+				at[i]++;
+			full[perm[i * size + at[i]]] = 1;
+			table[perm[i * size + at[i]]] = members[i].value;
+			filled++;
+		}
+	}
+	free(perm);
+	free(at);
+	free(gathered);
+	free(full);
+}
+
+static void make_members(struct lb_maglev_member *m, size_t nr, int weights)
+{
+	for (size_t i = 0; i < nr; i++) {
+		m[i] = (struct lb_maglev_member){.id = {0, 0xffff0a000000 + rnd() % 1000 + i * 1000, 80},
+						 .value = (uint16_t)(i + 1)};
+		switch (weights) {
+		case 0:
+			m[i].weight = 100;
+			break;
+		case 1:
+			m[i].weight = 1 + rnd() % 10;
+			break;
+		case 2:
+			m[i].weight = 1 + rnd() % 65535;
+			break;
+		default:
+			m[i].weight = i ? 1 + rnd() % 3 : 65535;
+		}
+	}
+}
+
+static unsigned int shift_for(const struct lb_maglev_member *m, size_t nr)
+{
+	uint32_t *weights = malloc(nr * sizeof(*weights));
+	unsigned int shift;
+
+	for (size_t i = 0; i < nr; i++)
+		weights[i] = m[i].weight;
+	shift = lb_maglev_shift(weights, nr);
+	free(weights);
+	return shift;
+}
+
+static void test_reference(void **state)
+{
+	static struct lb_maglev_member m[300];
+	static uint16_t got[1 << 13], want[1 << 13];
+
+	for (int run = 0; run < 400; run++) {
+		size_t nr = run < 40 ? 1 + (size_t)run / 4 : 1 + rnd() % 300;
+		unsigned int shift = LB_TABLE_SHIFT_MIN + rnd() % 8;
+
+		if (nr > 30 && run % 8)
+			nr = 1 + nr % 30;
+		make_members(m, nr, run % 4);
+		memset(got, 0xff, sizeof(got));
+		assert_int_equal(lb_maglev_build(m, nr, key, shift, got), 0);
+		reference(m, nr, shift, want);
+		assert_memory_equal(got, want, sizeof(*got) << shift);
+		assert_int_equal(got[1 << shift], 0xffff);
+	}
+}
+
+/* Large tables end with the other way to find a free slot; the smallest have little else. */
+static void test_reference_large(void **state)
+{
+	static struct lb_maglev_member m[40];
+	static uint16_t got[1 << 17], want[1 << 17];
+
+	for (int weights = 0; weights < 4; weights++) {
+		make_members(m, 40, weights);
+		assert_int_equal(lb_maglev_build(m, 40, key, 17, got), 0);
+		reference(m, 40, 17, want);
+		assert_memory_equal(got, want, sizeof(got));
+		assert_int_equal(lb_maglev_build(m, 40, key, 17, got), 0);
+		assert_memory_equal(got, want, sizeof(got));
+	}
+}
+
+static void test_nobody(void **state)
+{
+	uint16_t table[16];
+
+	memset(table, 0xff, sizeof(table));
+	assert_int_equal(lb_maglev_build(NULL, 0, key, 4, table), 0);
+	for (int i = 0; i < 16; i++)
+		assert_int_equal(table[i], 0);
+}
+
+static void test_another_key(void **state)
+{
+	static struct lb_maglev_member m[10];
+	const uint64_t other[2] = {1, 2};
+	uint16_t a[1024], b[1024];
+	int same = 0;
+
+	make_members(m, 10, 0);
+	lb_maglev_build(m, 10, key, 10, a);
+	lb_maglev_build(m, 10, other, 10, b);
+	for (int i = 0; i < 1024; i++)
+		same += a[i] == b[i];
+	assert_true(same < 200);
+}
+
+static void count(const uint16_t *table, unsigned int shift, size_t nr, uint32_t *shares)
+{
+	memset(shares, 0, (nr + 1) * sizeof(*shares));
+	for (uint32_t i = 0; i < 1U << shift; i++)
+		shares[table[i]]++;
+	assert_int_equal(shares[0], 0);
+}
+
+/* Equal weights: every member takes one slot a round, so shares differ by one at most, 1 % of 100 slots and more. */
+static void test_balance(void **state)
+{
+	static const size_t sizes[] = {1, 2, 3, 7, 10, 50, 100, 333, 1000};
+	static struct lb_maglev_member m[1000];
+	static uint32_t shares[1001];
+	static uint16_t table[1 << 17];
+
+	for (size_t s = 0; s < sizeof(sizes) / sizeof(*sizes); s++) {
+		size_t nr = sizes[s];
+		uint32_t min = UINT32_MAX, max = 0;
+		unsigned int shift;
+
+		make_members(m, nr, 0);
+		shift = shift_for(m, nr);
+		assert_true((1U << shift) >= 100 * nr);
+		lb_maglev_build(m, nr, key, shift, table);
+		count(table, shift, nr, shares);
+		for (size_t i = 1; i <= nr; i++) {
+			min = shares[i] < min ? shares[i] : min;
+			max = shares[i] > max ? shares[i] : max;
+		}
+		assert_true(max - min <= 1);
+		assert_true(min >= 100);
+	}
+}
+
+/* A member's slots are its part of the table to within two, and what rounding takes from all others. */
+static void test_weights(void **state)
+{
+	static struct lb_maglev_member m[200];
+	static uint32_t shares[201];
+	static uint16_t table[1 << 17];
+
+	for (int run = 0; run < 60; run++) {
+		size_t nr = 2 + rnd() % 199;
+		uint64_t sum = 0;
+		unsigned int shift;
+
+		make_members(m, nr, 1 + run % 3);
+		shift = shift_for(m, nr);
+		lb_maglev_build(m, nr, key, shift, table);
+		count(table, shift, nr, shares);
+		for (size_t i = 0; i < nr; i++)
+			sum += m[i].weight;
+		for (size_t i = 0; i < nr; i++) {
+			double exact = (double)m[i].weight / sum * (1U << shift);
+			double off = shares[i + 1] - exact;
+
+			assert_true(off <= 2 + (double)nr * m[i].weight / sum && -off <= 2);
+		}
+	}
+}
+
+/* The part of the table that moves although its owner stays, when one of @nr members goes. */
+static double disruption(size_t nr, int weights)
+{
+	static struct lb_maglev_member m[1000], fewer[1000];
+	static uint16_t before[1 << 17], after[1 << 17];
+	unsigned int shift;
+	size_t gone = nr / 3;
+	uint32_t moved = 0;
+
+	make_members(m, nr, weights);
+	shift = shift_for(m, nr);
+	memcpy(fewer, m, gone * sizeof(*m));
+	memcpy(&fewer[gone], &m[gone + 1], (nr - gone - 1) * sizeof(*m));
+	lb_maglev_build(m, nr, key, shift, before);
+	lb_maglev_build(fewer, nr - 1, key, shift, after);
+	for (uint32_t i = 0; i < 1U << shift; i++) {
+		assert_int_not_equal(after[i], m[gone].value);
+		moved += before[i] != m[gone].value && before[i] != after[i];
+	}
+	return (double)moved / (1U << shift);
+}
+
+static void test_disruption(void **state)
+{
+	static const size_t sizes[] = {2, 3, 10, 30, 100, 300, 1000};
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		double worst = 0;
+
+		for (int run = 0; run < 8; run++) {
+			double d = disruption(sizes[i], run % 2);
+
+			worst = d > worst ? d : worst;
+		}
+		print_message("one of %4zu removed: %.2f %% of the slots move beyond its share\n", sizes[i],
+			      100 * worst);
+		assert_true(worst < 0.04);
+	}
+}
+
+static void test_shift(void **state)
+{
+	uint32_t equal[20], wide[3] = {1, 100, 100}, zero[3] = {0, 5, 5}, zeros[2] = {0, 0}, far[2] = {1, 65535};
+	static uint32_t many[LB_MAX_BACKENDS];
+
+	for (int i = 0; i < 20; i++)
+		equal[i] = 7;
+	assert_int_equal(lb_maglev_shift(equal, 0), LB_TABLE_SHIFT_MIN);
+	assert_int_equal(lb_maglev_shift(equal, 1), 7);
+	assert_int_equal(lb_maglev_shift(equal, 2), 8);
+	assert_int_equal(lb_maglev_shift(equal, 10), 10);
+	assert_int_equal(lb_maglev_shift(equal, 11), 11);
+	assert_int_equal(lb_maglev_shift(wide, 3), 15);
+	assert_int_equal(lb_maglev_shift(zero, 3), 9);
+	assert_int_equal(lb_maglev_shift(zeros, 2), 8);
+	assert_int_equal(lb_maglev_shift(far, 2), 16);
+	for (int i = 0; i < LB_MAX_BACKENDS; i++)
+		many[i] = 1;
+	assert_int_equal(lb_maglev_shift(many, 1000), 17);
+	assert_int_equal(lb_maglev_shift(many, LB_MAX_BACKENDS - 1), LB_TABLE_SHIFT_MAX);
+	many[0] = 65535;
+	assert_int_equal(lb_maglev_shift(many, 1000), 17);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_reference),  cmocka_unit_test(test_reference_large),
+		cmocka_unit_test(test_nobody),	   cmocka_unit_test(test_another_key),
+		cmocka_unit_test(test_balance),	   cmocka_unit_test(test_weights),
+		cmocka_unit_test(test_disruption), cmocka_unit_test(test_shift),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

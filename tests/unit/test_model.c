@@ -1,0 +1,573 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The model: what configuration, health and next hops make of ids, lines, tables and phases. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "lb/dp/flow.h"
+#include "model_conf.h"
+#include "plan.h"
+
+#define WEB "web"
+
+static struct lb_err err;
+
+/* A service "web" of @nr backends, 10.0.0.1 and on. */
+static struct lb_config *web(size_t nr, enum lb_check_type check)
+{
+	struct lb_config *c = conf_new();
+
+	conf_service(c, WEB, check);
+	for (uint32_t i = 1; i <= nr; i++)
+		conf_backend(c, WEB, i);
+	return c;
+}
+
+static void apply(struct lb_model *m, const struct lb_config *c, uint32_t now_s)
+{
+	assert_int_equal(lb_model_apply(m, c, now_s, &err), 0);
+}
+
+static const struct lb_model_backend *backend(const struct lb_model *m, const char *service, uint32_t n)
+{
+	const struct lb_model_service *s = lb_model_service(m, service);
+	struct lb_endpoint ep = conf_ep(n);
+
+	return &s->backends[lb_service_conf_backend(&s->conf, &ep) - s->conf.backends];
+}
+
+static int health(struct lb_model *m, uint32_t n, enum lb_health h, uint32_t now_s)
+{
+	struct lb_endpoint ep = conf_ep(n);
+
+	return lb_model_set_health(m, WEB, &ep, h, now_s);
+}
+
+/* The line of backend @n of "web" in an image of now. */
+static struct lb_backend line(struct lb_model *m, uint32_t n)
+{
+	const struct lb_model_service *s = lb_model_service(m, WEB);
+	uint16_t idx = backend(m, WEB, n)->idx;
+	struct lb_image *image = lb_model_image(m);
+	struct lb_backend found = {0};
+
+	for (size_t i = 0; i < image->services[s->idx]->nr_backends; i++) {
+		if (image->services[s->idx]->backends[i].idx == idx)
+			found = image->services[s->idx]->backends[i].line;
+	}
+	assert_int_equal(found.gen, image->gen[idx]);
+	lb_image_free(image);
+	return found;
+}
+
+static size_t in_phase(const struct lb_model *m, enum lb_phase phase)
+{
+	size_t count[3];
+
+	lb_slots_count(lb_model_service(m, WEB)->slots, count);
+	return count[phase];
+}
+
+static size_t plan_size(const struct lb_image *a, const struct lb_image *b)
+{
+	struct lb_plan plan;
+	size_t nr;
+
+	assert_int_equal(lb_plan_make(a, b, &plan), 0);
+	nr = plan.nr;
+	lb_plan_fini(&plan);
+	return nr;
+}
+
+static void test_first_image(void **state)
+{
+	struct lb_config *c = web(3, LB_CHECK_NONE);
+	struct lb_model *m = lb_model_new();
+	const struct lb_model_service *s, *const *list;
+	struct lb_image *image, *again;
+	struct lb_backend l;
+
+	conf_service(c, "dns", LB_CHECK_NONE)->state = LB_STATE_NONE;
+	lb_config_service(c, WEB)->state = LB_STATE_ALL;
+	apply(m, c, 0);
+	s = lb_model_service(m, WEB);
+	assert_non_null(s);
+	assert_null(lb_model_service(m, "nil"));
+	assert_int_equal(lb_model_services(m, &list), 2);
+	assert_string_equal(list[0]->conf.name, "dns");
+	assert_ptr_equal(list[1], s);
+	assert_int_equal(s->choice.chosen, 3);
+	assert_int_equal(s->policy_shift, 9);
+	assert_int_equal(in_phase(m, LB_PHASE_STABLE), 512);
+	assert_int_equal(s->backends[0].nr_slots + s->backends[1].nr_slots + s->backends[2].nr_slots, 512);
+	assert_int_equal(list[0]->choice.chosen, 0);
+	assert_true(lb_model_settled(m));
+	l = line(m, 2);
+	assert_int_equal(l.flags, LB_BACKEND_F_ALIVE | LB_BACKEND_F_TAKES_NEW | LB_BACKEND_F_V4);
+	assert_int_equal(l.service, s->idx);
+	assert_int_equal(l.port, htons(80));
+	assert_int_equal(l.forward, LB_FORWARD_IPIP);
+	assert_int_equal(l.oif, 0);
+	image = lb_model_image(m);
+	assert_int_equal(image->conf.hash_key[1], 22);
+	assert_int_equal(image->conf.learn_rate, 100000);
+	assert_int_equal(image->services[s->idx]->line.flags, LB_SERVICE_F_TRACK_TCP | LB_SERVICE_F_TRACK_UDP);
+	assert_int_equal(image->services[list[0]->idx]->line.flags, LB_SERVICE_F_NO_STATE);
+	assert_true(image->services[s->idx]->line.name_id == lb_name_id(WEB));
+	/* The same wish again: the very same service images. */
+	apply(m, c, 5);
+	again = lb_model_image(m);
+	assert_ptr_equal(image->services[s->idx], again->services[s->idx]);
+	assert_int_equal(plan_size(image, again), 0);
+	lb_image_free(image);
+	lb_image_free(again);
+	lb_config_free(c);
+	lb_model_free(m);
+	lb_model_free(NULL);
+}
+
+/* Two load balancers that came by different ways to the same configuration have the same table. */
+static void test_history_does_not_matter(void **state)
+{
+	struct lb_model *a = lb_model_new(), *b = lb_model_new();
+	struct lb_config *c = web(10, LB_CHECK_NONE), *d = web(3, LB_CHECK_NONE);
+
+	apply(a, c, 0);
+	for (uint32_t n = 20; n > 3; n--) {
+		conf_backend(d, WEB, n);
+		apply(b, d, n);
+	}
+	assert_true(lb_model_service(a, WEB)->digest != lb_model_service(b, WEB)->digest);
+	for (uint32_t n = 11; n <= 20; n++)
+		conf_del(d, WEB, n);
+	apply(b, d, 100);
+	assert_true(lb_model_service(a, WEB)->digest == lb_model_service(b, WEB)->digest);
+	lb_config_free(c);
+	lb_config_free(d);
+	lb_model_free(a);
+	lb_model_free(b);
+}
+
+static void test_health(void **state)
+{
+	struct lb_config *c = web(3, LB_CHECK_TCP);
+	struct lb_model *m = lb_model_new();
+	struct lb_endpoint stranger = conf_ep(9);
+	uint8_t gen;
+
+	apply(m, c, 0);
+	assert_int_equal(backend(m, WEB, 1)->health, LB_HEALTH_UNKNOWN);
+	assert_int_equal(lb_model_service(m, WEB)->choice.chosen, 0);
+	assert_int_equal(line(m, 1).flags, LB_BACKEND_F_ALIVE | LB_BACKEND_F_V4);
+	for (uint32_t n = 1; n <= 3; n++)
+		assert_int_equal(health(m, n, LB_HEALTH_UP, 1), 1);
+	assert_int_equal(health(m, 1, LB_HEALTH_UP, 1), 0);
+	assert_int_equal(lb_model_set_health(m, WEB, &stranger, LB_HEALTH_UP, 1), -ENOENT);
+	assert_int_equal(lb_model_set_health(m, "nil", &stranger, LB_HEALTH_UP, 1), -ENOENT);
+	assert_int_equal(lb_model_service(m, WEB)->choice.chosen, 3);
+	/* It has nothing to keep when it dies, so that nobody has to move. Its first owners took over from it at once.
+	 */
+	gen = line(m, 1).gen;
+	assert_int_equal(health(m, 1, LB_HEALTH_DOWN, 2), 1);
+	assert_int_equal(line(m, 1).flags, LB_BACKEND_F_V4);
+	assert_int_equal(line(m, 1).gen, (uint8_t)(gen + 1));
+	assert_int_equal(backend(m, WEB, 1)->gen, (uint8_t)(gen + 1));
+	assert_int_equal(backend(m, WEB, 1)->nr_slots, 0);
+	assert_int_equal(health(m, 1, LB_HEALTH_UP, 3), 1);
+	assert_int_equal(line(m, 1).gen, (uint8_t)(gen + 1));
+	assert_int_equal(line(m, 1).flags, LB_BACKEND_F_ALIVE | LB_BACKEND_F_TAKES_NEW | LB_BACKEND_F_V4);
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
+/* Where all are dead and there is a threshold, all serve; then nothing changes as one more dies. */
+static void test_panic(void **state)
+{
+	struct lb_config *c = web(4, LB_CHECK_TCP);
+	struct lb_model *m = lb_model_new();
+	struct lb_image *before, *after;
+
+	lb_config_service(c, WEB)->panic_threshold = 50;
+	apply(m, c, 0);
+	assert_true(lb_model_service(m, WEB)->choice.panic);
+	assert_int_equal(line(m, 1).flags, LB_BACKEND_F_ALIVE | LB_BACKEND_F_TAKES_NEW | LB_BACKEND_F_V4);
+	before = lb_model_image(m);
+	assert_int_equal(health(m, 1, LB_HEALTH_DOWN, 1), 0);
+	assert_int_equal(health(m, 2, LB_HEALTH_UP, 1), 0);
+	after = lb_model_image(m);
+	assert_int_equal(plan_size(before, after), 0);
+	lb_image_free(before);
+	lb_image_free(after);
+	assert_int_equal(health(m, 3, LB_HEALTH_UP, 2), 1);
+	assert_false(lb_model_service(m, WEB)->choice.panic);
+	assert_int_equal(line(m, 1).flags, LB_BACKEND_F_V4);
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
+static void test_admin(void **state)
+{
+	struct lb_config *c = web(3, LB_CHECK_NONE);
+	struct lb_model *m = lb_model_new();
+	uint8_t gen;
+	size_t had;
+
+	apply(m, c, 0);
+	gen = line(m, 1).gen;
+	had = backend(m, WEB, 1)->nr_slots;
+	conf_find(c, WEB, 1)->admin = LB_ADMIN_DRAINING;
+	apply(m, c, 10);
+	assert_int_equal(line(m, 1).flags, LB_BACKEND_F_ALIVE | LB_BACKEND_F_V4);
+	assert_int_equal(line(m, 1).gen, gen);
+	assert_true(in_phase(m, LB_PHASE_MOVING) >= had);
+	assert_false(lb_model_settled(m));
+	/* The window is the configuration's, in whole seconds and never less. */
+	assert_int_equal(lb_model_tick(m, NULL, 40, 0), 0);
+	assert_int_equal(lb_model_tick(m, NULL, 41, 0), 1);
+	assert_int_equal(in_phase(m, LB_PHASE_MOVING), 0);
+	assert_true(in_phase(m, LB_PHASE_SETTLING) >= had);
+	assert_int_equal(lb_model_tick(m, NULL, 42, 0), 0);
+	conf_find(c, WEB, 1)->admin = LB_ADMIN_DISABLED;
+	apply(m, c, 50);
+	assert_int_equal(line(m, 1).flags, LB_BACKEND_F_V4);
+	assert_int_equal(line(m, 1).gen, (uint8_t)(gen + 1));
+	/* The last ones drain: nobody takes anything new, what there is stays. */
+	conf_find(c, WEB, 2)->admin = LB_ADMIN_DRAINING;
+	conf_find(c, WEB, 3)->weight = 0;
+	apply(m, c, 60);
+	assert_int_equal(lb_model_service(m, WEB)->choice.chosen, 0);
+	assert_int_equal(in_phase(m, LB_PHASE_MOVING), 512);
+	for (int i = 0; i < 512; i++) {
+		assert_int_equal(LB_SLOT_CUR(lb_model_service(m, WEB)->slots->word[i]), 0);
+		assert_int_not_equal(LB_SLOT_PREV(lb_model_service(m, WEB)->slots->word[i]), 0);
+	}
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
+/* Checks that begin and end, with backends that serve. */
+static void test_check_changes(void **state)
+{
+	struct lb_config *c = web(2, LB_CHECK_NONE);
+	struct lb_model *m = lb_model_new();
+	struct lb_image *before, *after;
+
+	apply(m, c, 0);
+	assert_int_equal(backend(m, WEB, 1)->health, LB_HEALTH_UNCHECKED);
+	assert_int_equal(health(m, 1, LB_HEALTH_DOWN, 1), 0);
+	before = lb_model_image(m);
+	lb_config_service(c, WEB)->check.type = LB_CHECK_TCP;
+	apply(m, c, 1);
+	after = lb_model_image(m);
+	assert_int_equal(backend(m, WEB, 1)->health, LB_HEALTH_UP);
+	assert_int_equal(plan_size(before, after), 0);
+	assert_int_equal(health(m, 1, LB_HEALTH_DOWN, 2), 1);
+	lb_config_service(c, WEB)->check.type = LB_CHECK_HTTP;
+	apply(m, c, 3);
+	assert_int_equal(backend(m, WEB, 1)->health, LB_HEALTH_DOWN);
+	assert_int_equal(lb_model_service(m, WEB)->conf.check.type, LB_CHECK_HTTP);
+	lb_config_service(c, WEB)->check.type = LB_CHECK_NONE;
+	apply(m, c, 4);
+	assert_int_equal(backend(m, WEB, 1)->health, LB_HEALTH_UNCHECKED);
+	assert_true(backend(m, WEB, 1)->chosen);
+	lb_image_free(before);
+	lb_image_free(after);
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
+static void test_next_hop(void **state)
+{
+	struct lb_next_hop nh = {.dmac = {2, 0, 0, 0, 0, 1}, .smac = {2, 0, 0, 0, 0, 2}, .mtu = 1500, .ifindex = 7};
+	struct lb_config *c = web(2, LB_CHECK_NONE);
+	struct lb_model *m = lb_model_new();
+	struct lb_endpoint ep = conf_ep(1);
+	struct lb_backend l;
+
+	nh.source4[15] = 4;
+	nh.source6[15] = 6;
+	conf_service(c, "two", LB_CHECK_NONE);
+	conf_backend(c, "two", 1)->weight = 7;
+	apply(m, c, 0);
+	assert_int_equal(lb_model_set_next_hop(m, conf_ep(3).addr, &nh), -ENOENT);
+	assert_int_equal(lb_model_set_next_hop(m, ep.addr, &nh), 1);
+	assert_int_equal(lb_model_set_next_hop(m, ep.addr, &nh), 0);
+	assert_int_equal(backend(m, "two", 1)->next_hop.ifindex, 7);
+	l = line(m, 1);
+	assert_memory_equal(l.dmac, nh.dmac, 6);
+	assert_memory_equal(l.smac, nh.smac, 6);
+	assert_int_equal(l.mtu, 1500);
+	assert_int_equal(l.oif, 7);
+	assert_memory_equal(l.src, nh.source4, 16);
+	assert_int_equal(l.src_plen, 128);
+	assert_int_equal(line(m, 2).oif, 0);
+	/* What stays keeps its next hop. */
+	conf_find(c, WEB, 2)->weight = 50;
+	apply(m, c, 0);
+	assert_int_equal(line(m, 1).oif, 7);
+	/* A backend that comes with a known address has its next hop at once. */
+	conf_del(c, WEB, 1);
+	apply(m, c, 1);
+	conf_backend(c, WEB, 1);
+	apply(m, c, 2);
+	assert_int_equal(line(m, 1).oif, 7);
+	/* A prefix for outer sources, of the backend's family only. */
+	c->tunnel_source6.plen = 64;
+	c->tunnel_source6.addr[0] = 0xfd;
+	apply(m, c, 3);
+	assert_int_equal(line(m, 1).src_plen, 128);
+	c->tunnel_source4.plen = 112;
+	c->tunnel_source4.addr[12] = 99;
+	apply(m, c, 4);
+	l = line(m, 1);
+	assert_int_equal(l.src_plen, 112);
+	assert_memory_equal(l.src, c->tunnel_source4.addr, 16);
+	memset(&nh, 0, sizeof(nh));
+	assert_int_equal(lb_model_set_next_hop(m, ep.addr, &nh), 1);
+	assert_int_equal(line(m, 1).oif, 0);
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
+/* An index that is given back is used again after all others, and never within the change that frees it. */
+static void test_ids(void **state)
+{
+	const uint32_t batch = 200;
+	struct lb_config *with, *without = web(2, LB_CHECK_NONE);
+	struct lb_model *m = lb_model_new();
+	uint32_t given = 0;
+	uint16_t first;
+	uint8_t gen;
+
+	apply(m, without, 0);
+	first = backend(m, WEB, 1)->idx;
+	gen = backend(m, WEB, 1)->gen;
+	conf_del(without, WEB, 1);
+	conf_backend(without, WEB, 3);
+	apply(m, without, 1);
+	assert_int_not_equal(backend(m, WEB, 3)->idx, first);
+	assert_int_equal(backend(m, WEB, 2)->idx, first + 1);
+	conf_service(without, "many", LB_CHECK_NONE);
+	with = lb_config_copy(without);
+	for (uint32_t n = 1; n <= batch; n++)
+		conf_backend(with, "many", n);
+	for (bool again = false; !again; given += batch) {
+		assert_true(given < 2 * LB_MAX_BACKENDS);
+		apply(m, with, 2);
+		for (uint32_t n = 1; n <= batch; n++) {
+			if (backend(m, "many", n)->idx != first)
+				continue;
+			again = true;
+			assert_int_equal(backend(m, "many", n)->gen, (uint8_t)(gen + 1));
+		}
+		apply(m, without, 2);
+	}
+	assert_true(given > LB_MAX_BACKENDS - 10 - batch);
+	lb_config_free(with);
+	lb_config_free(without);
+	lb_model_free(m);
+}
+
+static void test_hash_key(void **state)
+{
+	struct lb_config *c = web(5, LB_CHECK_NONE);
+	struct lb_model *m = lb_model_new();
+	uint64_t digest;
+
+	apply(m, c, 0);
+	digest = lb_model_service(m, WEB)->digest;
+	conf_find(c, WEB, 1)->admin = LB_ADMIN_DRAINING;
+	apply(m, c, 0);
+	assert_false(lb_model_settled(m));
+	c->hash_key[0]++;
+	apply(m, c, 1);
+	assert_true(lb_model_service(m, WEB)->digest != digest);
+	assert_true(lb_model_settled(m));
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
+static void test_state_none(void **state)
+{
+	struct lb_config *c = web(5, LB_CHECK_NONE);
+	struct lb_model *m = lb_model_new();
+
+	lb_config_service(c, WEB)->state = LB_STATE_NONE;
+	apply(m, c, 0);
+	for (uint32_t n = 1; n < 5; n++) {
+		conf_find(c, WEB, n)->admin = LB_ADMIN_DRAINING;
+		apply(m, c, n);
+		assert_true(lb_model_settled(m));
+	}
+	lb_config_service(c, WEB)->state = LB_STATE_AUTO;
+	apply(m, c, 10);
+	assert_true(lb_model_settled(m));
+	conf_find(c, WEB, 1)->admin = LB_ADMIN_ENABLED;
+	apply(m, c, 11);
+	assert_false(lb_model_settled(m));
+	lb_config_service(c, WEB)->state = LB_STATE_NONE;
+	apply(m, c, 12);
+	assert_true(lb_model_settled(m));
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
+/* A table that the policy wants smaller stays until all is stable, then it is merged. */
+static void test_shrinking(void **state)
+{
+	struct lb_flow_set *flows = calloc(LB_FLOW_SETS, sizeof(*flows));
+	struct lb_config *c = web(10, LB_CHECK_NONE);
+	struct lb_model *m = lb_model_new();
+
+	apply(m, c, 0);
+	for (uint32_t n = 4; n <= 10; n++)
+		conf_del(c, WEB, n);
+	apply(m, c, 1);
+	assert_int_equal(lb_model_service(m, WEB)->policy_shift, 9);
+	assert_int_equal(lb_model_service(m, WEB)->slots->shift, 10);
+	for (uint32_t now = 2; !lb_model_settled(m); now++) {
+		assert_true(now < 40);
+		lb_model_tick(m, flows, now, 0);
+	}
+	assert_int_equal(lb_model_service(m, WEB)->slots->shift, 9);
+	assert_int_equal(lb_model_tick(m, flows, 100, 0), 0);
+	free(flows);
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
+/* ---- the census ---- */
+
+struct census {
+	struct lb_model *m;
+	struct lb_flow_set *flows;
+	uint32_t tag; /* of a flow whose slot went from .was to .is */
+	uint16_t was, is;
+	uint8_t gen;
+};
+
+/* Backend 1 of two drains; its slots are settling, with nothing in the cache yet. */
+static struct census settling(struct lb_config **c)
+{
+	struct census t = {.m = lb_model_new(), .flows = calloc(LB_FLOW_SETS, sizeof(*t.flows))};
+	const struct lb_model_service *s;
+
+	*c = web(2, LB_CHECK_NONE);
+	apply(t.m, *c, 0);
+	conf_find(*c, WEB, 1)->admin = LB_ADMIN_DRAINING;
+	apply(t.m, *c, 1);
+	s = lb_model_service(t.m, WEB);
+	t.was = backend(t.m, WEB, 1)->idx;
+	t.gen = backend(t.m, WEB, 1)->gen;
+	t.is = backend(t.m, WEB, 2)->idx;
+	while (LB_SLOT_PHASE(s->slots->word[t.tag >> (32 - s->slots->shift)]) != LB_PHASE_MOVING)
+		t.tag += 1U << (32 - s->slots->shift);
+	t.tag += 12345;
+	assert_int_equal(lb_model_tick(t.m, t.flows, 100, 0), 1);
+	assert_int_equal(in_phase(t.m, LB_PHASE_MOVING), 0);
+	return t;
+}
+
+static void census_free(struct census *t, struct lb_config *c)
+{
+	lb_config_free(c);
+	lb_model_free(t->m);
+	free(t->flows);
+}
+
+static void test_census_waits(void **state)
+{
+	struct lb_config *c;
+	struct census t = settling(&c);
+	__u64 *e = &t.flows[LB_FLOW_SETS - 1].entry[7];
+
+	/* A connection of the old owner holds its one slot back, for as long as it may be silent. */
+	*e = LB_FLOW(t.tag, 250, t.gen, true, t.was);
+	assert_int_equal(lb_model_tick(t.m, t.flows, 101, 250), 1);
+	assert_int_equal(in_phase(t.m, LB_PHASE_SETTLING), 1);
+	assert_int_equal(lb_model_tick(t.m, t.flows, 102, (uint8_t)(250 + LB_FLOW_IDLE_TCP)), 0);
+	assert_true(*e != 0);
+	assert_int_equal(lb_model_tick(t.m, t.flows, 103, (uint8_t)(250 + LB_FLOW_IDLE_TCP + 1)), 1);
+	assert_true(*e == 0);
+	assert_true(lb_model_settled(t.m));
+	census_free(&t, c);
+}
+
+static void test_census_sees_through(void **state)
+{
+	struct lb_config *c;
+	struct census t = settling(&c);
+	__u64 *e = t.flows[77].entry;
+
+	e[0] = LB_FLOW(t.tag, 9, t.gen, true, t.is);	  /* the owner's own */
+	e[1] = LB_FLOW(t.tag, 9, t.gen + 1, true, t.was); /* another life of the backend */
+	e[2] = LB_FLOW(t.tag, 9, t.gen, true, 4000);	  /* nobody's */
+	e[3] = LB_FLOW(t.tag, 6, t.gen, false, t.was);	  /* never confirmed, and too old */
+	e[4] = LB_FLOW(t.tag, 9, 0, true, 0);
+	assert_int_equal(lb_model_tick(t.m, t.flows, 101, 9), 1);
+	assert_true(lb_model_settled(t.m));
+	assert_true(e[0] != 0);
+	for (int i = 1; i < 5; i++)
+		assert_true(e[i] == 0);
+	census_free(&t, c);
+}
+
+/* With a long window, entries that nobody has confirmed yet live as long as it. */
+static void test_census_long_window(void **state)
+{
+	struct lb_config *c;
+	struct census t = settling(&c);
+	__u64 *e = t.flows[1].entry;
+
+	c->learning_window_ns = 900ULL * 1000000000;
+	apply(t.m, c, 100);
+	e[0] = LB_FLOW(t.tag, 0, t.gen, false, t.was);
+	assert_int_equal(lb_model_tick(t.m, t.flows, 101, 14), 1);
+	assert_int_equal(in_phase(t.m, LB_PHASE_SETTLING), 1);
+	assert_int_equal(lb_model_tick(t.m, t.flows, 102, 15), 1);
+	assert_true(lb_model_settled(t.m));
+	census_free(&t, c);
+}
+
+/* The death of the old owner ends the wait. */
+static void test_census_death(void **state)
+{
+	struct lb_config *c;
+	struct census t = settling(&c);
+
+	t.flows[1].entry[0] = LB_FLOW(t.tag, 0, t.gen, true, t.was);
+	lb_model_tick(t.m, t.flows, 101, 0);
+	assert_int_equal(in_phase(t.m, LB_PHASE_SETTLING), 1);
+	conf_del(c, WEB, 1);
+	apply(t.m, c, 102);
+	lb_model_tick(t.m, t.flows, 103, 0);
+	assert_true(lb_model_settled(t.m));
+	assert_true(t.flows[1].entry[0] == 0);
+	census_free(&t, c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_first_image),
+		cmocka_unit_test(test_history_does_not_matter),
+		cmocka_unit_test(test_health),
+		cmocka_unit_test(test_panic),
+		cmocka_unit_test(test_admin),
+		cmocka_unit_test(test_check_changes),
+		cmocka_unit_test(test_next_hop),
+		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_hash_key),
+		cmocka_unit_test(test_state_none),
+		cmocka_unit_test(test_shrinking),
+		cmocka_unit_test(test_census_waits),
+		cmocka_unit_test(test_census_sees_through),
+		cmocka_unit_test(test_census_long_window),
+		cmocka_unit_test(test_census_death),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

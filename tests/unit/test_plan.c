@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Plans: their order, that no step leaves packets with half an update, and that they lead to the image. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "plan_sim.h"
+
+#define SERVICES 7
+#define BACKENDS 40
+#define VIPS 12
+
+static uint64_t rng = 4711;
+
+static uint32_t rnd(uint32_t n)
+{
+	rng ^= rng << 13;
+	rng ^= rng >> 7;
+	rng ^= rng << 17;
+	return (uint32_t)(rng >> 20) % n;
+}
+
+/* What images are made from. Index 0 of each is not used. */
+struct wish {
+	struct lb_conf conf;
+	bool used[SERVICES], changed[SERVICES];
+	uint32_t flags[SERVICES];
+	uint32_t *slots[SERVICES]; /* NULL: no table */
+	unsigned int shift[SERVICES];
+	struct lb_backend backends[BACKENDS];
+	uint16_t vip_service[VIPS]; /* 0: not published */
+};
+
+static struct lb_vip vip_of(uint32_t n)
+{
+	struct lb_vip v = {.port = (__be16)(n + 1), .proto = 6};
+
+	v.addr[15] = (uint8_t)n;
+	return v;
+}
+
+static void remove_backend(struct wish *w, uint16_t b)
+{
+	uint8_t gen = w->backends[b].gen + 1;
+
+	w->changed[w->backends[b].service] = true;
+	w->backends[b] = (struct lb_backend){.gen = gen};
+}
+
+/* New slots of the backends that the service has. */
+static void fill_slots(struct wish *w, uint16_t s)
+{
+	uint16_t own[BACKENDS], nr = 0;
+
+	for (uint16_t b = 1; b < BACKENDS; b++) {
+		if (w->backends[b].service == s)
+			own[nr++] = b;
+	}
+	free(w->slots[s]);
+	w->slots[s] = NULL;
+	if (!nr && rnd(2))
+		return;
+	w->shift[s] = 4 + rnd(3);
+	w->slots[s] = calloc(1UL << w->shift[s], sizeof(uint32_t));
+	for (uint32_t i = 0; nr && i < 1U << w->shift[s]; i++)
+		w->slots[s][i] = LB_SLOT(rnd(2), rnd(2) ? own[rnd(nr)] : 0, own[rnd(nr)]);
+}
+
+/* Services and backends come, change and go; what goes leaves its index free only from the next time on. */
+static void mutate(struct wish *w)
+{
+	bool service_was[SERVICES], backend_was[BACKENDS];
+
+	memcpy(service_was, w->used, sizeof(service_was));
+	memset(w->changed, 0, sizeof(w->changed));
+	for (uint16_t b = 0; b < BACKENDS; b++)
+		backend_was[b] = w->backends[b].service;
+	if (!rnd(10))
+		w->conf.hash_key[0]++;
+	for (uint16_t s = 1; s < SERVICES; s++) {
+		if (w->used[s] ? !rnd(6) : !rnd(2)) {
+			w->used[s] = !w->used[s];
+			w->changed[s] = true;
+			w->flags[s] = rnd(4);
+		}
+		if (w->used[s] && !rnd(8)) {
+			w->flags[s] = rnd(4);
+			w->changed[s] = true;
+		}
+	}
+	for (uint16_t b = 1; b < BACKENDS; b++) {
+		uint16_t s = (uint16_t)(1 + rnd(SERVICES - 1));
+
+		if (backend_was[b] && (!w->used[w->backends[b].service] || !rnd(8))) {
+			remove_backend(w, b);
+		} else if (!backend_was[b] && w->used[s] && !rnd(4)) {
+			w->backends[b].service = s;
+			w->backends[b].addr[15] = (uint8_t)rnd(256);
+			w->changed[s] = true;
+		} else if (backend_was[b] && !rnd(8)) {
+			w->backends[b].mtu = (uint16_t)rnd(9000);
+			w->changed[w->backends[b].service] = true;
+		}
+	}
+	for (uint16_t s = 1; s < SERVICES; s++) {
+		if (w->used[s] && (w->changed[s] || !rnd(8))) {
+			w->changed[s] = true;
+			fill_slots(w, s);
+		}
+	}
+	for (uint16_t v = 0; v < VIPS; v++) {
+		uint16_t before = w->vip_service[v], s = (uint16_t)rnd(SERVICES);
+
+		if (w->used[before] && rnd(4))
+			continue;
+		w->vip_service[v] = w->used[s] ? s : 0;
+		w->changed[before] = w->changed[w->vip_service[v]] = true;
+	}
+}
+
+static struct lb_service_image *service_image(const struct wish *w, uint16_t idx)
+{
+	struct lb_service_image *s = lb_service_image_new();
+
+	s->idx = idx;
+	s->line.name_id = idx * 1000u;
+	s->line.flags = w->flags[idx];
+	s->shift = w->shift[idx];
+	if (w->slots[idx]) {
+		s->slots = malloc(sizeof(*s->slots) << s->shift);
+		memcpy(s->slots, w->slots[idx], sizeof(*s->slots) << s->shift);
+	}
+	s->vips = calloc(VIPS, sizeof(*s->vips));
+	s->backends = calloc(BACKENDS, sizeof(*s->backends));
+	for (uint32_t v = 0; v < VIPS; v++) {
+		if (w->vip_service[v] == idx)
+			s->vips[s->nr_vips++] = vip_of(v);
+	}
+	for (uint16_t b = 1; b < BACKENDS; b++) {
+		if (w->backends[b].service == idx)
+			s->backends[s->nr_backends++] = (struct lb_backend_image){b, w->backends[b]};
+	}
+	return s;
+}
+
+/* Services that did not change are shared with @old. */
+static struct lb_image *image_of(const struct wish *w, const struct lb_image *old)
+{
+	struct lb_image *image = lb_image_new();
+
+	image->conf = w->conf;
+	for (uint16_t s = 1; s < SERVICES; s++) {
+		if (w->used[s] && old && !w->changed[s])
+			image->services[s] = lb_service_image_get(old->services[s]);
+		else if (w->used[s])
+			image->services[s] = service_image(w, s);
+	}
+	for (uint16_t b = 0; b < BACKENDS; b++)
+		image->gen[b] = w->backends[b].gen;
+	return image;
+}
+
+static const struct lb_service_image *service_with(const struct lb_image *image, const struct lb_vip *vip)
+{
+	for (uint16_t s = 1; image && s < SERVICES; s++) {
+		for (size_t v = 0; image->services[s] && v < image->services[s]->nr_vips; v++) {
+			if (!memcmp(&image->services[s]->vips[v], vip, sizeof(*vip)))
+				return image->services[s];
+		}
+	}
+	return NULL;
+}
+
+/* A VIP that is in both images is published all the time. */
+static void check_vips(struct sim *sim, const struct lb_image *old, const struct lb_image *new)
+{
+	for (uint32_t v = 0; v < VIPS; v++) {
+		struct lb_vip vip = vip_of(v);
+
+		if (service_with(old, &vip) && service_with(new, &vip))
+			assert_non_null(sim_vip(sim, &vip));
+	}
+}
+
+static void expect_empty(const struct lb_image *a, const struct lb_image *b)
+{
+	struct lb_plan plan;
+
+	assert_int_equal(lb_plan_make(a, b, &plan), 0);
+	assert_int_equal(plan.nr, 0);
+	lb_plan_fini(&plan);
+}
+
+static void test_random_images(void **state)
+{
+	struct sim *sim = calloc(1, sizeof(*sim));
+	struct wish w = {0};
+	struct lb_image *old = NULL;
+	size_t seen[LB_OP_BACKEND_DEL + 1] = {0};
+
+	for (int round = 0; round < 500; round++) {
+		struct lb_image *new, *read;
+		struct lb_plan plan;
+
+		mutate(&w);
+		new = image_of(&w, old);
+		assert_int_equal(lb_plan_make(old, new, &plan), 0);
+		for (size_t i = 0; i < plan.nr; i++) {
+			assert_true(!i || plan.ops[i - 1].kind <= plan.ops[i].kind);
+			seen[plan.ops[i].kind]++;
+			sim_do(sim, &plan.ops[i]);
+			sim_check(sim);
+			check_vips(sim, old, new);
+		}
+		lb_plan_fini(&plan);
+		sim_expect(sim, new);
+		expect_empty(new, new);
+		/* What is read back shares nothing and has its VIPs in another order: still nothing to do. */
+		read = sim_read(sim);
+		expect_empty(read, new);
+		lb_image_free(read);
+		lb_image_free(old);
+		old = new;
+	}
+	for (int kind = 0; kind <= LB_OP_BACKEND_DEL; kind++)
+		assert_true(seen[kind] > 20);
+	lb_image_free(old);
+	for (int s = 0; s < SERVICES; s++)
+		free(w.slots[s]);
+	sim_free(sim);
+}
+
+/* One backend changes a field: one operation, and a table only where slots differ. */
+static void test_least(void **state)
+{
+	struct wish w = {.used[1] = true, .used[2] = true, .vip_service[0] = 1};
+	struct lb_image *old, *new;
+	struct lb_plan plan;
+
+	w.backends[1].service = w.backends[2].service = 1;
+	w.slots[1] = calloc(16, sizeof(uint32_t));
+	w.slots[1][3] = LB_SLOT(LB_PHASE_STABLE, 0, 2);
+	w.shift[1] = 4;
+	old = image_of(&w, NULL);
+	w.backends[2].mtu = 1500;
+	new = image_of(&w, NULL);
+	assert_int_equal(lb_plan_make(old, new, &plan), 0);
+	assert_int_equal(plan.nr, 1);
+	assert_int_equal(plan.ops[0].kind, LB_OP_BACKEND_SET);
+	assert_int_equal(plan.ops[0].idx, 2);
+	assert_int_equal(plan.ops[0].backend->mtu, 1500);
+	lb_plan_fini(&plan);
+	lb_image_free(old);
+	old = new;
+	w.slots[1][3] = LB_SLOT(LB_PHASE_MOVING, 2, 1);
+	new = image_of(&w, NULL);
+	assert_int_equal(lb_plan_make(old, new, &plan), 0);
+	assert_int_equal(plan.nr, 2);
+	assert_int_equal(plan.ops[0].kind, LB_OP_TABLE_SET);
+	assert_int_equal(plan.ops[0].slots[3], LB_SLOT(LB_PHASE_MOVING, 2, 1));
+	assert_int_equal(plan.ops[1].kind, LB_OP_SERVICE_SET);
+	lb_plan_fini(&plan);
+	lb_image_free(old);
+	lb_image_free(new);
+	free(w.slots[1]);
+}
+
+static void test_backend_del(void **state)
+{
+	struct wish w = {.used[1] = true, .used[2] = true};
+	struct lb_image *old, *new;
+	struct lb_plan plan;
+
+	w.backends[5].service = 1;
+	w.backends[6].service = 2;
+	old = image_of(&w, NULL);
+	remove_backend(&w, 5);
+	remove_backend(&w, 6);
+	w.used[2] = false;
+	new = image_of(&w, NULL);
+	assert_int_equal(lb_plan_make(old, new, &plan), 0);
+	assert_int_equal(plan.nr, 3);
+	assert_int_equal(plan.ops[0].kind, LB_OP_SERVICE_DEL);
+	assert_int_equal(plan.ops[0].idx, 2);
+	assert_int_equal(plan.ops[1].idx, 5);
+	assert_int_equal(plan.ops[1].owner, 1);
+	assert_int_equal(plan.ops[1].gen, 1);
+	assert_int_equal(plan.ops[2].idx, 6);
+	assert_int_equal(plan.ops[2].owner, 0);
+	lb_plan_fini(&plan);
+	lb_image_free(old);
+	lb_image_free(new);
+}
+
+/* Copies share services, which live as long as the last of them. */
+static void test_references(void **state)
+{
+	struct wish w = {.used[1] = true};
+	struct lb_image *a = image_of(&w, NULL), *b = lb_image_copy(a);
+
+	assert_ptr_equal(a->services[1], b->services[1]);
+	assert_int_equal(a->services[1]->refs, 2);
+	expect_empty(a, b);
+	lb_image_free(a);
+	assert_int_equal(b->services[1]->refs, 1);
+	lb_image_free(b);
+	lb_image_free(NULL);
+	lb_service_image_put(NULL);
+}
+
+static void test_name_id(void **state)
+{
+	/* From the FNV reference's test vectors. */
+	assert_true(lb_name_id("") == 0xcbf29ce484222325);
+	assert_true(lb_name_id("a") == 0xaf63dc4c8601ec8c);
+	assert_true(lb_name_id("foobar") == 0x85944171f73967e8);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_random_images), cmocka_unit_test(test_least),
+		cmocka_unit_test(test_backend_del),   cmocka_unit_test(test_references),
+		cmocka_unit_test(test_name_id),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

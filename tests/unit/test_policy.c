@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Who is chosen; and that the table knows nothing but addresses, weights, health and key. */
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "policy.h"
+
+#define MAX 40
+
+static const uint64_t key[2] = {1, 2};
+
+struct fixture {
+	struct lb_backend_conf conf[MAX];
+	struct lb_candidate c[MAX];
+	size_t nr;
+};
+
+static struct lb_backend_conf *add(struct fixture *f, uint32_t weight, uint32_t tier, bool up)
+{
+	struct lb_backend_conf *b = &f->conf[f->nr];
+
+	*b = (struct lb_backend_conf){.weight = weight, .tier = tier};
+	b->address.addr[10] = b->address.addr[11] = 0xff;
+	b->address.addr[12] = 10;
+	b->address.addr[15] = (uint8_t)(f->nr + 1);
+	b->address.port = htons(80);
+	f->c[f->nr] = (struct lb_candidate){.conf = b, .idx = (uint16_t)(f->nr + 100), .up = up};
+	f->nr++;
+	return b;
+}
+
+static void expect(struct fixture *f, uint32_t threshold, const char *chosen, uint32_t tier, bool panic)
+{
+	struct lb_choice choice = lb_policy_choose(f->c, f->nr, threshold);
+	size_t nr = 0;
+
+	assert_int_equal(strlen(chosen), f->nr);
+	for (size_t i = 0; i < f->nr; i++) {
+		assert_int_equal(f->c[i].chosen, chosen[i] == '+');
+		nr += chosen[i] == '+';
+	}
+	assert_int_equal(choice.chosen, nr);
+	assert_int_equal(choice.tier, tier);
+	assert_int_equal(choice.panic, panic);
+}
+
+static void test_choose(void **state)
+{
+	struct fixture f = {0};
+
+	expect(&f, 0, "", 0, false);
+	expect(&f, 50, "", 0, false);
+	add(&f, 1, 0, true);
+	add(&f, 1, 0, false);
+	add(&f, 0, 0, true);
+	add(&f, 1, 0, true)->admin = LB_ADMIN_DRAINING;
+	add(&f, 1, 0, true)->admin = LB_ADMIN_DISABLED;
+	add(&f, 1, 1, true);
+	expect(&f, 0, "+-----", 0, false);
+	/* The standby serves when its betters do not. */
+	f.c[0].up = false;
+	expect(&f, 0, "-----+", 1, false);
+	f.c[5].up = false;
+	expect(&f, 0, "------", 0, false);
+	/* Nobody is up, and there is a threshold: better all of the lowest tier than none. */
+	expect(&f, 1, "++----", 0, true);
+}
+
+static void test_tiers(void **state)
+{
+	struct fixture f = {0};
+
+	add(&f, 1, 7, true);
+	add(&f, 1, 3, true);
+	add(&f, 0, 2, true);
+	add(&f, 1, 3, true);
+	expect(&f, 0, "-+-+", 3, false);
+	f.c[1].up = f.c[3].up = false;
+	expect(&f, 0, "+---", 7, false);
+}
+
+static void test_panic(void **state)
+{
+	struct fixture f = {0};
+
+	for (int i = 0; i < 10; i++)
+		add(&f, 1, i < 8 ? 0 : 1, i < 3 || i == 9);
+	/* 4 of 10 are up: 40 % is not below 40. */
+	expect(&f, 40, "+++-------", 0, false);
+	expect(&f, 41, "++++++++--", 0, true);
+	/* Who is not enabled, or has no weight, does not count. */
+	f.conf[0].admin = LB_ADMIN_DRAINING;
+	f.conf[1].weight = 0;
+	expect(&f, 25, "--+-------", 0, false);
+	expect(&f, 26, "--++++++--", 0, true);
+	for (int i = 0; i < 10; i++)
+		f.c[i].up = true;
+	expect(&f, 100, "--++++++--", 0, false);
+}
+
+static void build(struct fixture *f, unsigned int *shift, uint16_t **table)
+{
+	lb_policy_choose(f->c, f->nr, 0);
+	assert_int_equal(lb_policy_table(f->c, f->nr, key, shift, table), 0);
+}
+
+static void test_order_and_idx_do_not_matter(void **state)
+{
+	struct fixture f = {0}, g;
+	unsigned int shift, other_shift;
+	uint16_t *table, *other;
+	uint64_t digest;
+
+	for (int i = 0; i < MAX; i++)
+		add(&f, 1 + i % 5, 0, i % 7);
+	build(&f, &shift, &table);
+	digest = lb_policy_digest(f.c, f.nr, table, shift);
+	srandom(1);
+	for (int run = 0; run < 50; run++) {
+		uint16_t was[LB_MAX_BACKENDS] = {0};
+
+		g = f;
+		for (size_t i = 0; i < g.nr; i++) {
+			size_t j = i + (size_t)random() % (g.nr - i);
+			struct lb_candidate c = g.c[i];
+
+			g.c[i] = g.c[j];
+			g.c[j] = c;
+		}
+		for (size_t i = 0; i < g.nr; i++) {
+			uint16_t idx = (uint16_t)(1 + (i * 7 + (size_t)run) % 1000);
+
+			was[idx] = g.c[i].idx;
+			g.c[i].idx = idx;
+		}
+		build(&g, &other_shift, &other);
+		assert_int_equal(other_shift, shift);
+		for (uint32_t i = 0; i < 1U << shift; i++)
+			assert_int_equal(was[other[i]], table[i]);
+		assert_true(lb_policy_digest(g.c, g.nr, other, other_shift) == digest);
+		free(other);
+	}
+	/* One slot of another owner, or another address for one owner, and the digest is another. */
+	table[5] = table[5] == f.c[1].idx ? f.c[2].idx : f.c[1].idx;
+	assert_true(lb_policy_digest(f.c, f.nr, table, shift) != digest);
+	free(table);
+	f.conf[1].address.port = htons(81);
+	build(&f, &shift, &table);
+	assert_true(lb_policy_digest(f.c, f.nr, table, shift) != digest);
+	free(table);
+}
+
+static void test_size_is_not_health(void **state)
+{
+	struct fixture f = {0};
+	unsigned int shift, first;
+	uint16_t *table;
+
+	for (int i = 0; i < 20; i++)
+		add(&f, i ? 10 : 1, 0, true);
+	build(&f, &first, &table);
+	free(table);
+	assert_int_equal(first, 15);
+	for (int i = 0; i < 20; i++) {
+		f.c[i].up = false;
+		f.conf[i].admin = i % 3;
+		build(&f, &shift, &table);
+		assert_int_equal(shift, first);
+		for (uint32_t s = 0; s < 1U << shift; s++) {
+			if (i == 19)
+				assert_int_equal(table[s], 0);
+			else
+				assert_true(table[s] > 100 + i);
+		}
+		free(table);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_choose),
+		cmocka_unit_test(test_tiers),
+		cmocka_unit_test(test_panic),
+		cmocka_unit_test(test_order_and_idx_do_not_matter),
+		cmocka_unit_test(test_size_is_not_health),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The model: facts come in, images go out. How a new configuration is taken over is in model_apply.c. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model_priv.h"
+
+#define LEARN_RATE 100000 /* new flow entries a second that a service may make on a CPU */
+
+void lb_pool_put(struct lb_pool *p, uint16_t idx)
+{
+	p->ring[(p->head + p->nr++) % LB_MAX_BACKENDS] = idx;
+}
+
+uint16_t lb_pool_get(struct lb_pool *p)
+{
+	uint16_t idx;
+
+	if (!p->nr)
+		return 0;
+	idx = p->ring[p->head];
+	p->head = (p->head + 1) % LB_MAX_BACKENDS;
+	p->nr--;
+	return idx;
+}
+
+void lb_ids_kill(struct lb_ids *ids, uint16_t idx)
+{
+	if (ids->alive[idx])
+		ids->gen[idx]++;
+	ids->alive[idx] = false;
+	ids->service_of[idx] = 0;
+}
+
+bool lb_ids_alive(void *ids, uint16_t idx)
+{
+	return ((const struct lb_ids *)ids)->alive[idx];
+}
+
+struct lb_model *lb_model_new(void)
+{
+	struct lb_model *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	m->conf = lb_config_new();
+	if (!m->conf) {
+		free(m);
+		return NULL;
+	}
+	for (uint32_t i = 1; i < LB_MAX_SERVICES; i++)
+		lb_pool_put(&m->ids.services, (uint16_t)i);
+	for (uint32_t i = 1; i < LB_MAX_BACKENDS; i++)
+		lb_pool_put(&m->ids.backends, (uint16_t)i);
+	return m;
+}
+
+void lb_model_free(struct lb_model *m)
+{
+	if (!m)
+		return;
+	for (size_t i = 0; i < m->nr; i++)
+		lb_service_entry_free(m->services[i]);
+	for (size_t i = 0; i < m->nr_found; i++)
+		lb_service_entry_free(m->found[i]);
+	free(m->services);
+	free(m->found);
+	free(m->list);
+	free(m->addrs);
+	lb_config_free(m->conf);
+	free(m);
+}
+
+static struct lb_service_entry *find_service(const struct lb_model *m, const char *name)
+{
+	size_t low = 0, high = m->nr;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		int order = strcmp(m->services[mid]->pub.conf.name, name);
+
+		if (!order)
+			return m->services[mid];
+		if (order < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
+}
+
+int lb_model_set_health(struct lb_model *m, const char *service, const struct lb_endpoint *backend, enum lb_health h,
+			uint32_t now_s)
+{
+	struct lb_service_entry *s = find_service(m, service);
+	const struct lb_backend_conf *conf = s ? lb_service_conf_backend(&s->pub.conf, backend) : NULL;
+	struct lb_model_backend *b;
+	enum lb_health before;
+	int ret;
+
+	if (!conf)
+		return -ENOENT;
+	b = &s->pub.backends[conf - s->pub.conf.backends];
+	before = b->health;
+	if (s->pub.conf.check.type == LB_CHECK_NONE || before == h)
+		return 0;
+	b->health = h;
+	ret = lb_entry_compute(m, s, false, false, now_s);
+	if (ret < 0)
+		b->health = before;
+	return ret;
+}
+
+/* The first of .addrs that is not before @addr. */
+static size_t find_addr(const struct lb_model *m, const uint8_t addr[16])
+{
+	size_t low = 0, high = m->nr_addrs;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (memcmp(m->addrs[mid].addr, addr, 16) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+int lb_model_set_next_hop(struct lb_model *m, const uint8_t addr[16], const struct lb_next_hop *nh)
+{
+	size_t i = find_addr(m, addr);
+	int ret = -ENOENT;
+
+	for (; i < m->nr_addrs && !memcmp(m->addrs[i].addr, addr, 16); i++) {
+		struct lb_service_entry *s = m->addrs[i].service;
+		struct lb_model_backend *b = &s->pub.backends[m->addrs[i].backend];
+		struct lb_backend before, after;
+
+		lb_entry_line(m->conf, s, b, &m->ids, &before);
+		b->next_hop = *nh;
+		lb_entry_line(m->conf, s, b, &m->ids, &after);
+		if (ret < 0)
+			ret = 0;
+		if (!memcmp(&before, &after, sizeof(before)))
+			continue;
+		lb_entry_dirty(s);
+		ret = 1;
+	}
+	return ret;
+}
+
+bool lb_model_settled(const struct lb_model *m)
+{
+	for (size_t i = 0; i < m->nr; i++) {
+		if (!m->services[i]->settled)
+			return false;
+	}
+	return true;
+}
+
+struct lb_image *lb_model_image(struct lb_model *m)
+{
+	struct lb_image *image = lb_image_new();
+
+	if (!image)
+		return NULL;
+	image->conf.hash_key[0] = m->conf->hash_key[0];
+	image->conf.hash_key[1] = m->conf->hash_key[1];
+	image->conf.learn_rate = LEARN_RATE;
+	memcpy(image->gen, m->ids.gen, sizeof(image->gen));
+	for (size_t i = 0; i < m->nr; i++) {
+		struct lb_service_entry *s = m->services[i];
+
+		if (!s->image)
+			s->image = lb_entry_image(m->conf, s, &m->ids);
+		if (!s->image) {
+			lb_image_free(image);
+			return NULL;
+		}
+		image->services[s->pub.idx] = lb_service_image_get(s->image);
+	}
+	return image;
+}
+
+const struct lb_config *lb_model_config(const struct lb_model *m)
+{
+	return m->conf;
+}
+
+const struct lb_model_service *lb_model_service(const struct lb_model *m, const char *name)
+{
+	const struct lb_service_entry *s = find_service(m, name);
+
+	return s ? &s->pub : NULL;
+}
+
+size_t lb_model_services(const struct lb_model *m, const struct lb_model_service *const **list)
+{
+	*list = m->list;
+	return m->nr;
+}

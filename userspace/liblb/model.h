@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The model: the configuration joined with what is known at run time (ids, health, next hops, phases of slots).
+ * It makes images; whoever drives it plans and applies them. Pure: time, health and next hops are told to it.
+ * Driven by lbd's control loop.
+ */
+#ifndef LB_MODEL_H
+#define LB_MODEL_H
+
+#include "conf.h"
+#include "image.h"
+#include "policy.h"
+#include "slots.h"
+
+/* How to reach an address. All zero: not reachable now. */
+struct lb_next_hop {
+	uint8_t dmac[6], smac[6];
+	uint16_t mtu;       /* bytes */
+	uint32_t ifindex;
+	uint8_t source4[16]; /* addresses of the outgoing interface, for outer headers; zero: it has none */
+	uint8_t source6[16];
+};
+
+enum lb_health { LB_HEALTH_UNCHECKED, LB_HEALTH_UNKNOWN, LB_HEALTH_UP, LB_HEALTH_DOWN };
+
+struct lb_model_backend {
+	struct lb_backend_conf conf;
+	uint16_t idx;
+	uint8_t gen;
+	enum lb_health health; /* UNKNOWN counts as down; a backend found in the maps starts with what they say */
+	bool chosen;
+	struct lb_next_hop next_hop;
+	size_t nr_slots; /* of the policy table */
+};
+
+struct lb_model_service {
+	struct lb_service_conf conf; /* .backends is sorted; .conf.backends[i] and .backends[i] are the same backend */
+	uint16_t idx;
+	struct lb_model_backend *backends;
+	struct lb_choice choice;
+	uint64_t digest;
+	unsigned int policy_shift;
+	uint16_t *policy_table;
+	struct lb_slots *slots;
+};
+
+struct lb_model;
+
+struct lb_model *lb_model_new(void);
+void lb_model_free(struct lb_model *m);
+
+/* lb_model_adopt - start from maps that are in use: ids, generations, health and slots of what lb_model_apply brings
+ * next are taken from @found. Once, before the first apply. */
+int lb_model_adopt(struct lb_model *m, const struct lb_image *found);
+
+/* lb_model_apply - take @c (copied) as the wish. What stays the same keeps its ids, health and slots. -ENOSPC with @err
+ * when ids run out, -ENOMEM; nothing changed on error. */
+int lb_model_apply(struct lb_model *m, const struct lb_config *c, uint32_t now_s, struct lb_err *err);
+
+/* Facts. Each returns 1 when an image made now would differ, 0 when not, -ENOMEM, -ENOENT. */
+int lb_model_set_health(struct lb_model *m, const char *service, const struct lb_endpoint *backend, enum lb_health h,
+			uint32_t now_s);
+int lb_model_set_next_hop(struct lb_model *m, const uint8_t addr[16], const struct lb_next_hop *nh);
+/* @entries: the flow cache, LB_FLOW_SETS sets, or NULL. @now_age: the age byte of now. Moves phases on. Entries that are
+ * dead or idle beyond their limit are erased: a stable slot is not looked up in the cache, so that a connection that
+ * takes the ports of an older one would find that one's entry when the slot moves again. Call it only when the last image
+ * has been applied: what it decides rests on packets having seen the phases that it knows. */
+int lb_model_tick(struct lb_model *m, struct lb_flow_set *entries, uint32_t now_s, uint8_t now_age);
+/* True when every slot is stable and no table waits to be merged: then ticks have nothing to do. */
+bool lb_model_settled(const struct lb_model *m);
+
+/* lb_model_image - what the maps should hold now; what did not change since the last call is shared. NULL: no memory. */
+struct lb_image *lb_model_image(struct lb_model *m);
+
+const struct lb_config *lb_model_config(const struct lb_model *m);
+const struct lb_model_service *lb_model_service(const struct lb_model *m, const char *name);
+/* In order of name. */
+size_t lb_model_services(const struct lb_model *m, const struct lb_model_service *const **list);
+
+#endif

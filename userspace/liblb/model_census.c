@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Time passes in the model: one walk over the flow cache finds the slots that still have connections elsewhere than
+ * with their owner, and erases what is dead. An entry is erased only as it was read, so that one which a packet has
+ * just refreshed stays.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "lb/dp/flow.h"
+#include "model_priv.h"
+
+struct census {
+	struct lb_model *m;
+	bool **foreign; /* by service index; NULL where all is settled */
+	__u8 now_age;
+	unsigned int idle_proven, idle_unproven;
+};
+
+/* A connection may be silent for as long as the learning window: its entry must not be given up before that. */
+static void set_limits(struct census *c)
+{
+	uint64_t window = (c->m->conf->learning_window_ns >> LB_FLOW_AGE_SHIFT) + 1;
+
+	c->idle_proven = window > LB_FLOW_IDLE_TCP ? window : LB_FLOW_IDLE_TCP;
+	c->idle_unproven = window > LB_FLOW_IDLE_UNPROVEN ? window : LB_FLOW_IDLE_UNPROVEN;
+}
+
+static bool is_live(const struct census *c, __u64 e)
+{
+	unsigned int limit = LB_FLOW_PROVEN(e) ? c->idle_proven : c->idle_unproven;
+	uint16_t b = LB_FLOW_BACKEND(e);
+
+	return c->m->ids.alive[b] && c->m->ids.gen[b] == LB_FLOW_GEN(e) && lb_flow_idle(e, c->now_age) <= limit;
+}
+
+static void look_at(const struct census *c, __u64 *entry)
+{
+	__u64 e = __atomic_load_n(entry, __ATOMIC_RELAXED);
+	uint16_t b = LB_FLOW_BACKEND(e);
+	const struct lb_slots *slots;
+	uint32_t slot, service;
+
+	if (!e)
+		return;
+	if (!is_live(c, e) && __atomic_compare_exchange_n(entry, &e, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		return;
+	if (!e)
+		return;
+	b = LB_FLOW_BACKEND(e);
+	service = c->m->ids.service_of[b];
+	if (!c->foreign[service])
+		return;
+	slots = c->m->by_idx[service]->pub.slots;
+	slot = lb_flow_slot(LB_FLOW_TAG(e), slots->shift);
+	if (LB_SLOT_CUR(slots->word[slot]) != b)
+		c->foreign[service][slot] = true;
+}
+
+static void free_census(struct census *c)
+{
+	for (size_t i = 0; c->foreign && i < LB_MAX_SERVICES; i++)
+		free(c->foreign[i]);
+	free(c->foreign);
+}
+
+/* Counting is worth while only where a slot settles. 1: it was done, 0: no need, -ENOMEM. */
+static int take_census(struct census *c, struct lb_flow_set *entries)
+{
+	bool needed = false;
+
+	c->foreign = calloc(LB_MAX_SERVICES, sizeof(*c->foreign));
+	if (!c->foreign)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->m->nr; i++) {
+		const struct lb_model_service *s = &c->m->services[i]->pub;
+		size_t count[3];
+
+		if (c->m->services[i]->settled)
+			continue;
+		lb_slots_count(s->slots, count);
+		if (!count[LB_PHASE_SETTLING])
+			continue;
+		c->foreign[s->idx] = calloc(1UL << s->slots->shift, sizeof(bool));
+		if (!c->foreign[s->idx])
+			return -ENOMEM;
+		needed = true;
+	}
+	if (!needed || !entries)
+		return 0;
+	for (size_t set = 0; set < LB_FLOW_SETS; set++) {
+		for (int way = 0; way < LB_FLOW_WAYS; way++)
+			look_at(c, &entries[set].entry[way]);
+	}
+	return 1;
+}
+
+int lb_model_tick(struct lb_model *m, struct lb_flow_set *entries, uint32_t now_s, uint8_t now_age)
+{
+	struct census c = {.m = m, .now_age = now_age};
+	uint32_t window_s = (m->conf->learning_window_ns + 999999999) / 1000000000;
+	int counted, ret = 0;
+
+	if (lb_model_settled(m))
+		return 0;
+	set_limits(&c);
+	counted = take_census(&c, entries);
+	for (size_t i = 0; counted >= 0 && i < m->nr; i++) {
+		struct lb_service_entry *s = m->services[i];
+		const bool *foreign = counted ? c.foreign[s->pub.idx] : NULL;
+
+		if (s->settled ||
+		    !lb_slots_tick(s->pub.slots, s->pub.policy_shift, foreign, lb_ids_alive, &m->ids, now_s, window_s))
+			continue;
+		lb_entry_settled(s);
+		lb_entry_dirty(s);
+		ret = 1;
+	}
+	free_census(&c);
+	return counted < 0 ? counted : ret;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The model's inside, shared by model.c and model_*.c alone. */
+#ifndef LB_MODEL_PRIV_H
+#define LB_MODEL_PRIV_H
+
+#include "model.h"
+
+/* Free indices, the one given back the longest ago first: what still lies about of an index has the most time to go. */
+struct lb_pool {
+	uint32_t head, nr;
+	uint16_t ring[LB_MAX_BACKENDS];
+};
+
+/* What is known of each index. Plain data, so that a change that fails is undone by one copy. */
+struct lb_ids {
+	struct lb_pool services, backends;
+	uint8_t gen[LB_MAX_BACKENDS];
+	bool alive[LB_MAX_BACKENDS];
+	uint16_t service_of[LB_MAX_BACKENDS]; /* 0: none */
+};
+
+struct lb_service_entry {
+	struct lb_model_service pub;	/* .conf points into the model's configuration and owns nothing */
+	struct lb_service_image *image; /* as it is now; NULL: to be made */
+	bool settled;
+};
+
+struct lb_addr_ref {
+	uint8_t addr[16];
+	uint32_t backend;
+	struct lb_service_entry *service;
+};
+
+struct lb_model {
+	struct lb_config *conf;
+	struct lb_service_entry **services;   /* in order of name, as in .conf */
+	const struct lb_model_service **list; /* the same, for callers */
+	size_t nr;
+	struct lb_service_entry *by_idx[LB_MAX_SERVICES];
+	struct lb_addr_ref *addrs; /* in order of address */
+	size_t nr_addrs;
+	uint64_t hash_key[2];		 /* of the tables that there are */
+	struct lb_service_entry **found; /* adopted and not yet wished for; in order of name_id, which is in .digest */
+	size_t nr_found;
+	struct lb_ids ids;
+	uint32_t counts[LB_MAX_BACKENDS]; /* room to count in; all 0 between uses */
+};
+
+void lb_pool_put(struct lb_pool *p, uint16_t idx);
+uint16_t lb_pool_get(struct lb_pool *p); /* 0: none left */
+
+struct lb_service_entry *lb_service_entry_new(size_t nr_backends);
+void lb_service_entry_free(struct lb_service_entry *s);
+
+/* lb_entry_backend - the backend of @s with exactly this address and port, or NULL. */
+struct lb_model_backend *lb_entry_backend(const struct lb_service_entry *s, const struct lb_endpoint *ep);
+/* lb_ids_kill - backend @idx no longer serves: what the flow cache has of it is void. */
+void lb_ids_kill(struct lb_ids *ids, uint16_t idx);
+bool lb_ids_alive(void *ids, uint16_t idx);
+
+/* lb_entry_compute - choose, and bring table, phases and flags in line with configuration and health. @whole: the table
+ * anew also where the same backends are chosen; @forget: slots without a past. 1 when the image differs now, 0, or
+ * -ENOMEM with nothing changed. */
+int lb_entry_compute(struct lb_model *m, struct lb_service_entry *s, bool whole, bool forget, uint32_t now_s);
+void lb_entry_dirty(struct lb_service_entry *s);
+void lb_entry_settled(struct lb_service_entry *s);
+
+/* lb_entry_line - the line of lb_backends. */
+void lb_entry_line(const struct lb_config *c, const struct lb_service_entry *s, const struct lb_model_backend *b,
+		   const struct lb_ids *ids, struct lb_backend *line);
+struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct lb_service_entry *s,
+					const struct lb_ids *ids);
+
+#endif

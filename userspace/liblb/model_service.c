@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* One service of the model: who is chosen, which slot is whose, and what the maps should hold of it. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model_priv.h"
+
+struct lb_service_entry *lb_service_entry_new(size_t nr_backends)
+{
+	struct lb_service_entry *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->pub.backends = calloc(nr_backends ? nr_backends : 1, sizeof(*s->pub.backends));
+	if (!s->pub.backends) {
+		free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void lb_service_entry_free(struct lb_service_entry *s)
+{
+	if (!s)
+		return;
+	lb_service_image_put(s->image);
+	lb_slots_free(s->pub.slots);
+	free(s->pub.policy_table);
+	free(s->pub.backends);
+	free(s);
+}
+
+struct lb_model_backend *lb_entry_backend(const struct lb_service_entry *s, const struct lb_endpoint *ep)
+{
+	size_t low = 0, high = s->pub.conf.nr_backends;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		int order = memcmp(&s->pub.backends[mid].conf.address, ep, sizeof(*ep));
+
+		if (!order)
+			return &s->pub.backends[mid];
+		if (order < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
+}
+
+void lb_entry_dirty(struct lb_service_entry *s)
+{
+	lb_service_image_put(s->image);
+	s->image = NULL;
+}
+
+void lb_entry_settled(struct lb_service_entry *s)
+{
+	size_t count[3];
+
+	lb_slots_count(s->pub.slots, count);
+	s->settled = !count[LB_PHASE_MOVING] && !count[LB_PHASE_SETTLING] && s->pub.slots->shift == s->pub.policy_shift;
+}
+
+/* What a computation is about to make of a service. */
+struct outcome {
+	struct lb_candidate *candidates;
+	bool *was_alive;
+	struct lb_choice choice;
+	bool chosen_changed, alive_changed;
+	uint16_t *table;
+	unsigned int shift;
+	struct lb_slots *slots; /* new ones; NULL: those that there are */
+};
+
+static bool is_up(const struct lb_model_backend *b)
+{
+	return b->health == LB_HEALTH_UNCHECKED || b->health == LB_HEALTH_UP;
+}
+
+/* Not yet checked is no reason to cut what a backend has: it takes nothing new, though. */
+static bool stays_alive(const struct lb_model_backend *b, bool chosen)
+{
+	return chosen || (b->conf.admin != LB_ADMIN_DISABLED && b->health != LB_HEALTH_DOWN);
+}
+
+static int choose(struct lb_service_entry *s, struct outcome *o)
+{
+	size_t nr = s->pub.conf.nr_backends;
+
+	o->candidates = calloc(nr ? nr : 1, sizeof(*o->candidates));
+	o->was_alive = calloc(nr ? nr : 1, sizeof(*o->was_alive));
+	if (!o->candidates || !o->was_alive)
+		return -ENOMEM;
+	for (size_t i = 0; i < nr; i++) {
+		struct lb_model_backend *b = &s->pub.backends[i];
+
+		o->candidates[i] = (struct lb_candidate){.conf = &b->conf, .idx = b->idx, .up = is_up(b)};
+	}
+	o->choice = lb_policy_choose(o->candidates, nr, s->pub.conf.panic_threshold);
+	for (size_t i = 0; i < nr; i++)
+		o->chosen_changed |= o->candidates[i].chosen != s->pub.backends[i].chosen;
+	return 0;
+}
+
+/* The slots follow the new owners; they have to know first who is alive. */
+static int change_slots(struct lb_model *m, struct lb_service_entry *s, struct outcome *o, bool forget, uint32_t now_s)
+{
+	const uint16_t *table = o->table ? o->table : s->pub.policy_table;
+	unsigned int shift = o->table ? o->shift : s->pub.policy_shift;
+	size_t nr = s->pub.conf.nr_backends;
+	int ret = -ENOMEM;
+
+	if (!s->pub.slots || forget || s->pub.conf.state == LB_STATE_NONE) {
+		o->slots = lb_slots_new(shift);
+		if (!o->slots)
+			return ret;
+	}
+	for (size_t i = 0; i < nr; i++) {
+		uint16_t idx = s->pub.backends[i].idx;
+		bool alive = stays_alive(&s->pub.backends[i], o->candidates[i].chosen);
+
+		o->was_alive[i] = m->ids.alive[idx];
+		o->alive_changed |= alive != o->was_alive[i];
+		m->ids.alive[idx] = alive;
+	}
+	ret = lb_slots_change(o->slots ? o->slots : s->pub.slots, table, shift, lb_ids_alive, &m->ids, now_s);
+	for (size_t i = 0; ret && i < nr; i++)
+		m->ids.alive[s->pub.backends[i].idx] = o->was_alive[i];
+	return ret;
+}
+
+static void count_slots(struct lb_model *m, struct lb_service_entry *s)
+{
+	for (size_t i = 0; i < 1UL << s->pub.policy_shift; i++)
+		m->counts[s->pub.policy_table[i]]++;
+	for (size_t i = 0; i < s->pub.conf.nr_backends; i++) {
+		s->pub.backends[i].nr_slots = m->counts[s->pub.backends[i].idx];
+		m->counts[s->pub.backends[i].idx] = 0;
+	}
+	m->counts[0] = 0;
+}
+
+static void commit(struct lb_model *m, struct lb_service_entry *s, struct outcome *o)
+{
+	size_t nr = s->pub.conf.nr_backends;
+
+	s->pub.choice = o->choice;
+	for (size_t i = 0; i < nr; i++) {
+		struct lb_model_backend *b = &s->pub.backends[i];
+
+		b->chosen = o->candidates[i].chosen;
+		if (o->was_alive[i] && !m->ids.alive[b->idx])
+			m->ids.gen[b->idx]++;
+		b->gen = m->ids.gen[b->idx];
+	}
+	if (o->slots) {
+		lb_slots_free(s->pub.slots);
+		s->pub.slots = o->slots;
+		o->slots = NULL;
+	}
+	if (o->table) {
+		free(s->pub.policy_table);
+		s->pub.policy_table = o->table;
+		s->pub.policy_shift = o->shift;
+		o->table = NULL;
+		s->pub.digest = lb_policy_digest(o->candidates, nr, s->pub.policy_table, s->pub.policy_shift);
+		count_slots(m, s);
+	}
+	lb_entry_settled(s);
+	lb_entry_dirty(s);
+}
+
+int lb_entry_compute(struct lb_model *m, struct lb_service_entry *s, bool whole, bool forget, uint32_t now_s)
+{
+	struct outcome o = {0};
+	int ret = choose(s, &o);
+
+	if (!ret && (whole || o.chosen_changed))
+		ret = lb_policy_table(o.candidates, s->pub.conf.nr_backends, m->hash_key, &o.shift, &o.table);
+	if (!ret)
+		ret = change_slots(m, s, &o, forget, now_s);
+	if (!ret && (o.table || o.alive_changed)) {
+		commit(m, s, &o);
+		ret = 1;
+	} else if (!ret) {
+		s->pub.choice = o.choice;
+	}
+	lb_slots_free(o.slots);
+	free(o.table);
+	free(o.was_alive);
+	free(o.candidates);
+	return ret;
+}
+
+static bool is_zero(const uint8_t addr[16])
+{
+	static const uint8_t zero[16];
+
+	return !memcmp(addr, zero, sizeof(zero));
+}
+
+static bool is_set(const struct lb_prefix *p)
+{
+	return p->plen || !is_zero(p->addr);
+}
+
+void lb_entry_line(const struct lb_config *c, const struct lb_service_entry *s, const struct lb_model_backend *b,
+		   const struct lb_ids *ids, struct lb_backend *line)
+{
+	bool v4 = lb_addr_is_v4(b->conf.address.addr);
+	const struct lb_prefix *source = v4 ? &c->tunnel_source4 : &c->tunnel_source6;
+	const struct lb_next_hop *nh = &b->next_hop;
+
+	*line = (struct lb_backend){
+		.mtu = nh->mtu,
+		.service = s->pub.idx,
+		.port = b->conf.address.port,
+		.forward = s->pub.conf.forward,
+		.gen = ids->gen[b->idx],
+		.src_plen = 128,
+		.flags = (ids->alive[b->idx] ? LB_BACKEND_F_ALIVE : 0) | (b->chosen ? LB_BACKEND_F_TAKES_NEW : 0) |
+			 (v4 ? LB_BACKEND_F_V4 : 0),
+		.oif = nh->ifindex,
+	};
+	memcpy(line->addr, b->conf.address.addr, sizeof(line->addr));
+	memcpy(line->dmac, nh->dmac, sizeof(line->dmac));
+	memcpy(line->smac, nh->smac, sizeof(line->smac));
+	memcpy(line->src, v4 ? nh->source4 : nh->source6, sizeof(line->src));
+	if (is_set(source)) {
+		memcpy(line->src, source->addr, sizeof(line->src));
+		line->src_plen = source->plen;
+	}
+}
+
+static int by_idx(const void *a, const void *b)
+{
+	return (int)((const struct lb_backend_image *)a)->idx - (int)((const struct lb_backend_image *)b)->idx;
+}
+
+struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct lb_service_entry *s,
+					const struct lb_ids *ids)
+{
+	const struct lb_service_conf *conf = &s->pub.conf;
+	size_t slots_bytes = sizeof(*s->pub.slots->word) << s->pub.slots->shift;
+	struct lb_service_image *image = lb_service_image_new();
+
+	if (!image)
+		return NULL;
+	image->idx = s->pub.idx;
+	image->line.name_id = lb_name_id(conf->name);
+	if (conf->state == LB_STATE_NONE)
+		image->line.flags = LB_SERVICE_F_NO_STATE;
+	else if (conf->state == LB_STATE_ALL)
+		image->line.flags = LB_SERVICE_F_TRACK_UDP | LB_SERVICE_F_TRACK_TCP;
+	else
+		image->line.flags = LB_SERVICE_F_TRACK_UDP;
+	image->shift = s->pub.slots->shift;
+	image->slots = malloc(slots_bytes);
+	image->vips = calloc(conf->nr_vips ? conf->nr_vips : 1, sizeof(*image->vips));
+	image->backends = calloc(conf->nr_backends ? conf->nr_backends : 1, sizeof(*image->backends));
+	if (!image->slots || !image->vips || !image->backends) {
+		lb_service_image_put(image);
+		return NULL;
+	}
+	memcpy(image->slots, s->pub.slots->word, slots_bytes);
+	if (conf->nr_vips)
+		memcpy(image->vips, conf->vips, conf->nr_vips * sizeof(*image->vips));
+	image->nr_vips = conf->nr_vips;
+	for (size_t i = 0; i < conf->nr_backends; i++) {
+		image->backends[i].idx = s->pub.backends[i].idx;
+		lb_entry_line(c, s, &s->pub.backends[i], ids, &image->backends[i].line);
+	}
+	image->nr_backends = conf->nr_backends;
+	qsort(image->backends, image->nr_backends, sizeof(*image->backends), by_idx);
+	return image;
+}

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The difference of two images as ordered operations. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan.h"
+
+/* A service without a table gets the smallest one, all of whose slots are nobody's. */
+static const uint32_t nobodys_slots[1U << LB_TABLE_SHIFT_MIN];
+
+struct table {
+	const uint32_t *slots;
+	unsigned int shift;
+};
+
+struct published {
+	struct lb_vip vip;
+	uint16_t idx;
+};
+
+struct published_list {
+	struct published *at;
+	size_t nr, room;
+};
+
+/* What differs: the services to look at, each once, by index. Of a side that lacks the service the pointer is NULL. */
+struct pair {
+	const struct lb_service_image *old, *new;
+};
+
+struct work {
+	const struct lb_image *old, *new;
+	struct lb_plan *plan;
+	size_t room;
+	struct pair *pairs;
+	size_t nr_pairs;
+};
+
+static void *grow(void *array, size_t nr, size_t *room, size_t size)
+{
+	size_t more = *room ? 2 * *room : 16;
+
+	if (nr < *room)
+		return array;
+	array = realloc(array, more * size);
+	if (array)
+		*room = more;
+	return array;
+}
+
+/* The next operation of the plan, NULL when out of memory. */
+static struct lb_op *add_op(struct work *w, enum lb_op_kind kind, uint16_t idx)
+{
+	struct lb_op *ops = grow(w->plan->ops, w->plan->nr, &w->room, sizeof(*ops)), *op;
+
+	if (!ops)
+		return NULL;
+	w->plan->ops = ops;
+	op = &ops[w->plan->nr++];
+	*op = (struct lb_op){.kind = kind, .idx = idx};
+	return op;
+}
+
+static struct table table_of(const struct lb_service_image *s)
+{
+	if (s->slots)
+		return (struct table){s->slots, s->shift};
+	return (struct table){nobodys_slots, LB_TABLE_SHIFT_MIN};
+}
+
+static bool same_table(const struct pair *p)
+{
+	struct table a, b;
+
+	if (!p->old)
+		return false;
+	a = table_of(p->old);
+	b = table_of(p->new);
+	return a.shift == b.shift && !memcmp(a.slots, b.slots, sizeof(*a.slots) << a.shift);
+}
+
+/* .table of the lines says where a table lies, which is not the plan's business. */
+static bool same_line(const struct pair *p)
+{
+	return p->old && p->old->line.name_id == p->new->line.name_id && p->old->line.flags == p->new->line.flags;
+}
+
+static const struct lb_backend_image *find_backend(const struct lb_service_image *s, uint16_t idx)
+{
+	size_t low = 0, high = s ? s->nr_backends : 0;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (s->backends[mid].idx == idx)
+			return &s->backends[mid];
+		if (s->backends[mid].idx < idx)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
+}
+
+static int find_pairs(struct work *w)
+{
+	w->pairs = malloc(LB_MAX_SERVICES * sizeof(*w->pairs));
+	if (!w->pairs)
+		return -ENOMEM;
+	for (size_t i = 0; i < LB_MAX_SERVICES; i++) {
+		const struct lb_service_image *old = w->old ? w->old->services[i] : NULL;
+		const struct lb_service_image *new = w->new->services[i];
+
+		if (old != new)
+			w->pairs[w->nr_pairs++] = (struct pair){old, new};
+	}
+	return 0;
+}
+
+static int plan_conf(struct work *w)
+{
+	struct lb_op *op;
+
+	if (w->old && !memcmp(&w->old->conf, &w->new->conf, sizeof(w->new->conf)))
+		return 0;
+	op = add_op(w, LB_OP_CONF, 0);
+	if (!op)
+		return -ENOMEM;
+	op->conf = &w->new->conf;
+	return 0;
+}
+
+static int plan_backends_set(struct work *w, const struct pair *p)
+{
+	for (size_t i = 0; p->new &&i < p->new->nr_backends; i++) {
+		const struct lb_backend_image *b = &p->new->backends[i];
+		const struct lb_backend_image *before = find_backend(p->old, b->idx);
+		struct lb_op *op;
+
+		if (before && !memcmp(&before->line, &b->line, sizeof(b->line)))
+			continue;
+		op = add_op(w, LB_OP_BACKEND_SET, b->idx);
+		if (!op)
+			return -ENOMEM;
+		op->backend = &b->line;
+	}
+	return 0;
+}
+
+static int plan_table(struct work *w, const struct pair *p)
+{
+	struct table t;
+	struct lb_op *op;
+
+	if (!p->new || same_table(p))
+		return 0;
+	t = table_of(p->new);
+	op = add_op(w, LB_OP_TABLE_SET, p->new->idx);
+	if (!op)
+		return -ENOMEM;
+	op->slots = t.slots;
+	op->shift = t.shift;
+	return 0;
+}
+
+static int plan_service_set(struct work *w, const struct pair *p)
+{
+	struct lb_op *op;
+
+	if (!p->new || (same_table(p) && same_line(p)))
+		return 0;
+	op = add_op(w, LB_OP_SERVICE_SET, p->new->idx);
+	if (!op)
+		return -ENOMEM;
+	op->service = &p->new->line;
+	return 0;
+}
+
+static int plan_service_del(struct work *w, const struct pair *p)
+{
+	return p->new || add_op(w, LB_OP_SERVICE_DEL, p->old->idx) ? 0 : -ENOMEM;
+}
+
+static int plan_backends_del(struct work *w, const struct pair *p)
+{
+	for (size_t i = 0; p->old && i < p->old->nr_backends; i++) {
+		uint16_t idx = p->old->backends[i].idx;
+		struct lb_op *op;
+
+		if (find_backend(p->new, idx))
+			continue;
+		op = add_op(w, LB_OP_BACKEND_DEL, idx);
+		if (!op)
+			return -ENOMEM;
+		op->gen = w->new->gen[idx];
+		op->owner = p->new ? p->new->idx : 0;
+	}
+	return 0;
+}
+
+static int plan_each(struct work *w, int (*step)(struct work *w, const struct pair *p))
+{
+	for (size_t i = 0; i < w->nr_pairs; i++) {
+		int ret = step(w, &w->pairs[i]);
+
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+static int publish(struct published_list *list, const struct lb_service_image *s)
+{
+	for (size_t i = 0; s && i < s->nr_vips; i++) {
+		struct published *at = grow(list->at, list->nr, &list->room, sizeof(*at));
+
+		if (!at)
+			return -ENOMEM;
+		list->at = at;
+		at[list->nr++] = (struct published){s->vips[i], s->idx};
+	}
+	return 0;
+}
+
+static int compare_published(const void *a, const void *b)
+{
+	return memcmp(&((const struct published *)a)->vip, &((const struct published *)b)->vip, sizeof(struct lb_vip));
+}
+
+static int add_vip(struct work *w, enum lb_op_kind kind, const struct published *p)
+{
+	struct lb_op *op = add_op(w, kind, p->idx);
+
+	if (!op)
+		return -ENOMEM;
+	op->vip = p->vip;
+	return 0;
+}
+
+/* Those of @a that @b lacks or, where @moved, has with another service. Both are sorted. */
+static int plan_vips(struct work *w, enum lb_op_kind kind, const struct published_list *a,
+		     const struct published_list *b, bool moved)
+{
+	for (size_t i = 0, j = 0; i < a->nr; i++) {
+		int ret;
+
+		while (j < b->nr && compare_published(&b->at[j], &a->at[i]) < 0)
+			j++;
+		if (j < b->nr && !compare_published(&b->at[j], &a->at[i]) && (!moved || b->at[j].idx == a->at[i].idx))
+			continue;
+		ret = add_vip(w, kind, &a->at[i]);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* A VIP that goes from one service to another is set once and never missing. */
+static int plan_all_vips(struct work *w)
+{
+	struct published_list old = {0}, new = {0};
+	int ret = 0;
+
+	for (size_t i = 0; !ret && i < w->nr_pairs; i++) {
+		ret = publish(&old, w->pairs[i].old);
+		if (!ret)
+			ret = publish(&new, w->pairs[i].new);
+	}
+	if (!ret) {
+		if (old.nr)
+			qsort(old.at, old.nr, sizeof(*old.at), compare_published);
+		if (new.nr)
+			qsort(new.at, new.nr, sizeof(*new.at), compare_published);
+		ret = plan_vips(w, LB_OP_VIP_SET, &new, &old, true);
+	}
+	if (!ret)
+		ret = plan_vips(w, LB_OP_VIP_DEL, &old, &new, false);
+	free(old.at);
+	free(new.at);
+	return ret;
+}
+
+int lb_plan_make(const struct lb_image *old, const struct lb_image *new, struct lb_plan *plan)
+{
+	struct work w = {.old = old, .new = new, .plan = plan};
+	int ret;
+
+	*plan = (struct lb_plan){0};
+	ret = find_pairs(&w);
+	if (!ret)
+		ret = plan_conf(&w);
+	if (!ret)
+		ret = plan_each(&w, plan_backends_set);
+	if (!ret)
+		ret = plan_each(&w, plan_table);
+	if (!ret)
+		ret = plan_each(&w, plan_service_set);
+	if (!ret)
+		ret = plan_all_vips(&w);
+	if (!ret)
+		ret = plan_each(&w, plan_service_del);
+	if (!ret)
+		ret = plan_each(&w, plan_backends_del);
+	free(w.pairs);
+	if (ret)
+		lb_plan_fini(plan);
+	return ret;
+}
+
+void lb_plan_fini(struct lb_plan *plan)
+{
+	free(plan->ops);
+	*plan = (struct lb_plan){0};
+}

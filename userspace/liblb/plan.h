@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From one image to the next: ordered operations of which none lets a packet see half an update. Pure; never sees a
+ * file descriptor. Equal images give an empty plan. Called by lbd's control loop; dataplane.c carries plans out.
+ *
+ * Order: conf; new and changed backends; tables (written where no packet looks yet); services (one store makes the new
+ * table the service's); VIPs that appear; VIPs that go; services that go; backends that go. A service without a table
+ * counts as one with the smallest, of nobody. The new image must not give an index that the old one uses to another
+ * service or backend: while the plan is carried out both are there.
+ */
+#ifndef LB_PLAN_H
+#define LB_PLAN_H
+
+#include "image.h"
+
+enum lb_op_kind {
+	LB_OP_CONF,        /* conf */
+	LB_OP_BACKEND_SET, /* idx, backend */
+	LB_OP_TABLE_SET,   /* idx (service), shift, slots */
+	LB_OP_SERVICE_SET, /* idx, service; takes the table of the TABLE_SET before it, else keeps the one it has */
+	LB_OP_VIP_SET,     /* vip, idx */
+	LB_OP_VIP_DEL,     /* vip */
+	LB_OP_SERVICE_DEL, /* idx; its table is given back */
+	LB_OP_BACKEND_DEL, /* idx, gen, owner (a service: the counters go to that one; 0: nowhere) */
+};
+
+/* Pointers lead into the new image, which must outlive the plan. */
+struct lb_op {
+	enum lb_op_kind kind;
+	uint16_t idx;
+	uint16_t owner;
+	uint8_t gen;
+	unsigned int shift;
+	const uint32_t *slots;
+	const struct lb_conf *conf;
+	const struct lb_backend *backend;
+	const struct lb_service *service;
+	struct lb_vip vip;
+};
+
+struct lb_plan {
+	struct lb_op *ops;
+	size_t nr;
+};
+
+/* 0 or -ENOMEM. @old may be NULL: nothing there yet. */
+int lb_plan_make(const struct lb_image *old, const struct lb_image *new, struct lb_plan *plan);
+void lb_plan_fini(struct lb_plan *plan);
+
+#endif

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Which backends take new connections, the table that follows from that, and its fingerprint. */
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lb/dp/hash.h"
+#include "maglev.h"
+#include "policy.h"
+
+/* Could @c take new connections, were it healthy? */
+static bool usable(const struct lb_candidate *c)
+{
+	return c->conf->admin == LB_ADMIN_ENABLED && c->conf->weight > 0;
+}
+
+/* Choose the lowest tier that has a usable candidate, one that is up where @need_up. */
+static void choose_tier(struct lb_candidate *candidates, size_t nr, bool need_up, struct lb_choice *choice)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < nr; i++) {
+		const struct lb_candidate *c = &candidates[i];
+
+		if (!usable(c) || (need_up && !c->up))
+			continue;
+		if (!found || c->conf->tier < choice->tier)
+			choice->tier = c->conf->tier;
+		found = true;
+	}
+	for (size_t i = 0; i < nr; i++) {
+		struct lb_candidate *c = &candidates[i];
+
+		c->chosen = found && usable(c) && (c->up || !need_up) && c->conf->tier == choice->tier;
+		choice->chosen += c->chosen;
+	}
+}
+
+struct lb_choice lb_policy_choose(struct lb_candidate *candidates, size_t nr, uint32_t panic_threshold)
+{
+	struct lb_choice choice = {0};
+	size_t nr_usable = 0, nr_up = 0;
+
+	for (size_t i = 0; i < nr; i++) {
+		nr_usable += usable(&candidates[i]);
+		nr_up += usable(&candidates[i]) && candidates[i].up;
+	}
+	if (nr_usable && panic_threshold)
+		choice.panic = !nr_up || nr_up * 100 < (uint64_t)panic_threshold * nr_usable;
+	choose_tier(candidates, nr, !choice.panic, &choice);
+	return choice;
+}
+
+/* A backend's identity on every load balancer, whatever its byte order: address and port. */
+static void identity(const struct lb_endpoint *ep, uint64_t id[3])
+{
+	uint64_t words[2];
+
+	memcpy(words, ep->addr, sizeof(words));
+	id[0] = be64toh(words[0]);
+	id[1] = be64toh(words[1]);
+	id[2] = be16toh(ep->port);
+}
+
+static int compare_members(const void *a, const void *b)
+{
+	const struct lb_maglev_member *x = a, *y = b;
+
+	for (int i = 0; i < 3; i++) {
+		if (x->id[i] != y->id[i])
+			return x->id[i] < y->id[i] ? -1 : 1;
+	}
+	return 0;
+}
+
+int lb_policy_table(const struct lb_candidate *candidates, size_t nr, const uint64_t key[2], unsigned int *shift,
+		    uint16_t **table)
+{
+	struct lb_maglev_member *members = calloc(nr ? nr : 1, sizeof(*members));
+	uint32_t *weights = calloc(nr ? nr : 1, sizeof(*weights));
+	uint16_t *owners = NULL;
+	unsigned int bits;
+	size_t nr_members = 0;
+	int ret = -ENOMEM;
+
+	if (!members || !weights)
+		goto out;
+	for (size_t i = 0; i < nr; i++) {
+		const struct lb_candidate *c = &candidates[i];
+
+		weights[i] = c->conf->weight;
+		if (!c->chosen)
+			continue;
+		identity(&c->conf->address, members[nr_members].id);
+		members[nr_members].weight = c->conf->weight;
+		members[nr_members++].value = c->idx;
+	}
+	qsort(members, nr_members, sizeof(*members), compare_members);
+	bits = lb_maglev_shift(weights, nr);
+	owners = malloc(sizeof(*owners) << bits);
+	if (!owners)
+		goto out;
+	ret = lb_maglev_build(members, nr_members, key, bits, owners);
+	if (ret)
+		goto out;
+	*shift = bits;
+	*table = owners;
+	owners = NULL;
+out:
+	free(owners);
+	free(weights);
+	free(members);
+	return ret;
+}
+
+uint64_t lb_policy_digest(const struct lb_candidate *candidates, size_t nr, const uint16_t *table, unsigned int shift)
+{
+	static const __u64 key[2] = {0x736c756963652074ULL, 0x61626c6520312e30ULL}; /* any constant, equal everywhere */
+	uint64_t by_idx[LB_MAX_BACKENDS];					    /* filled where @table leads only */
+	uint64_t digest = lb_sip_words(key, (const __u64[]){shift}, 1);
+
+	by_idx[0] = 0;
+	for (size_t i = 0; i < nr; i++) {
+		uint64_t id[3];
+
+		identity(&candidates[i].conf->address, id);
+		by_idx[candidates[i].idx] = lb_sip_words(key, (const __u64[]){id[0], id[1], id[2]}, 3);
+	}
+	for (uint32_t slot = 0; slot < 1U << shift; slot++)
+		digest = lb_rotl64((digest ^ by_idx[table[slot]]) * 0x9e3779b97f4a7c15ULL, 29);
+	return digest;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which backends take new connections, and which slot is whose. Pure. Called by model.c. */
+#ifndef LB_POLICY_H
+#define LB_POLICY_H
+
+#include <stdbool.h>
+
+#include "conf.h"
+
+struct lb_candidate {
+	const struct lb_backend_conf *conf;
+	uint16_t idx; /* in lb_backends */
+	bool up;      /* health; true where there is no check */
+	bool chosen;  /* out: takes new connections */
+};
+
+struct lb_choice {
+	uint32_t tier; /* the one that serves */
+	bool panic;    /* too few are up: all that are enabled are used */
+	size_t chosen; /* how many; 0: the service is down */
+};
+
+/* lb_policy_choose - set .chosen: enabled, weight > 0 and up, in the lowest tier that has one. When the share of the
+ * enabled that is up, over all tiers, is below @panic_threshold percent (or nobody is up and the threshold is not 0),
+ * all enabled ones of the lowest tier are chosen and .panic is set. */
+struct lb_choice lb_policy_choose(struct lb_candidate *candidates, size_t nr, uint32_t panic_threshold);
+
+/* lb_policy_table - owners by slot for @candidates (sorted as in lb_service_conf) after lb_policy_choose. The size is a
+ * function of the configured weights alone, so health never changes it. @table is malloc'ed. 0 or -ENOMEM. */
+int lb_policy_table(const struct lb_candidate *candidates, size_t nr, const uint64_t key[2], unsigned int *shift,
+		    uint16_t **table);
+
+/* lb_policy_digest - a fingerprint of who owns which slot, by address and not by idx: equal on every load balancer
+ * with the same configuration and health. */
+uint64_t lb_policy_digest(const struct lb_candidate *candidates, size_t nr, const uint16_t *table, unsigned int shift);
+
+#endif
