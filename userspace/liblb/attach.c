@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The dataplane's program on interfaces: what xdp.c does for any program, and which interfaces were asked about. */
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <net/if.h>
+#include <string.h>
+
+#include "attach.h"
+#include "lb.skel.h"
+
+#define RUN_PRIORITY 50
+
+static struct lb_xdp_prog program(const struct lb_dataplane *dp)
+{
+	struct lb_xdp_prog prog = {
+		.name = LB_PROGRAM_NAME,
+		.run_priority = RUN_PRIORITY,
+		.obj = dp->skel->obj,
+		.fd = bpf_program__fd(dp->skel->progs.lb_main),
+		.id = dp->prog_id,
+		.kin = dp->kin,
+		.nr_kin = dp->nr_kin,
+	};
+
+	prog.elf = lb_bpf__elf_bytes(&prog.elf_bytes);
+	return prog;
+}
+
+static void forget(struct lb_dataplane *dp, uint32_t ifindex)
+{
+	for (size_t i = 0; i < dp->nr_ifaces; i++) {
+		if (dp->ifaces[i] == ifindex)
+			dp->ifaces[i--] = dp->ifaces[--dp->nr_ifaces];
+	}
+}
+
+static void remember(struct lb_dataplane *dp, uint32_t ifindex)
+{
+	forget(dp, ifindex);
+	if (dp->nr_ifaces < LB_DATAPLANE_IFACES)
+		dp->ifaces[dp->nr_ifaces++] = ifindex;
+}
+
+int lb_dataplane_attach(struct lb_dataplane *dp, const char *ifname, enum lb_attach_mode mode,
+			struct lb_attachment *out, struct lb_err *err)
+{
+	struct lb_xdp_prog prog = program(dp);
+	int ret = lb_xdp_attach(&prog, ifname, mode, out, err);
+
+	if (!ret)
+		remember(dp, out->ifindex);
+	return ret;
+}
+
+int lb_dataplane_detach(struct lb_dataplane *dp, const char *ifname, struct lb_err *err)
+{
+	struct lb_xdp_prog prog = program(dp);
+	unsigned int ifindex = if_nametoindex(ifname);
+	int ret = lb_xdp_detach(&prog, ifname, err);
+
+	if (!ret)
+		forget(dp, ifindex);
+	return ret;
+}
+
+int lb_dataplane_attached(struct lb_dataplane *dp, const char *ifname, struct lb_attachment *out)
+{
+	struct lb_xdp_prog prog = program(dp);
+	int ret = lb_xdp_attached(&prog, ifname, out);
+
+	if (!ret)
+		remember(dp, out->ifindex);
+	else if (ret == -ENOENT)
+		forget(dp, if_nametoindex(ifname));
+	return ret;
+}
+
+size_t lb_attach_entries(const struct lb_dataplane *dp, uint32_t ids[LB_DATAPLANE_IFACES])
+{
+	struct lb_xdp_prog prog = program(dp);
+	size_t nr = 0;
+
+	for (size_t i = 0; i < dp->nr_ifaces; i++) {
+		uint32_t id = lb_xdp_entry(&prog, dp->ifaces[i]);
+		size_t k = 0;
+
+		while (k < nr && ids[k] != id)
+			k++;
+		if (id && k == nr)
+			ids[nr++] = id;
+	}
+	return nr;
+}
+
+int lb_attach_detach_all(struct lb_dataplane *dp, struct lb_err *err)
+{
+	struct if_nameindex *all = if_nameindex();
+	int ret = 0;
+
+	if (!all)
+		return lb_err_set(err, -errno, NULL, "cannot list the interfaces: %s", strerror(errno));
+	for (struct if_nameindex *i = all; i->if_index && !ret; i++) {
+		ret = lb_dataplane_detach(dp, i->if_name, err);
+		/* Not ours, or gone meanwhile. */
+		if (ret == -ENOENT || ret == -ENODEV)
+			ret = 0;
+	}
+	if_freenameindex(all);
+	return ret;
+}

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The dataplane opened, adopted or made new, and closed; its counters. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "attach.h"
+#include "lb.skel.h"
+
+static int load_error(struct lb_err *err, int code)
+{
+	const char *why = lb_log_line();
+
+	if (code == -EPERM || code == -EACCES)
+		return lb_err_set(err, code, NULL,
+				  "the kernel refuses BPF to this process (%s%s%s); run it as root or with CAP_BPF, "
+				  "CAP_NET_ADMIN and CAP_SYS_ADMIN",
+				  strerror(-code), *why ? ": " : "", why);
+	if (code == -ENOSYS)
+		return lb_err_set(err, code, NULL,
+				  "this kernel has no BPF; Linux 5.10 or newer with CONFIG_BPF_SYSCALL is needed");
+	return lb_err_set(err, code, NULL, "cannot load the XDP program: %s%s%s; Linux 5.10 or newer is needed",
+			  *why ? why : strerror(-code), *why ? ": " : "", *why ? strerror(-code) : "");
+}
+
+static int size_maps(struct lb_dataplane *dp)
+{
+	int ret = bpf_map__set_max_entries(dp->skel->maps.lb_verdict_cpu, dp->ncpus);
+
+	if (!ret)
+		ret = bpf_map__set_max_entries(dp->skel->maps.lb_service_cpu, (dp->ncpus + 1) * LB_MAX_SERVICES);
+	if (!ret)
+		ret = bpf_map__set_max_entries(dp->skel->maps.lb_backend_cpu, (dp->ncpus + 1) * LB_MAX_BACKENDS);
+	return ret;
+}
+
+/* Opens the program's object, gives it the pinned maps or pins the new ones, and loads it. */
+static int load(struct lb_dataplane *dp, bool *adopted, struct lb_err *err)
+{
+	int ret;
+
+	lb_log_reset();
+	dp->skel = lb_bpf__open();
+	if (!dp->skel)
+		return load_error(err, errno ? -errno : -ENOMEM);
+	ret = size_maps(dp);
+	if (ret)
+		return load_error(err, ret);
+	ret = lb_pins_adopt(dp, adopted, err);
+	if (ret)
+		return ret;
+	ret = lb_bpf__load(dp->skel);
+	if (ret)
+		return load_error(err, ret);
+	return *adopted ? 0 : lb_pins_create(dp, err);
+}
+
+static size_t mapped_bytes(const struct bpf_map *map)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	/* Elements of an array lie at multiples of eight bytes. */
+	size_t bytes = (size_t)((bpf_map__value_size(map) + 7) & ~7U) * bpf_map__max_entries(map);
+
+	return (bytes + page - 1) / page * page;
+}
+
+static int map_one(const struct bpf_map *map, int prot, void **out, struct lb_err *err)
+{
+	void *p = mmap(NULL, mapped_bytes(map), prot, MAP_SHARED, bpf_map__fd(map), 0);
+	int ret;
+
+	if (p == MAP_FAILED) {
+		ret = -errno;
+		return lb_err_set(err, ret, NULL, "cannot map %s into memory: %s", bpf_map__name(map), strerror(-ret));
+	}
+	*out = p;
+	return 0;
+}
+
+static int map_all(struct lb_dataplane *dp, struct lb_err *err)
+{
+	const int rw = PROT_READ | PROT_WRITE;
+	const struct {
+		struct bpf_map *map;
+		int prot;
+		void **out;
+	} all[] = {
+		{dp->skel->maps.lb_conf, rw, (void **)&dp->conf},
+		{dp->skel->maps.lb_services, rw, (void **)&dp->services},
+		{dp->skel->maps.lb_slots, rw, (void **)&dp->slots},
+		{dp->skel->maps.lb_backends, rw, (void **)&dp->backends},
+		{dp->skel->maps.lb_flows, rw, (void **)&dp->flows},
+		{dp->skel->maps.lb_verdict_cpu, PROT_READ, (void **)&dp->verdict_cpu},
+		{dp->skel->maps.lb_service_cpu, rw, (void **)&dp->service_cpu},
+		{dp->skel->maps.lb_backend_cpu, rw, (void **)&dp->backend_cpu},
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		int ret = map_one(all[i].map, all[i].prot, all[i].out, err);
+
+		if (ret)
+			return ret;
+	}
+	dp->vips_fd = bpf_map__fd(dp->skel->maps.lb_vips);
+	dp->ports_fd = bpf_map__fd(dp->skel->maps.lb_ports);
+	return 0;
+}
+
+static void unmap_all(struct lb_dataplane *dp)
+{
+	const struct {
+		struct bpf_map *map;
+		const void *p;
+	} all[] = {
+		{dp->skel->maps.lb_conf, dp->conf},
+		{dp->skel->maps.lb_services, dp->services},
+		{dp->skel->maps.lb_slots, dp->slots},
+		{dp->skel->maps.lb_backends, dp->backends},
+		{dp->skel->maps.lb_flows, dp->flows},
+		{dp->skel->maps.lb_verdict_cpu, dp->verdict_cpu},
+		{dp->skel->maps.lb_service_cpu, dp->service_cpu},
+		{dp->skel->maps.lb_backend_cpu, dp->backend_cpu},
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		if (all[i].p)
+			munmap((void *)all[i].p, mapped_bytes(all[i].map));
+	}
+}
+
+static int identify(struct lb_dataplane *dp, struct lb_err *err)
+{
+	struct bpf_prog_info info = {0};
+	__u32 len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(bpf_program__fd(dp->skel->progs.lb_main), &info, &len))
+		return lb_err_set(err, -errno, NULL, "cannot read the loaded program's tag: %s", strerror(errno));
+	for (size_t i = 0; i < sizeof(info.tag); i++)
+		snprintf(dp->tag + 2 * i, 3, "%02x", info.tag[i]);
+	dp->prog_id = info.id;
+	lb_pins_add_kin(dp, dp->vips_fd);
+	return 0;
+}
+
+static int open_into(struct lb_dataplane *dp, const char *pin_dir, bool *adopted, struct lb_err *err)
+{
+	/* Kernels before 5.11 charge maps to this limit; later ones ignore it. Where it cannot be raised loading says
+	 * so. */
+	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	int ret = libbpf_num_possible_cpus();
+
+	if (ret < 0)
+		return lb_err_set(err, ret, NULL, "cannot read the number of CPUs from /sys: %s", strerror(-ret));
+	dp->ncpus = (unsigned int)ret;
+	if (!*pin_dir || snprintf(dp->pin_dir, sizeof(dp->pin_dir), "%s", pin_dir) >= (int)sizeof(dp->pin_dir))
+		return lb_err_set(err, -EINVAL, NULL, "the pin directory's name is empty or too long");
+	snprintf(dp->version_dir, sizeof(dp->version_dir), "%s/v%d", dp->pin_dir, LB_ABI_VERSION);
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	ret = lb_pins_open(dp, err);
+	if (!ret)
+		ret = load(dp, adopted, err);
+	if (!ret)
+		ret = map_all(dp, err);
+	if (!ret)
+		ret = identify(dp, err);
+	if (!ret)
+		lb_tables_adopt(dp);
+	return ret;
+}
+
+int lb_dataplane_open(const char *pin_dir, struct lb_dataplane **out, bool *adopted, struct lb_err *err)
+{
+	struct lb_dataplane *dp = calloc(1, sizeof(*dp));
+	int ret = -ENOMEM;
+
+	*adopted = false;
+	lb_log_capture();
+	if (dp) {
+		dp->lock_fd = -1;
+		dp->regions = lb_regions_new();
+	}
+	if (!dp || !dp->regions)
+		lb_err_set(err, ret, NULL, "out of memory");
+	else
+		ret = open_into(dp, pin_dir, adopted, err);
+	if (ret) {
+		lb_dataplane_free(dp);
+		return ret;
+	}
+	*out = dp;
+	return 0;
+}
+
+void lb_dataplane_free(struct lb_dataplane *dp)
+{
+	if (!dp)
+		return;
+	if (dp->skel)
+		unmap_all(dp);
+	lb_bpf__destroy(dp->skel);
+	if (dp->lock_fd >= 0)
+		close(dp->lock_fd);
+	lb_regions_free(dp->regions);
+	free(dp);
+}
+
+int lb_dataplane_destroy(struct lb_dataplane *dp, struct lb_err *err)
+{
+	int ret = lb_attach_detach_all(dp, err);
+
+	return ret ? ret : lb_pins_remove(dp, err);
+}
+
+uint64_t lb_dataplane_verdict(const struct lb_dataplane *dp, enum lb_verdict v)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int cpu = 0; cpu < dp->ncpus; cpu++)
+		sum += __atomic_load_n(&dp->verdict_cpu[cpu].pkts[v], __ATOMIC_RELAXED);
+	return sum;
+}
+
+static void add(struct lb_backend_cpu *sum, const struct lb_backend_cpu *row)
+{
+	sum->pkts += __atomic_load_n(&row->pkts, __ATOMIC_RELAXED);
+	sum->bytes += __atomic_load_n(&row->bytes, __ATOMIC_RELAXED);
+	sum->conns += __atomic_load_n(&row->conns, __ATOMIC_RELAXED);
+	sum->closes += __atomic_load_n(&row->closes, __ATOMIC_RELAXED);
+}
+
+void lb_dataplane_backend(const struct lb_dataplane *dp, uint16_t idx, struct lb_backend_cpu *out)
+{
+	*out = (struct lb_backend_cpu){0};
+	for (unsigned int row = 0; row <= dp->ncpus; row++)
+		add(out, &dp->backend_cpu[(size_t)row * LB_MAX_BACKENDS + idx]);
+}
+
+void lb_dataplane_service(const struct lb_dataplane *dp, uint16_t idx, struct lb_service_cpu *out)
+{
+	*out = (struct lb_service_cpu){0};
+	for (unsigned int row = 0; row <= dp->ncpus; row++) {
+		const struct lb_service_cpu *s = &dp->service_cpu[(size_t)row * LB_MAX_SERVICES + idx];
+
+		add(&out->total, &s->total);
+		out->flow_hits += __atomic_load_n(&s->flow_hits, __ATOMIC_RELAXED);
+		out->flow_misses += __atomic_load_n(&s->flow_misses, __ATOMIC_RELAXED);
+		out->learn_refused += __atomic_load_n(&s->learn_refused, __ATOMIC_RELAXED);
+	}
+}
+
+struct lb_flow_set *lb_dataplane_flows(const struct lb_dataplane *dp)
+{
+	return dp->flows;
+}
+
+const char *lb_dataplane_tag(const struct lb_dataplane *dp)
+{
+	return dp->tag;
+}
+
+/* The sysctl, or false: another process may still have asked for statistics by BPF_ENABLE_STATS. */
+static bool stats_enabled(void)
+{
+	char c = '0';
+	int fd = open("/proc/sys/kernel/bpf_stats_enabled", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	if (read(fd, &c, 1) != 1)
+		c = '0';
+	close(fd);
+	return c == '1';
+}
+
+int lb_dataplane_run_stats(const struct lb_dataplane *dp, uint64_t *ns, uint64_t *runs)
+{
+	uint32_t ids[LB_DATAPLANE_IFACES];
+	size_t nr;
+
+	*ns = *runs = 0;
+	if (!stats_enabled())
+		return -ENODATA;
+	nr = lb_attach_entries(dp, ids);
+	for (size_t i = 0; i < nr; i++) {
+		struct bpf_prog_info info = {0};
+		__u32 len = sizeof(info);
+		int fd = bpf_prog_get_fd_by_id(ids[i]);
+
+		if (fd < 0)
+			continue;
+		if (!bpf_obj_get_info_by_fd(fd, &info, &len)) {
+			*ns += info.run_time_ns;
+			*runs += info.run_cnt;
+		}
+		close(fd);
+	}
+	return 0;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The kernel side, owned: programs and maps loaded or adopted, plans carried out, counters read, interfaces attached.
+ * The dataplane*.c, attach.c and xdp.c (which has xdp/libxdp.h) alone include bpf/libbpf.h. Called by lbd.
+ */
+#ifndef LB_DATAPLANE_H
+#define LB_DATAPLANE_H
+
+#include "conf.h"
+#include "plan.h"
+#include "lb/verdict.h"
+
+struct lb_dataplane;
+
+/* lb_dataplane_open - adopt the maps pinned in @pin_dir (made if missing; must be on a bpffs, mounted where the host has
+ * none on /sys/fs/bpf) or make and pin new ones, and load the program. Pins are under @pin_dir/v<ABI>.
+ * @adopted: were maps found? -EPERM, -ENOSYS, -EINVAL ... with @err saying what is missing and the mend. */
+int lb_dataplane_open(const char *pin_dir, struct lb_dataplane **out, bool *adopted, struct lb_err *err);
+/* Closes; maps, program and attachments stay. */
+void lb_dataplane_free(struct lb_dataplane *dp);
+/* Detaches from all interfaces and removes the pins. */
+int lb_dataplane_destroy(struct lb_dataplane *dp, struct lb_err *err);
+
+/* lb_dataplane_read - what the maps hold. *@out is the caller's. */
+int lb_dataplane_read(struct lb_dataplane *dp, struct lb_image **out, struct lb_err *err);
+/* lb_dataplane_apply - carry out a plan, in order. An error leaves what was done so far in place: read and plan again.
+ * Table room that was given back is used again one second later, when no packet can be reading it. */
+int lb_dataplane_apply(struct lb_dataplane *dp, const struct lb_plan *plan, struct lb_err *err);
+
+struct lb_attachment {
+	char ifname[16];
+	uint32_t ifindex;
+	enum lb_attach_mode mode; /* native or generic, as it really is */
+	bool shared;              /* lives in a libxdp dispatcher, beside other programs */
+	char note[160];           /* why not native, or why not shared; "" */
+};
+/* lb_dataplane_attach - through libxdp; already attached with this program: nothing is done; with an older program of
+ * ours: replaced without a gap. AUTO takes native, else generic with a note. -ENODEV (no such interface), -EBUSY (another
+ * program that cannot share), -ERANGE (MTU too large for the driver's XDP), with @err. */
+int lb_dataplane_attach(struct lb_dataplane *dp, const char *ifname, enum lb_attach_mode mode,
+			struct lb_attachment *out, struct lb_err *err);
+int lb_dataplane_detach(struct lb_dataplane *dp, const char *ifname, struct lb_err *err);
+/* What is attached to @ifname now: 0, or -ENOENT where it is not ours. */
+int lb_dataplane_attached(struct lb_dataplane *dp, const char *ifname, struct lb_attachment *out);
+
+/* Sums over CPUs. */
+uint64_t lb_dataplane_verdict(const struct lb_dataplane *dp, enum lb_verdict v);
+void lb_dataplane_backend(const struct lb_dataplane *dp, uint16_t idx, struct lb_backend_cpu *out);
+/* Without its backends' rows; the learn_* fields: learn_refused is summed, the others are 0. */
+void lb_dataplane_service(const struct lb_dataplane *dp, uint16_t idx, struct lb_service_cpu *out);
+/* The live flow cache, LB_FLOW_SETS sets, mapped for reading and writing: lb_model_tick erases dead entries in it. */
+struct lb_flow_set *lb_dataplane_flows(const struct lb_dataplane *dp);
+/* Hex tag of the loaded program, as bpftool shows it. */
+const char *lb_dataplane_tag(const struct lb_dataplane *dp);
+/* BPF statistics (sysctl kernel.bpf_stats_enabled): 0 and run time and count, or -ENODATA when off. */
+int lb_dataplane_run_stats(const struct lb_dataplane *dp, uint64_t *ns, uint64_t *runs);
+
+#endif

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Plans carried out. A packet may read any line at any moment: lines are written word by word in single stores, what
+ * makes a line usable (a service's table, a backend's outgoing interface) last.
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dataplane_priv.h"
+
+#define LINE_WORDS 8
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
+}
+
+static void write_words(void *dst, const void *src, unsigned int first, unsigned int end)
+{
+	uint64_t words[LINE_WORDS], *d = dst;
+
+	memcpy(words, src, sizeof(words));
+	for (unsigned int i = first; i < end; i++)
+		__atomic_store_n(&d[i], words[i], __ATOMIC_RELAXED);
+}
+
+/* ---- tables ---- */
+
+void lb_tables_adopt(struct lb_dataplane *dp)
+{
+	for (uint32_t i = 1; i < LB_MAX_SERVICES; i++) {
+		uint64_t table = dp->services[i].table;
+
+		if (!table)
+			continue;
+		/* Not a region, or another service's: packets would read owners that are not theirs. */
+		if (lb_regions_reserve(dp->regions, LB_TABLE_BASE(table), (uint32_t)(table >> 32)))
+			__atomic_store_n(&dp->services[i].table, 0, __ATOMIC_RELEASE);
+		else
+			dp->tables[i] = table;
+	}
+}
+
+/* Returns when every packet that was on its way at the call is done: XDP programs run in RCU readers. */
+static int grace_period(void)
+{
+	return syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) ? -errno : 0;
+}
+
+static int alloc_table(struct lb_dataplane *dp, unsigned int shift, uint32_t *base, struct lb_err *err)
+{
+	int ret = lb_regions_alloc(dp->regions, shift, now_ns(), base);
+
+	if (ret == -ENOSPC && lb_regions_retired_slots(dp->regions) && !grace_period()) {
+		lb_regions_flush(dp->regions);
+		ret = lb_regions_alloc(dp->regions, shift, now_ns(), base);
+	}
+	if (!ret)
+		return 0;
+	if (lb_regions_retired_slots(dp->regions))
+		return lb_err_set(err, -ENOSPC, NULL,
+				  "no room for a table of %u slots until the tables replaced in the last second are "
+				  "free; try again",
+				  1U << shift);
+	return lb_err_set(
+		err, -ENOSPC, NULL,
+		"no room for a table of %u slots (%u of %u are free); use fewer services, or weights closer to each "
+		"other",
+		1U << shift, lb_regions_free_slots(dp->regions), LB_SLOTS);
+}
+
+static int set_table(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
+{
+	uint32_t base;
+	int ret;
+
+	if (op->idx >= LB_MAX_SERVICES || op->shift < LB_TABLE_SHIFT_MIN || op->shift > LB_TABLE_SHIFT_MAX)
+		return lb_err_set(err, -EINVAL, NULL, "plan: no table of 2^%u slots for service %u", op->shift,
+				  op->idx);
+	ret = alloc_table(dp, op->shift, &base, err);
+	if (ret)
+		return ret;
+	for (uint32_t i = 0; i < 1U << op->shift; i++)
+		__atomic_store_n(&dp->slots[base + i], op->slots[i], __ATOMIC_RELAXED);
+	if (dp->pending[op->idx])
+		lb_regions_release(dp->regions, LB_TABLE_BASE(dp->pending[op->idx]),
+				   LB_TABLE_SHIFT(dp->pending[op->idx]));
+	dp->pending[op->idx] = LB_TABLE(base, op->shift);
+	return 0;
+}
+
+static void publish_table(struct lb_dataplane *dp, uint16_t idx, uint64_t table)
+{
+	uint64_t old = dp->tables[idx];
+
+	__atomic_store_n(&dp->services[idx].table, table, __ATOMIC_RELEASE);
+	dp->tables[idx] = table;
+	if (old)
+		lb_regions_retire(dp->regions, LB_TABLE_BASE(old), LB_TABLE_SHIFT(old), now_ns());
+}
+
+/* ---- counters ---- */
+
+/* Its look-ups go to userspace's own row of service 0, which is never used: their sum over all services never goes
+ * back. */
+static void zero_service_counters(struct lb_dataplane *dp, uint16_t idx)
+{
+	struct lb_service_cpu sum, *kept = &dp->service_cpu[(size_t)dp->ncpus * LB_MAX_SERVICES];
+
+	if (!idx)
+		return;
+	lb_dataplane_service(dp, idx, &sum);
+	kept->flow_hits += sum.flow_hits;
+	kept->flow_misses += sum.flow_misses;
+	for (unsigned int row = 0; row <= dp->ncpus; row++)
+		memset(&dp->service_cpu[(size_t)row * LB_MAX_SERVICES + idx], 0, sizeof(struct lb_service_cpu));
+}
+
+/* A deleted backend's counters go to userspace's own row of its service, so that the service's totals never go back. */
+static void retire_backend_counters(struct lb_dataplane *dp, uint16_t idx, uint16_t owner)
+{
+	struct lb_backend_cpu sum, *to;
+
+	lb_dataplane_backend(dp, idx, &sum);
+	for (unsigned int row = 0; row <= dp->ncpus; row++)
+		memset(&dp->backend_cpu[(size_t)row * LB_MAX_BACKENDS + idx], 0, sizeof(struct lb_backend_cpu));
+	if (!owner || owner >= LB_MAX_SERVICES || !dp->services[owner].name_id)
+		return;
+	to = &dp->service_cpu[(size_t)dp->ncpus * LB_MAX_SERVICES + owner].total;
+	to->pkts += sum.pkts;
+	to->bytes += sum.bytes;
+	to->conns += sum.conns;
+	to->closes += sum.closes;
+}
+
+/* ---- ports ---- */
+
+static bool port_in_use(const struct lb_dataplane *dp, uint32_t ifindex)
+{
+	for (uint32_t i = 1; i < LB_MAX_BACKENDS; i++) {
+		if (dp->backends[i].oif == ifindex)
+			return true;
+	}
+	return false;
+}
+
+static void prune_ports(struct lb_dataplane *dp)
+{
+	uint32_t keys[LB_MAX_PORTS], key;
+	size_t nr = 0;
+
+	for (void *prev = NULL; nr < LB_MAX_PORTS && !bpf_map_get_next_key(dp->ports_fd, prev, &key);
+	     prev = &keys[nr - 1])
+		keys[nr++] = key;
+	for (size_t i = 0; i < nr; i++) {
+		if (!port_in_use(dp, keys[i]))
+			bpf_map_delete_elem(dp->ports_fd, &keys[i]);
+	}
+}
+
+/* Packets may leave by redirection only through interfaces in lb_ports. One that has gone (ENODEV, or EINVAL: no such
+ * index in this network namespace) is no error: the next hop over it will be gone in a moment, too. */
+static int ensure_port(struct lb_dataplane *dp, uint32_t ifindex, struct lb_err *err)
+{
+	uint32_t value;
+	int ret;
+
+	if (!bpf_map_lookup_elem(dp->ports_fd, &ifindex, &value))
+		return 0;
+	ret = bpf_map_update_elem(dp->ports_fd, &ifindex, &ifindex, BPF_ANY) ? -errno : 0;
+	if (ret == -E2BIG || ret == -ENOSPC) {
+		prune_ports(dp);
+		ret = bpf_map_update_elem(dp->ports_fd, &ifindex, &ifindex, BPF_ANY) ? -errno : 0;
+	}
+	if (!ret || ret == -ENODEV || ret == -EINVAL)
+		return 0;
+	return lb_err_set(err, ret == -E2BIG ? -ENOSPC : ret, NULL,
+			  "cannot let packets leave by interface %u: %s; backends may be behind %u interfaces at most",
+			  ifindex, strerror(-ret), LB_MAX_PORTS);
+}
+
+/* ---- operations ---- */
+
+static int set_backend(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
+{
+	struct lb_backend *line = &dp->backends[op->idx];
+	int ret = 0;
+
+	if (!op->idx || op->idx >= LB_MAX_BACKENDS)
+		return lb_err_set(err, -EINVAL, NULL, "plan: no backend index %u", op->idx);
+	if (op->backend->oif)
+		ret = ensure_port(dp, op->backend->oif, err);
+	if (ret)
+		return ret;
+	/* Another backend than the line had: what was counted is not its own. A new generation alone (it was down) is
+	 * still the same backend. */
+	if (line->service != op->backend->service || line->port != op->backend->port ||
+	    memcmp(line->addr, op->backend->addr, sizeof(line->addr)))
+		retire_backend_counters(dp, op->idx, line->service);
+	write_words(line, op->backend, 0, LINE_WORDS - 1);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	write_words(line, op->backend, LINE_WORDS - 1, LINE_WORDS);
+	return 0;
+}
+
+static int del_backend(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
+{
+	const struct lb_backend none = {.gen = op->gen};
+
+	if (op->idx >= LB_MAX_BACKENDS)
+		return lb_err_set(err, -EINVAL, NULL, "plan: no backend index %u", op->idx);
+	/* Counters first: cut short here, the line is still there to be deleted again. */
+	retire_backend_counters(dp, op->idx, op->owner);
+	write_words(&dp->backends[op->idx], &none, LINE_WORDS - 1, LINE_WORDS);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	write_words(&dp->backends[op->idx], &none, 0, LINE_WORDS - 1);
+	return 0;
+}
+
+static int set_service(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
+{
+	struct lb_service *line = &dp->services[op->idx];
+
+	if (!op->idx || op->idx >= LB_MAX_SERVICES)
+		return lb_err_set(err, -EINVAL, NULL, "plan: no service index %u", op->idx);
+	if (line->name_id != op->service->name_id)
+		zero_service_counters(dp, op->idx);
+	write_words(line, op->service, 1, LINE_WORDS);
+	if (dp->pending[op->idx])
+		publish_table(dp, op->idx, dp->pending[op->idx]);
+	dp->pending[op->idx] = 0;
+	return 0;
+}
+
+static int del_service(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
+{
+	const struct lb_service none = {0};
+
+	if (op->idx >= LB_MAX_SERVICES)
+		return lb_err_set(err, -EINVAL, NULL, "plan: no service index %u", op->idx);
+	publish_table(dp, op->idx, 0);
+	zero_service_counters(dp, op->idx);
+	write_words(&dp->services[op->idx], &none, 1, LINE_WORDS);
+	return 0;
+}
+
+static int set_vip(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
+{
+	uint32_t idx = op->idx;
+
+	if (!bpf_map_update_elem(dp->vips_fd, &op->vip, &idx, BPF_ANY))
+		return 0;
+	return lb_err_set(err, errno == E2BIG ? -ENOSPC : -errno, NULL, "cannot add a VIP (%u at most): %s",
+			  LB_MAX_VIPS, strerror(errno));
+}
+
+static int del_vip(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
+{
+	if (!bpf_map_delete_elem(dp->vips_fd, &op->vip) || errno == ENOENT)
+		return 0;
+	return lb_err_set(err, -errno, NULL, "cannot remove a VIP: %s", strerror(errno));
+}
+
+static int apply_op(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
+{
+	switch (op->kind) {
+	case LB_OP_CONF:
+		write_words(dp->conf, op->conf, 0, LINE_WORDS);
+		return 0;
+	case LB_OP_BACKEND_SET:
+		return set_backend(dp, op, err);
+	case LB_OP_TABLE_SET:
+		return set_table(dp, op, err);
+	case LB_OP_SERVICE_SET:
+		return set_service(dp, op, err);
+	case LB_OP_VIP_SET:
+		return set_vip(dp, op, err);
+	case LB_OP_VIP_DEL:
+		return del_vip(dp, op, err);
+	case LB_OP_SERVICE_DEL:
+		return del_service(dp, op, err);
+	case LB_OP_BACKEND_DEL:
+		return del_backend(dp, op, err);
+	}
+	return lb_err_set(err, -EINVAL, NULL, "plan: no operation %d", op->kind);
+}
+
+int lb_dataplane_apply(struct lb_dataplane *dp, const struct lb_plan *plan, struct lb_err *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < plan->nr && !ret; i++)
+		ret = apply_op(dp, &plan->ops[i], err);
+	/* After an error: tables that no service got, and so no packet saw. */
+	for (size_t i = 0; i < plan->nr; i++) {
+		uint64_t *pending = &dp->pending[plan->ops[i].idx % LB_MAX_SERVICES];
+
+		if (plan->ops[i].kind != LB_OP_TABLE_SET || !*pending)
+			continue;
+		lb_regions_release(dp->regions, LB_TABLE_BASE(*pending), LB_TABLE_SHIFT(*pending));
+		*pending = 0;
+	}
+	return ret;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the files of the dataplane share with each other and with nobody else: dataplane*.c and attach.c. */
+#ifndef LB_DATAPLANE_PRIV_H
+#define LB_DATAPLANE_PRIV_H
+
+#include <limits.h>
+
+#include "dataplane.h"
+#include "regions.h"
+#include "xdp.h"
+
+#define LB_PROGRAM_NAME "lb_main"
+#define LB_DATAPLANE_IFACES 64
+
+struct lb_bpf;
+
+/*
+ * @tables: by service, its region in @regions, as LB_TABLE(); 0: none.
+ * @pending: by service, a table that is written but that no packet has been told of yet.
+ * @kin: ids of the lb_vips maps of ours, of this ABI and of others under the same pin directory: a program that uses
+ * one of them is ours, whichever lbd loaded it.
+ * @ifaces: where it is attached, as far as was asked; for statistics.
+ */
+struct lb_dataplane {
+	struct lb_bpf *skel;
+	char pin_dir[PATH_MAX - 64];
+	char version_dir[PATH_MAX - 32];
+	int lock_fd;
+	unsigned int ncpus;
+
+	struct lb_conf *conf;
+	struct lb_service *services;
+	uint32_t *slots;
+	struct lb_backend *backends;
+	struct lb_flow_set *flows;
+	struct lb_verdict_cpu *verdict_cpu;
+	struct lb_service_cpu *service_cpu;
+	struct lb_backend_cpu *backend_cpu;
+	int vips_fd, ports_fd;
+
+	struct lb_regions *regions;
+	uint64_t tables[LB_MAX_SERVICES];
+	uint64_t pending[LB_MAX_SERVICES];
+
+	uint32_t kin[16];
+	size_t nr_kin;
+	uint32_t prog_id;
+	char tag[17];
+	uint32_t ifaces[LB_DATAPLANE_IFACES];
+	size_t nr_ifaces;
+};
+
+/* dataplane_pins.c: the pin directory. */
+/* Makes @dp->pin_dir and @dp->version_dir on a bpffs and takes the lock; fills @dp->kin. */
+int lb_pins_open(struct lb_dataplane *dp, struct lb_err *err);
+/* Gives @dp->skel, not loaded yet, the maps that are pinned. @adopted: all were there. Some but not all: they are
+ * unpinned. */
+int lb_pins_adopt(struct lb_dataplane *dp, bool *adopted, struct lb_err *err);
+/* Pins the maps of @dp->skel, all or none. */
+int lb_pins_create(struct lb_dataplane *dp, struct lb_err *err);
+/* Removes the pins, and the directories where nothing else is in them. */
+int lb_pins_remove(struct lb_dataplane *dp, struct lb_err *err);
+/* Adds the id of the map @fd to @dp->kin. */
+void lb_pins_add_kin(struct lb_dataplane *dp, int fd);
+
+/* dataplane_apply.c: takes the tables that are in use out of @dp->regions; words that name no possible table are
+ * cleared. */
+void lb_tables_adopt(struct lb_dataplane *dp);
+
+#endif

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What the maps hold, as an image. Whatever was left half done by an lbd that was killed is in it too, so that the next
+ * plan removes it: a line, VIP or backend without a named service makes a service image with name_id 0 at its index,
+ * and what names no possible service is gathered under index 0, which is never used.
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane_priv.h"
+
+static uint16_t owner_of(uint32_t service)
+{
+	return service < LB_MAX_SERVICES ? (uint16_t)service : 0;
+}
+
+/* The service image at @idx, made when there is none. NULL: out of memory. */
+static struct lb_service_image *at(const struct lb_dataplane *dp, struct lb_image *image, uint16_t idx)
+{
+	struct lb_service_image *s = image->services[idx];
+
+	if (s)
+		return s;
+	s = lb_service_image_new();
+	if (!s)
+		return NULL;
+	s->idx = idx;
+	s->line = dp->services[idx];
+	s->line.table = 0;
+	image->services[idx] = s;
+	return s;
+}
+
+static int read_services(const struct lb_dataplane *dp, struct lb_image *image)
+{
+	static const struct lb_service none;
+
+	for (uint32_t i = 0; i < LB_MAX_SERVICES; i++) {
+		struct lb_service_image *s;
+		size_t bytes;
+
+		if (!memcmp(&dp->services[i], &none, sizeof(none)))
+			continue;
+		s = at(dp, image, (uint16_t)i);
+		if (!s)
+			return -ENOMEM;
+		if (!dp->tables[i])
+			continue;
+		s->shift = LB_TABLE_SHIFT(dp->tables[i]);
+		bytes = sizeof(uint32_t) << s->shift;
+		s->slots = malloc(bytes);
+		if (!s->slots)
+			return -ENOMEM;
+		memcpy(s->slots, &dp->slots[LB_TABLE_BASE(dp->tables[i])], bytes);
+	}
+	return 0;
+}
+
+static int read_backends(const struct lb_dataplane *dp, struct lb_image *image)
+{
+	uint32_t *count = calloc(LB_MAX_SERVICES, sizeof(*count));
+	int ret = -ENOMEM;
+
+	if (!count)
+		return ret;
+	for (uint32_t i = 0; i < LB_MAX_BACKENDS; i++) {
+		image->gen[i] = dp->backends[i].gen;
+		if (dp->backends[i].service)
+			count[owner_of(dp->backends[i].service)]++;
+	}
+	for (uint32_t i = 0; i < LB_MAX_BACKENDS; i++) {
+		struct lb_service_image *s;
+
+		if (!dp->backends[i].service)
+			continue;
+		s = at(dp, image, owner_of(dp->backends[i].service));
+		if (!s)
+			goto out;
+		if (!s->backends)
+			s->backends = calloc(count[s->idx], sizeof(*s->backends));
+		if (!s->backends)
+			goto out;
+		s->backends[s->nr_backends++] = (struct lb_backend_image){.idx = (uint16_t)i, .line = dp->backends[i]};
+	}
+	ret = 0;
+out:
+	free(count);
+	return ret;
+}
+
+static int add_vip(const struct lb_dataplane *dp, struct lb_image *image, const struct lb_vip *vip, uint32_t service)
+{
+	struct lb_service_image *s = at(dp, image, owner_of(service));
+	struct lb_vip *vips;
+
+	if (!s)
+		return -ENOMEM;
+	/* Grown at powers of two. */
+	if (!(s->nr_vips & (s->nr_vips - 1))) {
+		vips = reallocarray(s->vips, s->nr_vips ? 2 * s->nr_vips : 1, sizeof(*vips));
+		if (!vips)
+			return -ENOMEM;
+		s->vips = vips;
+	}
+	s->vips[s->nr_vips++] = *vip;
+	return 0;
+}
+
+static int compare_vips(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct lb_vip));
+}
+
+static int read_vips(const struct lb_dataplane *dp, struct lb_image *image)
+{
+	struct lb_vip key, prev;
+	uint32_t service;
+	int ret;
+
+	/* Nobody else writes this map, so that walking it finds each key once. */
+	for (const void *from = NULL; !bpf_map_get_next_key(dp->vips_fd, from, &key); from = &prev) {
+		prev = key;
+		if (bpf_map_lookup_elem(dp->vips_fd, &key, &service))
+			continue;
+		ret = add_vip(dp, image, &key, service);
+		if (ret)
+			return ret;
+	}
+	if (errno != ENOENT)
+		return -errno;
+	/* The hash's order is nobody's: equal maps give equal images. */
+	for (uint32_t i = 0; i < LB_MAX_SERVICES; i++) {
+		if (image->services[i] && image->services[i]->nr_vips)
+			qsort(image->services[i]->vips, image->services[i]->nr_vips, sizeof(struct lb_vip),
+			      compare_vips);
+	}
+	return 0;
+}
+
+int lb_dataplane_read(struct lb_dataplane *dp, struct lb_image **out, struct lb_err *err)
+{
+	struct lb_image *image = lb_image_new();
+	int ret = image ? 0 : -ENOMEM;
+
+	if (!ret) {
+		image->conf = *dp->conf;
+		ret = read_services(dp, image);
+	}
+	if (!ret)
+		ret = read_backends(dp, image);
+	if (!ret)
+		ret = read_vips(dp, image);
+	if (ret) {
+		lb_image_free(image);
+		return lb_err_set(err, ret, NULL, "cannot read the dataplane's maps: %s", strerror(-ret));
+	}
+	*out = image;
+	return 0;
+}

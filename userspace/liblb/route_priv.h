@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What route.c (who watches what, and what follows from an event) and route_kernel.c (messages to and from the kernel)
+ * share, and nobody else. Addresses are 16 bytes, IPv4 mapped.
+ */
+#ifndef LB_ROUTE_PRIV_H
+#define LB_ROUTE_PRIV_H
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include "route.h"
+
+#define LB_ROUTE_BUCKETS 16384
+#define LB_ROUTE_LINK_BUCKETS 256
+
+struct nl_sock;
+
+struct lb_route_link {
+	LIST_ENTRY(lb_route_link) hash;
+	uint32_t ifindex;
+	bool up;       /* administratively, and with a carrier */
+	bool ethernet; /* has the kind of header that we write */
+	uint16_t mtu;
+	uint8_t mac[6];
+	uint8_t addr4[16], addr6[16]; /* one of its addresses each; zero: none */
+};
+
+/* A neighbour that watched addresses are reached by: themselves, or a router. */
+struct lb_route_neigh {
+	LIST_ENTRY(lb_route_neigh) hash;
+	LIST_HEAD(, lb_route_watch) watches;
+	uint32_t ifindex;
+	uint8_t addr[16];
+	uint16_t state; /* NUD_*, as far as the kernel told; 0: it has none */
+	bool has_mac;
+	bool doubtful; /* events were lost: to be asked for before it is believed */
+	uint8_t mac[6];
+};
+
+/* @asking: its route is to be asked for. @changed: its next hop is to be put together again. */
+struct lb_route_watch {
+	LIST_ENTRY(lb_route_watch) hash;
+	LIST_ENTRY(lb_route_watch) siblings;
+	TAILQ_ENTRY(lb_route_watch) ask_queue, change_queue;
+	bool asking, changed;
+	unsigned int refs;
+	uint8_t addr[16];
+	struct lb_route_neigh *neigh; /* NULL: no route, or one that leads nowhere */
+	uint8_t source[16];	      /* what the kernel would send from; zero: it did not say */
+	uint32_t route_mtu;	      /* 0: the link's */
+	struct lb_next_hop now;	      /* what was reported last */
+};
+
+struct lb_route {
+	lb_route_fn changed;
+	void *ctx;
+	struct nl_sock *events, *requests;
+	int epoll_fd, timer_fd;
+	bool timer_armed;
+	bool addrs_stale;
+	LIST_HEAD(, lb_route_watch) watches[LB_ROUTE_BUCKETS];
+	LIST_HEAD(, lb_route_neigh) neighs[LB_ROUTE_BUCKETS];
+	LIST_HEAD(, lb_route_link) links[LB_ROUTE_LINK_BUCKETS];
+	TAILQ_HEAD(, lb_route_watch) ask_queue, change_queue;
+	unsigned int refresh_at; /* bucket where the next refresh goes on */
+};
+
+/* ---- route_kernel.c ---- */
+
+struct lb_route_answer {
+	uint32_t ifindex;
+	uint8_t gateway[16]; /* the address asked for, where it is on link */
+	uint8_t source[16];
+	uint32_t mtu;
+};
+
+/* Opens both sockets and subscribes to events. -errno. */
+int lb_route_kernel_open(struct lb_route *r);
+void lb_route_kernel_close(struct lb_route *r);
+int lb_route_kernel_fd(const struct lb_route *r); /* of the events */
+/* Reads all events there are. 0; -ENOBUFS: some were lost; -errno: the socket is. */
+int lb_route_kernel_read(struct lb_route *r);
+/* Each asks and waits for the answer, which the kernel gives within the call. */
+/* How would the kernel reach @addr? 0; -ENETUNREACH: not at all, or it is this host's own. */
+int lb_route_kernel_route(struct lb_route *r, const uint8_t addr[16], struct lb_route_answer *out);
+/* What does it know of the neighbour? Tells lb_route_on_neigh. -ENOENT: nothing. */
+int lb_route_kernel_neigh(struct lb_route *r, const struct lb_route_neigh *n);
+/* Have it resolved, or confirmed when stale, as if a packet were sent. */
+int lb_route_kernel_probe(struct lb_route *r, const struct lb_route_neigh *n);
+/* All links or addresses: tells lb_route_on_link or lb_route_on_addr. */
+int lb_route_kernel_dump_links(struct lb_route *r);
+int lb_route_kernel_dump_addrs(struct lb_route *r);
+
+/* ---- route.c: what route_kernel.c reports ---- */
+
+void lb_route_on_link(struct lb_route *r, const struct lb_route_link *link, bool gone);
+void lb_route_on_neigh(struct lb_route *r, uint32_t ifindex, const uint8_t addr[16], uint16_t state,
+		       const uint8_t *mac);
+/* A route to @addr with @plen of 128 bits came or went. */
+void lb_route_on_route(struct lb_route *r, const uint8_t addr[16], unsigned int plen);
+/* From a dump. */
+void lb_route_on_addr(struct lb_route *r, uint32_t ifindex, const uint8_t addr[16]);
+/* An address came or went. */
+void lb_route_on_addrs_changed(struct lb_route *r);
+/* Something changed that any route may depend on: rules, next hop objects. */
+void lb_route_on_any(struct lb_route *r);
+
+#endif
