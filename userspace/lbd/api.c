@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Routes a request to its handler, and makes answers and problem documents. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+#include "log.h"
+
+static const struct {
+	const char *method;
+	const char *pattern; /* "*" takes any one segment */
+	lb_api_fn handler;
+} routes[] = {
+	{"GET", "/v1/status", lb_api_status_get},
+	{"GET", "/v1/config", lb_api_config_get},
+	{"PUT", "/v1/config", lb_api_config_put},
+	{"POST", "/v1/config/check", lb_api_config_check},
+	{"GET", "/v1/services", lb_api_services_get},
+	{"POST", "/v1/services", lb_api_services_post},
+	{"GET", "/v1/services/*", lb_api_service_get},
+	{"PATCH", "/v1/services/*", lb_api_service_patch},
+	{"DELETE", "/v1/services/*", lb_api_service_delete},
+	{"POST", "/v1/services/*/backends", lb_api_backends_post},
+	{"PATCH", "/v1/services/*/backends/*", lb_api_backend_patch},
+	{"DELETE", "/v1/services/*/backends/*", lb_api_backend_delete},
+	{"POST", "/v1/interfaces", lb_api_iface_post},
+	{"DELETE", "/v1/interfaces/*", lb_api_iface_delete},
+};
+#define NR_ROUTES (sizeof(routes) / sizeof(routes[0]))
+
+static void answer(struct lb_api_call *call, unsigned int status, const char *content_type, json_t *j)
+{
+	char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)) : NULL;
+	size_t len = text ? strlen(text) : 0;
+	char *line = text ? realloc(text, len + 2) : NULL;
+
+	json_decref(j);
+	call->resp->status = line ? status : 500;
+	if (!line) {
+		free(text);
+		return;
+	}
+	memcpy(line + len, "\n", 2);
+	call->resp->content_type = content_type;
+	call->resp->body = line;
+	call->resp->body_len = len + 1;
+}
+
+void lb_api_json(struct lb_api_call *call, unsigned int status, json_t *j)
+{
+	if (j)
+		answer(call, status, "application/json", j);
+	else
+		lb_api_no_memory(call);
+}
+
+static const char *title_of(unsigned int status)
+{
+	switch (status) {
+	case 400:
+		return "Bad Request";
+	case 404:
+		return "Not Found";
+	case 405:
+		return "Method Not Allowed";
+	case 409:
+		return "Conflict";
+	case 413:
+		return "Content Too Large";
+	case 507:
+		return "Insufficient Storage";
+	default:
+		return "Internal Server Error";
+	}
+}
+
+void lb_api_problem(struct lb_api_call *call, unsigned int status, const char *detail)
+{
+	json_t *j = json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title", title_of(status), "status",
+			      (int)status, "detail", detail);
+
+	/* A detail that quotes bytes which are no UTF-8. */
+	if (!j)
+		j = json_pack("{s:s, s:s, s:i, s:s}", "type", "about:blank", "title", title_of(status), "status",
+			      (int)status, "detail", "the request is not UTF-8");
+	answer(call, status, "application/problem+json", j);
+}
+
+void lb_api_no_memory(struct lb_api_call *call)
+{
+	lb_api_problem(call, 500, "out of memory");
+}
+
+static unsigned int status_of(int code)
+{
+	switch (code) {
+	case -ENOENT:
+		return 404;
+	case -EEXIST:
+		return 409;
+	case -ENOSPC:
+		return 507;
+	case -EFBIG:
+		return 413;
+	case -EINVAL:
+	case -ERANGE:
+	case -EBUSY:
+	case -ENODEV:
+	case -EOPNOTSUPP:
+	case -E2BIG:
+		return 400;
+	default:
+		return 500;
+	}
+}
+
+void lb_api_error(struct lb_api_call *call, const struct lb_err *err)
+{
+	lb_api_problem(call, status_of(err->code), lb_err_str(err));
+}
+
+bool lb_api_apply(struct lb_api_call *call, struct lb_config *conf, bool whole)
+{
+	struct lb_err err = {0};
+
+	if (!lb_control_apply(call->control, conf, "api", whole, NULL, &err))
+		return true;
+	lb_api_error(call, &err);
+	return false;
+}
+
+/* Does @path, cut in place at its slashes, match? Fills @arg. */
+static bool match(const char *pattern, char *path, char *arg[LB_API_ARGS_MAX])
+{
+	size_t nr = 0;
+
+	while (*pattern) {
+		if (*pattern == '*') {
+			size_t len = strcspn(path, "/");
+
+			if (!len || nr == LB_API_ARGS_MAX)
+				return false;
+			arg[nr++] = path;
+			path += len;
+			pattern++;
+		} else if (*pattern++ != *path++) {
+			return false;
+		}
+	}
+	if (*path)
+		return false;
+	/* Only now is it known that the path is ours to cut. */
+	for (size_t i = 0; i < nr; i++)
+		arg[i][strcspn(arg[i], "/")] = '\0';
+	return true;
+}
+
+static const char *allowed(const char *path)
+{
+	static char list[64];
+	char *arg[LB_API_ARGS_MAX], *copy;
+
+	list[0] = '\0';
+	for (size_t i = 0; i < NR_ROUTES; i++) {
+		copy = strdup(path);
+		if (copy && match(routes[i].pattern, copy, arg)) {
+			size_t len = strlen(list);
+
+			snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "",
+				 strcmp(routes[i].method, "GET") ? routes[i].method : "GET, HEAD");
+		}
+		free(copy);
+	}
+	return list[0] ? list : NULL;
+}
+
+static void refuse(struct lb_api_call *call)
+{
+	const char *allow = allowed(call->req->path);
+	char detail[256];
+
+	if (allow) {
+		snprintf(detail, sizeof(detail), "%.16s is not for this; allowed: %s", call->req->method, allow);
+		lb_api_problem(call, 405, detail);
+		call->resp->allow = allow;
+	} else {
+		snprintf(detail, sizeof(detail), "there is no %.180s; see the list in docs/api.md", call->req->path);
+		lb_api_problem(call, 404, detail);
+	}
+}
+
+void lb_api_handle(void *ctx, const struct lb_http_request *req, struct lb_http_response *resp)
+{
+	struct lb_api_call call = {.control = ctx, .req = req, .resp = resp};
+	const char *method = strcmp(req->method, "HEAD") ? req->method : "GET";
+	char *path = strdup(req->path);
+	size_t i;
+
+	if (!path) {
+		lb_api_no_memory(&call);
+		return;
+	}
+	for (i = 0; i < NR_ROUTES; i++)
+		if (!strcmp(routes[i].method, method) && match(routes[i].pattern, path, call.arg))
+			break;
+	if (i == NR_ROUTES)
+		refuse(&call);
+	else if (req->too_large)
+		lb_api_problem(&call, 413, "the body is larger than 16 MiB");
+	else
+		routes[i].handler(&call);
+	lb_log(LB_LOG_DEBUG, "msg=\"api\" method=%s path=%s status=%u", req->method, lb_quoted(req->path),
+	       resp->status);
+	free(path);
+}

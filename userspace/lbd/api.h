@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The API of docs/api.md: routes and answers. api.c has the routes and what they share, api_*.c the handlers. */
+#ifndef LB_API_H
+#define LB_API_H
+
+#include <jansson.h>
+
+#include "control.h"
+#include "http.h"
+
+#define LB_API_ARGS_MAX 2
+
+/* One request on its way: @arg are the variable segments of its path. */
+struct lb_api_call {
+	struct lb_control *control;
+	const struct lb_http_request *req;
+	struct lb_http_response *resp;
+	char *arg[LB_API_ARGS_MAX];
+};
+
+typedef void (*lb_api_fn)(struct lb_api_call *call);
+
+/* lb_api_handle - an lb_http_handler_fn; @ctx is the struct lb_control. */
+void lb_api_handle(void *ctx, const struct lb_http_request *req, struct lb_http_response *resp);
+
+/* Answers. lb_api_json takes @j over; NULL: out of memory. */
+void lb_api_json(struct lb_api_call *call, unsigned int status, json_t *j);
+void lb_api_problem(struct lb_api_call *call, unsigned int status, const char *detail);
+/* The problem that @err is: its code chooses the status. */
+void lb_api_error(struct lb_api_call *call, const struct lb_err *err);
+void lb_api_no_memory(struct lb_api_call *call);
+/* lb_api_apply - have @conf (taken over) run; answers and returns false when that is refused. */
+bool lb_api_apply(struct lb_api_call *call, struct lb_config *conf, bool whole);
+
+/* api_config.c */
+void lb_api_status_get(struct lb_api_call *call);
+void lb_api_config_get(struct lb_api_call *call);
+void lb_api_config_put(struct lb_api_call *call);
+void lb_api_config_check(struct lb_api_call *call);
+void lb_api_iface_post(struct lb_api_call *call);
+void lb_api_iface_delete(struct lb_api_call *call);
+/* api_services.c */
+void lb_api_services_get(struct lb_api_call *call);
+void lb_api_services_post(struct lb_api_call *call);
+void lb_api_service_get(struct lb_api_call *call);
+void lb_api_service_patch(struct lb_api_call *call);
+void lb_api_service_delete(struct lb_api_call *call);
+void lb_api_backends_post(struct lb_api_call *call);
+void lb_api_backend_patch(struct lb_api_call *call);
+void lb_api_backend_delete(struct lb_api_call *call);
+
+#endif

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The API's handlers for the daemon, the whole configuration and the interfaces. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+#include "document.h"
+#include "render.h"
+
+void lb_api_status_get(struct lb_api_call *call)
+{
+	lb_api_json(call, 200, lb_render_status(call->control));
+}
+
+void lb_api_config_get(struct lb_api_call *call)
+{
+	const char *accept = lb_http_header(call->req, "Accept");
+	char *text;
+
+	if (!accept || !strstr(accept, "yaml")) {
+		lb_api_json(call, 200, lb_document_config(call->control->config));
+		return;
+	}
+	text = lb_document_yaml(call->control->config);
+	if (!text) {
+		lb_api_no_memory(call);
+		return;
+	}
+	call->resp->status = 200;
+	call->resp->content_type = "application/yaml";
+	call->resp->body = text;
+	call->resp->body_len = strlen(text);
+}
+
+static void add_change(void *ctx, const char *op, const char *path, const char *from, const char *to)
+{
+	json_array_append_new(ctx, json_pack("{s:s, s:s, s:s?, s:s?}", "op", op, "path", path, "from", from, "to", to));
+}
+
+/* The body as a configuration; answers and returns NULL when it is none. */
+static struct lb_config *read_body(struct lb_api_call *call)
+{
+	const char *name = lb_http_query(call->req, "name");
+	struct lb_config *conf = NULL;
+	struct lb_err err = {0};
+
+	if (lb_document_read(call->req->body, call->req->body_len, name, &conf, &err)) {
+		lb_api_error(call, &err);
+		return NULL;
+	}
+	return conf;
+}
+
+void lb_api_config_put(struct lb_api_call *call)
+{
+	const char *dry_run = lb_http_query(call->req, "dry_run");
+	struct lb_config *conf = read_body(call);
+	json_t *changes;
+	int nr;
+
+	if (!conf)
+		return;
+	changes = json_array();
+	if (!changes) {
+		lb_config_free(conf);
+		lb_api_no_memory(call);
+		return;
+	}
+	lb_control_inherit(call->control, conf);
+	nr = lb_config_diff(call->control->config, conf, add_change, changes);
+	if (dry_run && strcmp(dry_run, "0"))
+		lb_config_free(conf);
+	else if (!lb_api_apply(call, conf, true)) {
+		json_decref(changes);
+		return;
+	}
+	lb_api_json(call, 200, json_pack("{s:b, s:o}", "changed", nr > 0, "changes", changes));
+}
+
+void lb_api_config_check(struct lb_api_call *call)
+{
+	struct lb_config *conf = read_body(call);
+
+	if (!conf)
+		return;
+	lb_config_free(conf);
+	lb_api_json(call, 200, json_object());
+}
+
+void lb_api_iface_post(struct lb_api_call *call)
+{
+	struct lb_config *conf = lb_config_copy(call->control->config);
+	struct lb_iface_conf iface = {0};
+	struct lb_err err = {0};
+	int ret;
+
+	if (!conf) {
+		lb_api_no_memory(call);
+		return;
+	}
+	ret = lb_document_read_iface(call->req->body, call->req->body_len, &iface, &err);
+	if (!ret)
+		ret = lb_config_add_iface(conf, &iface, &err);
+	if (ret) {
+		lb_config_free(conf);
+		lb_api_error(call, &err);
+		return;
+	}
+	if (lb_api_apply(call, conf, false))
+		lb_api_json(call, 201, lb_render_iface(lb_ifaces_find(&call->control->ifaces, iface.name)));
+}
+
+void lb_api_iface_delete(struct lb_api_call *call)
+{
+	struct lb_config *conf = lb_config_copy(call->control->config);
+	struct lb_err err = {0};
+
+	if (!conf) {
+		lb_api_no_memory(call);
+		return;
+	}
+	if (lb_config_del_iface(conf, call->arg[0], &err)) {
+		lb_config_free(conf);
+		lb_api_error(call, &err);
+		return;
+	}
+	if (lb_api_apply(call, conf, false))
+		call->resp->status = 204;
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The API's handlers for services and backends: each changes a copy of the configuration and applies it. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+#include "document.h"
+#include "render.h"
+
+/* What lb_config_del_service says of a name that is not there: it knows the nearest one. */
+static void no_service(struct lb_api_call *call)
+{
+	struct lb_config *conf = lb_config_copy(call->control->config);
+	struct lb_err err = {0};
+
+	if (!conf)
+		lb_api_no_memory(call);
+	else if (lb_config_del_service(conf, call->arg[0], &err))
+		lb_api_error(call, &err);
+	lb_config_free(conf);
+}
+
+static const struct lb_model_service *running(struct lb_api_call *call, const char *name)
+{
+	return lb_model_service(call->control->model, name);
+}
+
+void lb_api_services_get(struct lb_api_call *call)
+{
+	const struct lb_model_service *const *list;
+	size_t nr = lb_model_services(call->control->model, &list);
+	json_t *services = json_array();
+
+	for (size_t i = 0; i < nr; i++) {
+		if (json_array_append_new(services, lb_render_service(call->control, list[i]))) {
+			json_decref(services);
+			lb_api_no_memory(call);
+			return;
+		}
+	}
+	lb_api_json(call, 200, json_pack("{s:o}", "services", services));
+}
+
+void lb_api_service_get(struct lb_api_call *call)
+{
+	const struct lb_model_service *s = running(call, call->arg[0]);
+
+	if (s)
+		lb_api_json(call, 200, lb_render_service(call->control, s));
+	else
+		no_service(call);
+}
+
+void lb_api_services_post(struct lb_api_call *call)
+{
+	struct lb_config *conf = lb_config_copy(call->control->config);
+	struct lb_service_conf service = {0};
+	struct lb_err err = {0};
+	char name[LB_NAME_MAX];
+	int ret;
+
+	if (!conf) {
+		lb_api_no_memory(call);
+		return;
+	}
+	ret = lb_document_read_service(call->req->body, call->req->body_len, &conf->defaults, &service, &err);
+	if (!ret) {
+		memcpy(name, service.name, sizeof(name));
+		ret = lb_config_add_service(conf, &service, &err);
+		lb_service_conf_fini(&service);
+	}
+	if (ret) {
+		lb_config_free(conf);
+		lb_api_error(call, &err);
+		return;
+	}
+	if (lb_api_apply(call, conf, false))
+		lb_api_json(call, 201, lb_render_service(call->control, running(call, name)));
+}
+
+/* A copy of the configuration and in it the service that the path names. Answers and returns NULL when there is none.
+ */
+static struct lb_config *open_service(struct lb_api_call *call, struct lb_service_conf **s)
+{
+	struct lb_config *conf = lb_config_copy(call->control->config);
+
+	if (!conf) {
+		lb_api_no_memory(call);
+		return NULL;
+	}
+	*s = lb_config_service(conf, call->arg[0]);
+	if (*s)
+		return conf;
+	lb_config_free(conf);
+	no_service(call);
+	return NULL;
+}
+
+void lb_api_service_patch(struct lb_api_call *call)
+{
+	struct lb_service_conf *s;
+	struct lb_config *conf = open_service(call, &s);
+	struct lb_err err = {0};
+	int ret;
+
+	if (!conf)
+		return;
+	ret = lb_document_patch_service(call->req->body, call->req->body_len, s, &err);
+	if (!ret && strcmp(s->name, call->arg[0]))
+		ret = lb_err_set(&err, -EINVAL, "name", "a service keeps its name; add another and delete this one");
+	if (ret) {
+		lb_config_free(conf);
+		lb_api_error(call, &err);
+		return;
+	}
+	if (lb_api_apply(call, conf, false))
+		lb_api_json(call, 200, lb_render_service(call->control, running(call, call->arg[0])));
+}
+
+void lb_api_service_delete(struct lb_api_call *call)
+{
+	struct lb_config *conf = lb_config_copy(call->control->config);
+	struct lb_err err = {0};
+
+	if (!conf) {
+		lb_api_no_memory(call);
+		return;
+	}
+	if (lb_config_del_service(conf, call->arg[0], &err)) {
+		lb_config_free(conf);
+		lb_api_error(call, &err);
+		return;
+	}
+	if (lb_api_apply(call, conf, false))
+		call->resp->status = 204;
+}
+
+static void answer_backend(struct lb_api_call *call, unsigned int status, const struct lb_endpoint *address)
+{
+	const struct lb_model_service *s = running(call, call->arg[0]);
+
+	for (size_t i = 0; s && i < s->conf.nr_backends; i++) {
+		const struct lb_endpoint *at = &s->conf.backends[i].address;
+
+		if (!memcmp(at->addr, address->addr, sizeof(at->addr)) && at->port == address->port) {
+			lb_api_json(call, status, lb_render_backend(call->control, s, i));
+			return;
+		}
+	}
+	lb_api_problem(call, 500, "the backend was applied and is not in the model");
+}
+
+void lb_api_backends_post(struct lb_api_call *call)
+{
+	struct lb_service_conf *s;
+	struct lb_config *conf = open_service(call, &s);
+	struct lb_backend_conf backend = {0};
+	struct lb_err err = {0};
+	int ret;
+
+	if (!conf)
+		return;
+	ret = lb_document_read_backend(call->req->body, call->req->body_len, &backend, &err);
+	if (!ret)
+		ret = lb_service_conf_add_backend(s, &backend, &err);
+	if (ret) {
+		lb_config_free(conf);
+		lb_api_error(call, &err);
+		return;
+	}
+	if (lb_api_apply(call, conf, false))
+		answer_backend(call, 201, &backend.address);
+}
+
+/* Parses the path's address; for errors as open_service. */
+static struct lb_config *open_backend(struct lb_api_call *call, struct lb_service_conf **s, struct lb_endpoint *ep)
+{
+	struct lb_config *conf = open_service(call, s);
+	struct lb_err err = {0};
+
+	if (!conf || !lb_endpoint_parse(call->arg[1], ep, &err))
+		return conf;
+	lb_config_free(conf);
+	lb_api_error(call, &err);
+	return NULL;
+}
+
+void lb_api_backend_patch(struct lb_api_call *call)
+{
+	struct lb_service_conf *s;
+	struct lb_endpoint ep, was;
+	struct lb_config *conf = open_backend(call, &s, &ep);
+	struct lb_backend_conf *b;
+	struct lb_err err = {0};
+	int ret;
+
+	if (!conf)
+		return;
+	b = lb_service_conf_backend(s, &ep);
+	if (!b) {
+		lb_service_conf_del_backend(s, &ep, &err); /* says what is near */
+		ret = -ENOENT;
+	} else {
+		was = b->address;
+		ret = lb_document_patch_backend(call->req->body, call->req->body_len, b, &err);
+		if (!ret && (memcmp(was.addr, b->address.addr, sizeof(was.addr)) || was.port != b->address.port))
+			ret = lb_err_set(&err, -EINVAL, "address",
+					 "a backend keeps its address; add another and delete this one");
+	}
+	if (ret) {
+		lb_config_free(conf);
+		lb_api_error(call, &err);
+		return;
+	}
+	if (lb_api_apply(call, conf, false))
+		answer_backend(call, 200, &was);
+}
+
+void lb_api_backend_delete(struct lb_api_call *call)
+{
+	struct lb_service_conf *s;
+	struct lb_endpoint ep;
+	struct lb_config *conf = open_backend(call, &s, &ep);
+	struct lb_err err = {0};
+
+	if (!conf)
+		return;
+	if (lb_service_conf_del_backend(s, &ep, &err)) {
+		lb_config_free(conf);
+		lb_api_error(call, &err);
+		return;
+	}
+	if (lb_api_apply(call, conf, false))
+		call->resp->status = 204;
+}

@@ -1,0 +1,490 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* One owner for all state, one function that changes it, one that brings the dataplane up to date. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "clock.h"
+#include "control.h"
+#include "lb/dp/flow.h"
+#include "log.h"
+#include "source.h"
+#include "stats.h"
+
+#define TICK_NS (5 * LB_NSEC_PER_SEC)
+#define TICKS_SETTLED 12 /* while nothing moves, only every so many ticks do anything */
+#define UPKEEP_NS (2 * LB_NSEC_PER_SEC)
+#define UPKEEPS_CONFIRMED 5 /* by then a next hop that was adopted has been confirmed, or is gone */
+#define COMMIT_RETRY_NS LB_NSEC_PER_SEC
+#define CHANGES_LOGGED 16
+
+static void set_last_apply(struct lb_control *c, bool success, const char *error)
+{
+	c->last_apply.success = success;
+	c->last_apply.time_ns = lb_clock_ns(CLOCK_REALTIME);
+	snprintf(c->last_apply.error, sizeof(c->last_apply.error), "%s", error);
+}
+
+/* Facts that arrive in one round of the event loop make one plan. */
+static void commit_soon(struct lb_control *c)
+{
+	c->uncommitted = true;
+	event_active(c->commit_event, EV_TIMEOUT, 0);
+}
+
+/* After a plan that failed halfway, what the maps hold is what the maps say. */
+static void resync(struct lb_control *c)
+{
+	struct lb_image *found = NULL;
+	struct lb_err err = {0};
+
+	if (lb_dataplane_read(c->dp, &found, &err)) {
+		lb_log(LB_LOG_ERROR, "msg=\"cannot read the dataplane\" error=%s", lb_quoted(lb_err_str(&err)));
+		return;
+	}
+	lb_image_free(c->image);
+	c->image = found;
+}
+
+static bool builds_table(const struct lb_plan *plan)
+{
+	for (size_t i = 0; i < plan->nr; i++)
+		if (plan->ops[i].kind == LB_OP_TABLE_SET)
+			return true;
+	return false;
+}
+
+/* Brings the dataplane to what the model wants. */
+static int commit(struct lb_control *c, struct lb_err *err)
+{
+	uint64_t start_ns = lb_now_ns();
+	struct lb_plan plan = {0};
+	struct lb_image *want;
+	int ret;
+
+	want = lb_model_image(c->model);
+	c->build_ns += lb_now_ns() - start_ns;
+	if (!want)
+		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+	ret = lb_plan_make(c->image, want, &plan);
+	if (ret) {
+		lb_image_free(want);
+		return lb_err_set(err, ret, NULL, "cannot plan: %s", strerror(-ret));
+	}
+	if (builds_table(&plan))
+		lb_histogram_add(&c->table_build, c->build_ns);
+	start_ns = lb_now_ns();
+	ret = plan.nr ? lb_dataplane_apply(c->dp, &plan, err) : 0;
+	if (plan.nr)
+		lb_log(ret ? LB_LOG_ERROR : LB_LOG_DEBUG,
+		       "msg=\"dataplane updated\" operations=%zu build_us=%llu apply_us=%llu error=%s", plan.nr,
+		       (unsigned long long)c->build_ns / 1000, (unsigned long long)(lb_now_ns() - start_ns) / 1000,
+		       lb_quoted(ret ? lb_err_str(err) : ""));
+	c->build_ns = 0;
+	lb_plan_fini(&plan);
+	if (ret) {
+		lb_image_free(want);
+		resync(c);
+		c->uncommitted = true;
+		return ret;
+	}
+	lb_image_free(c->image);
+	c->image = want;
+	c->uncommitted = false;
+	return 0;
+}
+
+static void on_commit(evutil_socket_t fd, short what, void *ctx)
+{
+	struct lb_control *c = ctx;
+	struct lb_err err = {0};
+
+	if (commit(c, &err)) {
+		struct timeval again = lb_timeval(COMMIT_RETRY_NS);
+
+		evtimer_add(c->commit_event, &again);
+	}
+}
+
+static void on_next_hop(void *ctx, const uint8_t addr[16], const struct lb_next_hop *nh)
+{
+	struct lb_control *c = ctx;
+	char text[LB_ADDR_STRLEN];
+	uint64_t start_ns = lb_now_ns();
+
+	lb_log(LB_LOG_DEBUG, "msg=\"next hop\" address=%s ifindex=%u mtu=%u mac=%02x:%02x:%02x:%02x:%02x:%02x",
+	       lb_addr_format(addr, text), nh->ifindex, nh->mtu, nh->dmac[0], nh->dmac[1], nh->dmac[2], nh->dmac[3],
+	       nh->dmac[4], nh->dmac[5]);
+	if (lb_model_set_next_hop(c->model, addr, nh) > 0)
+		commit_soon(c);
+	c->build_ns += lb_now_ns() - start_ns;
+}
+
+static void on_health(void *ctx, const char *service, const struct lb_endpoint *backend, enum lb_health from,
+		      const struct lb_health_state *h)
+{
+	struct lb_control *c = ctx;
+	char text[LB_ADDR_STRLEN];
+	uint64_t start_ns = lb_now_ns();
+	int ret = lb_model_set_health(c->model, service, backend, h->health, lb_now_s());
+
+	c->build_ns += lb_now_ns() - start_ns;
+	lb_log(h->health == LB_HEALTH_DOWN ? LB_LOG_WARN : LB_LOG_INFO,
+	       "msg=\"health\" service=%s backend=%s from=%s to=%s reason=%s", service,
+	       lb_endpoint_format(backend, text), lb_health_name(from), lb_health_name(h->health),
+	       lb_reason_name(h->reason));
+	if (ret < 0)
+		lb_log(LB_LOG_ERROR, "msg=\"cannot take the health\" service=%s error=%s", service,
+		       lb_quoted(strerror(-ret)));
+	if (ret > 0)
+		commit_soon(c);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *ctx)
+{
+	struct lb_control *c = ctx;
+	uint64_t now_ns = lb_now_ns();
+	int ret;
+
+	/* The model may count on packets having seen the phases that it knows. */
+	if (c->uncommitted)
+		return;
+	if (lb_model_settled(c->model) && ++c->ticks % TICKS_SETTLED)
+		return;
+	ret = lb_model_tick(c->model, lb_dataplane_flows(c->dp), now_ns / LB_NSEC_PER_SEC, lb_flow_age(now_ns));
+	c->build_ns += lb_now_ns() - now_ns;
+	if (ret < 0)
+		lb_log(LB_LOG_ERROR, "msg=\"tick\" error=%s", lb_quoted(strerror(-ret)));
+	if (ret > 0)
+		commit_soon(c);
+}
+
+static void on_upkeep(evutil_socket_t fd, short what, void *ctx)
+{
+	struct lb_control *c = ctx;
+
+	if (++c->upkeeps == UPKEEPS_CONFIRMED)
+		lb_nexthops_give_up(c->nexthops, c->model);
+	lb_ifaces_retry(&c->ifaces, c->dp);
+	lb_nexthops_refresh(c->nexthops);
+}
+
+/* What the checks know is not lost when the model had let go of a backend and takes it back. */
+static void tell_health(struct lb_control *c)
+{
+	const struct lb_model_service *const *list;
+	size_t nr = lb_model_services(c->model, &list);
+
+	for (size_t i = 0; i < nr; i++) {
+		for (size_t j = 0; j < list[i]->conf.nr_backends; j++) {
+			const struct lb_model_backend *b = &list[i]->backends[j];
+			const struct lb_target_stats *t =
+				lb_prober_stats(c->prober, list[i]->conf.name, &b->conf.address);
+
+			if (b->health == LB_HEALTH_UNKNOWN && t && t->health.health != LB_HEALTH_UNCHECKED)
+				lb_model_set_health(c->model, list[i]->conf.name, &b->conf.address, t->health.health,
+						    lb_now_s());
+		}
+	}
+}
+
+/* The model, the next hops and the dataplane to @conf. On error what was done is undone by calling it with the old one.
+ */
+static int realize(struct lb_control *c, const struct lb_config *conf, struct lb_err *err)
+{
+	uint64_t start_ns = lb_now_ns();
+	int ret;
+
+	ret = lb_model_apply(c->model, conf, lb_now_s(), err);
+	if (ret)
+		return ret;
+	tell_health(c);
+	c->build_ns += lb_now_ns() - start_ns;
+	ret = lb_nexthops_sync(c->nexthops, c->model);
+	if (ret)
+		return lb_err_set(err, ret, NULL, "cannot follow next hops: %s", strerror(-ret));
+	return commit(c, err);
+}
+
+static int save(struct lb_control *c, struct lb_config *conf, uint64_t generation, const char *fingerprint,
+		struct lb_err *err)
+{
+	struct lb_state state = {.config = conf, .generation = generation};
+
+	memcpy(state.fingerprint, fingerprint, sizeof(state.fingerprint));
+	return lb_store_save(c->options.state_dir, &state, err);
+}
+
+static void roll_back(struct lb_control *c, const struct lb_config *refused)
+{
+	struct lb_err err = {0};
+
+	if (realize(c, c->config, &err)) {
+		lb_log(LB_LOG_ERROR, "msg=\"cannot go back; trying again\" error=%s", lb_quoted(lb_err_str(&err)));
+		commit_soon(c);
+	}
+	if (save(c, c->config, c->generation, c->fingerprint, &err))
+		lb_log(LB_LOG_ERROR, "msg=\"cannot save\" error=%s", lb_quoted(lb_err_str(&err)));
+	lb_ifaces_change(&c->ifaces, c->dp, c->config, false, NULL);
+	lb_ifaces_drop(c->dp, refused, c->config);
+}
+
+static int change(struct lb_control *c, struct lb_config *conf, const char *fingerprint, struct lb_err *err)
+{
+	int ret;
+
+	ret = lb_ifaces_change(&c->ifaces, c->dp, conf, true, err);
+	if (ret)
+		return ret;
+	ret = save(c, conf, c->generation + 1, fingerprint, err);
+	if (!ret)
+		ret = realize(c, conf, err);
+	if (ret) {
+		roll_back(c, conf);
+		return ret;
+	}
+	lb_ifaces_drop(c->dp, c->config, conf);
+	lb_config_free(c->config);
+	c->config = conf;
+	c->generation++;
+	if (lb_prober_sync(c->prober, c->model))
+		lb_log(LB_LOG_ERROR, "msg=\"out of memory: some backends are not checked\"");
+	return 0;
+}
+
+struct change_log {
+	const char *origin;
+	int nr;
+};
+
+/* The first few for everybody: a large reload is not to bury everything else. */
+static void log_change(void *ctx, const char *op, const char *path, const char *from, const char *to)
+{
+	struct change_log *log = ctx;
+
+	lb_log(log->nr++ < CHANGES_LOGGED ? LB_LOG_INFO : LB_LOG_DEBUG,
+	       "msg=\"change\" origin=%s op=%s path=%s from=%s to=%s", log->origin, op, path,
+	       lb_quoted(from ? from : ""), lb_quoted(to ? to : ""));
+}
+
+/* @fingerprint: of the file that @conf came from; where there is none, the one that is known already. */
+static int apply(struct lb_control *c, struct lb_config *conf, const char *origin, bool whole, const char *fingerprint,
+		 size_t *changes, struct lb_err *err)
+{
+	struct change_log log = {.origin = origin};
+	int nr = 0, ret;
+
+	lb_control_inherit(c, conf);
+	ret = lb_config_check(conf, err);
+	if (!ret) {
+		nr = lb_config_diff(c->config, conf, log_change, &log);
+		if (nr)
+			ret = change(c, conf, fingerprint, err);
+		else if (strcmp(fingerprint, c->fingerprint))
+			ret = save(c, c->config, c->generation, fingerprint, err);
+	}
+	if (ret || !nr)
+		lb_config_free(conf);
+	if (ret) {
+		lb_log(LB_LOG_WARN, "msg=\"refused; what runs keeps running\" origin=%s error=%s", origin,
+		       lb_quoted(lb_err_str(err)));
+		if (whole)
+			set_last_apply(c, false, lb_err_str(err));
+		return ret;
+	}
+	if (fingerprint != c->fingerprint)
+		memcpy(c->fingerprint, fingerprint, sizeof(c->fingerprint));
+	if (changes)
+		*changes = nr;
+	lb_log(LB_LOG_INFO, "msg=\"applied\" origin=%s changes=%d generation=%llu", origin, nr,
+	       (unsigned long long)c->generation);
+	set_last_apply(c, true, "");
+	return 0;
+}
+
+int lb_control_apply(struct lb_control *c, struct lb_config *conf, const char *origin, bool whole, size_t *changes,
+		     struct lb_err *err)
+{
+	return apply(c, conf, origin, whole, c->fingerprint, changes, err);
+}
+
+void lb_control_reload(struct lb_control *c)
+{
+	char fingerprint[LB_FINGERPRINT_LEN];
+	struct lb_config *conf = NULL;
+	struct lb_err err = {0};
+
+	if (!lb_source_file(c->options.config_path, &conf, fingerprint, &err)) {
+		apply(c, conf, "reload", true, fingerprint, NULL, &err);
+		return;
+	}
+	lb_log(LB_LOG_ERROR, "msg=\"refused; what runs keeps running\" origin=reload error=%s",
+	       lb_quoted(lb_err_str(&err)));
+	set_last_apply(c, false, lb_err_str(&err));
+}
+
+void lb_control_inherit(const struct lb_control *c, struct lb_config *conf)
+{
+	if (conf->has_hash_key || !c->config)
+		return;
+	memcpy(conf->hash_key, c->config->hash_key, sizeof(conf->hash_key));
+	conf->has_hash_key = c->config->has_hash_key;
+}
+
+/* The key that keeps connections where they are: the state's or, when that was lost, the dataplane's. */
+static int choose_hash_key(struct lb_control *c, struct lb_config *conf, struct lb_err *err)
+{
+	if (conf->has_hash_key)
+		return 0;
+	if (c->image && (c->image->conf.hash_key[0] || c->image->conf.hash_key[1]))
+		memcpy(conf->hash_key, c->image->conf.hash_key, sizeof(conf->hash_key));
+	else if (getrandom(conf->hash_key, sizeof(conf->hash_key), 0) != sizeof(conf->hash_key))
+		return lb_err_set(err, -EIO, "hash_key", "no randomness to make one; give it in the configuration");
+	conf->has_hash_key = true;
+	return 0;
+}
+
+static int open_dataplane(struct lb_control *c, struct lb_err *err)
+{
+	int ret;
+
+	ret = lb_dataplane_open(c->options.pin_dir, &c->dp, &c->adopted, err);
+	if (ret)
+		return ret;
+	c->model = lb_model_new();
+	if (!c->model)
+		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+	if (!c->adopted)
+		return 0;
+	ret = lb_dataplane_read(c->dp, &c->image, err);
+	if (ret)
+		return ret;
+	ret = lb_model_adopt(c->model, c->image);
+	if (ret)
+		return lb_err_set(err, ret, NULL, "cannot adopt the dataplane: %s", strerror(-ret));
+	return 0;
+}
+
+static int make_parts(struct lb_control *c, struct lb_err *err)
+{
+	c->commit_event = evtimer_new(c->base, on_commit, c);
+	c->tick_event = event_new(c->base, -1, EV_PERSIST, on_tick, c);
+	c->upkeep_event = event_new(c->base, -1, EV_PERSIST, on_upkeep, c);
+	c->prober = lb_prober_new(c->base, on_health, c);
+	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->prober)
+		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+	return lb_nexthops_new(c->base, on_next_hop, c, &c->nexthops, err);
+}
+
+/* Maps first, interfaces last: no packet meets a program without its services. */
+static int first_apply(struct lb_control *c, const struct lb_config *previous, struct lb_err *err)
+{
+	struct change_log log = {.origin = "file"};
+	int nr = 0, ret;
+
+	ret = choose_hash_key(c, c->config, err);
+	if (ret)
+		return ret;
+	if (previous) {
+		nr = lb_config_diff(previous, c->config, log_change, &log);
+		lb_log(LB_LOG_INFO, "msg=\"the file changed and replaces the state\" file=%s changes=%d",
+		       c->options.config_path, nr);
+	}
+	if (nr || !c->generation)
+		c->generation++;
+	ret = save(c, c->config, c->generation, c->fingerprint, err);
+	if (!ret)
+		ret = realize(c, c->config, err);
+	if (!ret)
+		ret = lb_ifaces_change(&c->ifaces, c->dp, c->config, false, err);
+	if (ret)
+		return ret;
+	lb_ifaces_drop_unknown(c->dp, c->config);
+	if (lb_prober_sync(c->prober, c->model))
+		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+	return 0;
+}
+
+static int start_timers(struct lb_control *c, struct lb_err *err)
+{
+	struct timeval tick = lb_timeval(TICK_NS), upkeep = lb_timeval(UPKEEP_NS);
+
+	if (event_add(c->tick_event, &tick) || event_add(c->upkeep_event, &upkeep))
+		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+	return 0;
+}
+
+int lb_control_start(struct event_base *base, const struct lb_control_options *options, struct lb_control **out,
+		     struct lb_err *err)
+{
+	struct lb_control *c = calloc(1, sizeof(*c));
+	struct lb_config *previous = NULL;
+	struct lb_state state = {0};
+	int ret;
+
+	*out = c;
+	if (!c)
+		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+	c->base = base;
+	c->options = *options;
+	c->start_ns = lb_now_ns();
+	ret = lb_source_start(options, &state, &previous, err);
+	if (ret)
+		return ret;
+	c->config = state.config;
+	c->generation = state.generation;
+	memcpy(c->fingerprint, state.fingerprint, sizeof(c->fingerprint));
+	ret = open_dataplane(c, err);
+	if (!ret)
+		ret = make_parts(c, err);
+	if (!ret)
+		ret = first_apply(c, previous, err);
+	if (!ret)
+		ret = start_timers(c, err);
+	lb_config_free(previous);
+	if (ret)
+		return ret;
+	c->started = true;
+	set_last_apply(c, true, "");
+	lb_log(LB_LOG_INFO, "msg=\"dataplane\" adopted=%s program=%s services=%zu interfaces=%zu generation=%llu",
+	       c->adopted ? "true" : "false", lb_dataplane_tag(c->dp), c->config->nr_services, c->config->nr_ifaces,
+	       (unsigned long long)c->generation);
+	return 0;
+}
+
+void lb_control_free(struct lb_control *c)
+{
+	struct event *events[] = {c ? c->commit_event : NULL, c ? c->tick_event : NULL, c ? c->upkeep_event : NULL};
+
+	if (!c)
+		return;
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
+		if (events[i])
+			event_free(events[i]);
+	lb_prober_free(c->prober);
+	lb_nexthops_free(c->nexthops);
+	lb_ifaces_fini(&c->ifaces);
+	lb_image_free(c->image);
+	lb_model_free(c->model);
+	lb_dataplane_free(c->dp);
+	lb_config_free(c->config);
+	free(c);
+}
+
+bool lb_control_ready(const struct lb_control *c, char *why, size_t size)
+{
+	if (!c->ifaces.nr) {
+		snprintf(why, size, "no interface is attached: lbctl attach IFACE");
+		return false;
+	}
+	for (size_t i = 0; i < c->ifaces.nr; i++) {
+		if (!c->ifaces.list[i].attached) {
+			snprintf(why, size, "interface %s is not attached: %s", c->ifaces.list[i].conf.name,
+				 c->ifaces.list[i].note);
+			return false;
+		}
+	}
+	return true;
+}

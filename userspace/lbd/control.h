@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The control loop: source -> document -> model -> image -> plan -> dataplane. Owns all of lbd's state; whoever changes
+ * something goes through lb_control_apply. The struct is open for reading to api, metrics and stats, for writing to
+ * control.c alone.
+ */
+#ifndef LB_CONTROL_H
+#define LB_CONTROL_H
+
+#include <event2/event.h>
+
+#include "dataplane.h"
+#include "histogram.h"
+#include "ifaces.h"
+#include "nexthops.h"
+#include "prober.h"
+#include "store.h"
+
+#define LB_CENSUS_MAX_AGE_NS 1000000000ULL
+
+struct lb_control_options {
+	const char *config_path;
+	bool config_explicit; /* --config was given: the file has to be there */
+	const char *state_dir;
+	const char *pin_dir;
+};
+
+struct lb_apply_result {
+	bool success;
+	uint64_t time_ns; /* CLOCK_REALTIME */
+	char error[640];
+};
+
+struct lb_control {
+	struct event_base *base;
+	struct lb_control_options options;
+	struct lb_config *config; /* as last applied */
+	struct lb_model *model;
+	struct lb_image *image; /* what the dataplane has */
+	struct lb_dataplane *dp;
+	struct lb_nexthops *nexthops;
+	struct lb_prober *prober;
+	struct lb_ifaces ifaces;
+	uint64_t generation; /* changes applied, ever */
+	char fingerprint[LB_FINGERPRINT_LEN];
+	bool adopted; /* the dataplane was there before us */
+	bool started;
+	struct lb_apply_result last_apply;
+	uint64_t start_ns; /* CLOCK_MONOTONIC */
+	uint64_t build_ns; /* spent on the model since the last commit */
+	struct lb_histogram table_build;
+	struct event *commit_event, *tick_event, *upkeep_event;
+	bool uncommitted; /* the model has changes that the dataplane has not */
+	unsigned int ticks, upkeeps;
+	uint64_t census_ns; /* when flow entries were last counted */
+	uint64_t flow_entries;
+};
+
+/* lb_control_start - read file and state, adopt or make the dataplane, apply. Errors leave the dataplane alone, except
+ * when it is the dataplane that refuses. *@out is to be freed after an error, too. */
+int lb_control_start(struct event_base *base, const struct lb_control_options *options, struct lb_control **out,
+		     struct lb_err *err);
+/* Stops checking and following; the dataplane goes on forwarding. */
+void lb_control_free(struct lb_control *c);
+
+/* lb_control_apply - make @conf (taken over, also on error) what runs: checked, saved, in the dataplane, or nothing has
+ * changed. @origin: who asked, for the log. @whole: it replaces the whole configuration, so that a refusal shows as
+ * last_apply. @changes: how many differences there were; may be NULL. */
+int lb_control_apply(struct lb_control *c, struct lb_config *conf, const char *origin, bool whole, size_t *changes,
+		     struct lb_err *err);
+
+/* lb_control_reload - what SIGHUP asks for: read the file again and apply it. */
+void lb_control_reload(struct lb_control *c);
+
+/* lb_control_inherit - give @conf what it leaves to lbd: the hash key in use. */
+void lb_control_inherit(const struct lb_control *c, struct lb_config *conf);
+
+/* lb_control_ready - is traffic balanced? If not, @why says what is missing. */
+bool lb_control_ready(const struct lb_control *c, char *why, size_t size);
+
+#endif

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Attaches, detaches and looks after interfaces, so that the configuration's are attached whenever they exist. */
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ifaces.h"
+#include "log.h"
+#include "stats.h"
+
+void lb_ifaces_fini(struct lb_ifaces *f)
+{
+	free(f->list);
+	f->list = NULL;
+	f->nr = 0;
+}
+
+const struct lb_iface *lb_ifaces_find(const struct lb_ifaces *f, const char *name)
+{
+	for (size_t i = 0; i < f->nr; i++)
+		if (!strcmp(f->list[i].conf.name, name))
+			return &f->list[i];
+	return NULL;
+}
+
+static bool in_config(const struct lb_config *c, const char *name)
+{
+	for (size_t i = 0; i < c->nr_ifaces; i++)
+		if (!strcmp(c->ifaces[i].name, name))
+			return true;
+	return false;
+}
+
+static void log_attached(const struct lb_iface *i)
+{
+	bool weaker = i->conf.mode == LB_ATTACH_AUTO && i->at.mode == LB_ATTACH_GENERIC;
+
+	lb_log(weaker ? LB_LOG_WARN : LB_LOG_INFO, "msg=\"attached\" interface=%s mode=%s shared=%s note=%s",
+	       i->conf.name, lb_attach_mode_name(i->at.mode), i->at.shared ? "true" : "false", lb_quoted(i->at.note));
+}
+
+static int attach(struct lb_dataplane *dp, struct lb_iface *i, struct lb_err *err)
+{
+	int ret = lb_dataplane_attach(dp, i->conf.name, i->conf.mode, &i->at, err);
+
+	i->attached = !ret;
+	if (!ret) {
+		i->note[0] = '\0';
+		log_attached(i);
+	}
+	return ret;
+}
+
+/* Keeps why it did not work, and logs it when it is news. */
+static void note_failure(struct lb_iface *i, const struct lb_err *err)
+{
+	const char *why = lb_err_str(err);
+
+	if (!strcmp(i->note, why))
+		return;
+	strncpy(i->note, why, sizeof(i->note) - 1);
+	lb_log(LB_LOG_WARN, "msg=\"not attached; trying again\" interface=%s error=%s", i->conf.name,
+	       lb_quoted(i->note));
+}
+
+static void detach(struct lb_dataplane *dp, const char *name)
+{
+	struct lb_err err = {0};
+
+	if (!lb_dataplane_detach(dp, name, &err))
+		lb_log(LB_LOG_INFO, "msg=\"detached\" interface=%s", name);
+	else if (err.code != -ENODEV && err.code != -ENOENT)
+		lb_log(LB_LOG_ERROR, "msg=\"cannot detach\" interface=%s error=%s", name, lb_quoted(lb_err_str(&err)));
+}
+
+/* Takes back what lb_ifaces_change did to @list[0..@done). */
+static void undo(const struct lb_ifaces *f, struct lb_dataplane *dp, const struct lb_iface *list, size_t done)
+{
+	for (size_t i = 0; i < done; i++) {
+		const struct lb_iface *was = lb_ifaces_find(f, list[i].conf.name);
+		struct lb_iface again;
+
+		if (!was) {
+			detach(dp, list[i].conf.name);
+		} else if (was->conf.mode != list[i].conf.mode && was->attached) {
+			again = *was;
+			attach(dp, &again, NULL);
+		}
+	}
+}
+
+int lb_ifaces_change(struct lb_ifaces *f, struct lb_dataplane *dp, const struct lb_config *c, bool must,
+		     struct lb_err *err)
+{
+	struct lb_iface *list = calloc(c->nr_ifaces ? c->nr_ifaces : 1, sizeof(*list));
+	int ret = 0;
+
+	if (!list)
+		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+	for (size_t i = 0; i < c->nr_ifaces; i++) {
+		const struct lb_iface *was = lb_ifaces_find(f, c->ifaces[i].name);
+		struct lb_err inner = {0};
+
+		if (was)
+			list[i] = *was;
+		list[i].conf = c->ifaces[i];
+		if (was && was->conf.mode == c->ifaces[i].mode)
+			continue;
+		ret = attach(dp, &list[i], &inner);
+		if (ret && must) {
+			if (err)
+				*err = inner;
+			undo(f, dp, list, i + 1);
+			free(list);
+			return ret;
+		}
+		if (ret)
+			note_failure(&list[i], &inner);
+	}
+	free(f->list);
+	f->list = list;
+	f->nr = c->nr_ifaces;
+	return 0;
+}
+
+void lb_ifaces_drop(struct lb_dataplane *dp, const struct lb_config *from, const struct lb_config *to)
+{
+	for (size_t i = 0; i < from->nr_ifaces; i++)
+		if (!in_config(to, from->ifaces[i].name))
+			detach(dp, from->ifaces[i].name);
+}
+
+void lb_ifaces_drop_unknown(struct lb_dataplane *dp, const struct lb_config *c)
+{
+	struct if_nameindex *all = if_nameindex();
+	struct lb_attachment at;
+
+	for (struct if_nameindex *i = all; i && i->if_index; i++)
+		if (!in_config(c, i->if_name) && !lb_dataplane_attached(dp, i->if_name, &at))
+			detach(dp, i->if_name);
+	if (all)
+		if_freenameindex(all);
+}
+
+bool lb_ifaces_retry(struct lb_ifaces *f, struct lb_dataplane *dp)
+{
+	bool changed = false;
+
+	for (size_t i = 0; i < f->nr; i++) {
+		struct lb_iface *iface = &f->list[i];
+		bool was = iface->attached;
+		struct lb_attachment at;
+		struct lb_err err = {0};
+
+		if (was && !lb_dataplane_attached(dp, iface->conf.name, &at)) {
+			/* The note of what is as it was says more than can be seen now. */
+			if (at.ifindex != iface->at.ifindex || at.mode != iface->at.mode ||
+			    at.shared != iface->at.shared)
+				iface->at = at;
+			continue;
+		}
+		if (was)
+			lb_log(LB_LOG_WARN, "msg=\"an interface went, or lost its program\" interface=%s",
+			       iface->conf.name);
+		if (attach(dp, iface, &err))
+			note_failure(iface, &err);
+		changed |= was != iface->attached || was;
+	}
+	return changed;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The interfaces of the configuration and what is attached to them. Called by control.c; read by api and metrics. */
+#ifndef LB_IFACES_H
+#define LB_IFACES_H
+
+#include "dataplane.h"
+
+struct lb_iface {
+	struct lb_iface_conf conf;
+	bool attached;
+	struct lb_attachment at; /* while attached */
+	char note[384];		 /* why it is not attached; "" */
+};
+
+struct lb_ifaces {
+	struct lb_iface *list; /* in order of name */
+	size_t nr;
+};
+
+void lb_ifaces_fini(struct lb_ifaces *f);
+
+/* lb_ifaces_change - have what @c wants: attach what is new, and anew what changed its mode; what @c no longer has
+ * stays until lb_ifaces_drop. @must: an interface that cannot be attached is an error, and nothing is changed then;
+ * else it is logged and tried again by lb_ifaces_retry. */
+int lb_ifaces_change(struct lb_ifaces *f, struct lb_dataplane *dp, const struct lb_config *c, bool must,
+		     struct lb_err *err);
+/* Detach what @from has and @to does not. */
+void lb_ifaces_drop(struct lb_dataplane *dp, const struct lb_config *from, const struct lb_config *to);
+/* Detach from every interface of the host that @c does not have: for the start, when nobody knows what was before. */
+void lb_ifaces_drop_unknown(struct lb_dataplane *dp, const struct lb_config *c);
+/* Look after all of them: what came, went, or lost its program. Returns true when something changed. */
+bool lb_ifaces_retry(struct lb_ifaces *f, struct lb_dataplane *dp);
+
+const struct lb_iface *lb_ifaces_find(const struct lb_ifaces *f, const char *name);
+
+#endif

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* lbd: options, signals and the parts put together. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "api.h"
+#include "clock.h"
+#include "control.h"
+#include "log.h"
+#include "metrics.h"
+#include "notify.h"
+#include "privileges.h"
+#include "source.h"
+
+#define EXIT_USAGE 2
+
+struct options {
+	struct lb_control_options control;
+	const char *socket;
+	const char *metrics;
+	bool check_config;
+	bool detach_on_exit;
+};
+
+struct daemon {
+	struct event_base *base;
+	struct lb_control *control;
+	struct lb_http *api, *metrics;
+	struct event *signals[3];
+};
+
+static const char usage_text[] =
+	"usage: lbd [OPTION...]\n"
+	"  --config FILE        the configuration (default /etc/lbd/lbd.yaml)\n"
+	"  --state-dir DIR      where lbd keeps what it runs (default /var/lib/lbd)\n"
+	"  --socket PATH        the API's socket (default /run/lbd/lbd.sock)\n"
+	"  --pin-dir DIR        where maps and programs are pinned, on a bpffs (default /sys/fs/bpf/lbd)\n"
+	"  --metrics ADDR:PORT  where /metrics, /healthz and /readyz are (default 127.0.0.1:9707)\n"
+	"  --log-level LEVEL    debug, info, warn or error (default info)\n"
+	"  --check-config       check the configuration file, print OK or what is wrong, and exit\n"
+	"  --detach-on-exit     on SIGTERM, stop forwarding and remove the dataplane\n"
+	"  --version, --help\n"
+	"Signals: HUP reads the configuration file again; TERM and INT stop lbd, the dataplane goes on forwarding.\n";
+
+static int usage_error(const char *what, const char *value)
+{
+	fprintf(stderr, "lbd: %s%s; see lbd --help\n", what, value);
+	return EXIT_USAGE;
+}
+
+/* Returns the status to exit with, or -1 to go on. */
+static int parse_options(int argc, char **argv, struct options *o)
+{
+	static const struct option long_options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"state-dir", required_argument, NULL, 'd'},
+		{"socket", required_argument, NULL, 's'},
+		{"pin-dir", required_argument, NULL, 'p'},
+		{"metrics", required_argument, NULL, 'm'},
+		{"log-level", required_argument, NULL, 'l'},
+		{"check-config", no_argument, NULL, 'C'},
+		{"detach-on-exit", no_argument, NULL, 'D'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	enum lb_log_level level;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+		switch (opt) {
+		case 'c':
+			o->control.config_path = optarg;
+			o->control.config_explicit = true;
+			break;
+		case 'd':
+			o->control.state_dir = optarg;
+			break;
+		case 's':
+			o->socket = optarg;
+			break;
+		case 'p':
+			o->control.pin_dir = optarg;
+			break;
+		case 'm':
+			o->metrics = optarg;
+			break;
+		case 'l':
+			if (lb_log_level_parse(optarg, &level))
+				return usage_error("--log-level takes debug, info, warn or error, not ", optarg);
+			lb_log_set_level(level);
+			break;
+		case 'C':
+			o->check_config = true;
+			break;
+		case 'D':
+			o->detach_on_exit = true;
+			break;
+		case 'V':
+			printf("lbd %s\n", LB_VERSION);
+			return EXIT_SUCCESS;
+		case 'h':
+			fputs(usage_text, stdout);
+			return EXIT_SUCCESS;
+		default:
+			return EXIT_USAGE; /* getopt has said what */
+		}
+	}
+	if (optind < argc)
+		return usage_error("takes no arguments, but got ", argv[optind]);
+	return -1;
+}
+
+static int check_config(const struct options *o)
+{
+	char fingerprint[LB_FINGERPRINT_LEN];
+	struct lb_config *conf = NULL;
+	struct lb_err err = {0};
+
+	if (lb_source_file(o->control.config_path, &conf, fingerprint, &err)) {
+		fprintf(stderr, "%s\n", lb_err_str(&err));
+		return EXIT_FAILURE;
+	}
+	lb_config_free(conf);
+	puts("OK");
+	return EXIT_SUCCESS;
+}
+
+static void on_stop(evutil_socket_t sig, short what, void *ctx)
+{
+	struct daemon *d = ctx;
+
+	lb_log(LB_LOG_INFO, "msg=\"stopping\" signal=%d", (int)sig);
+	event_base_loopbreak(d->base);
+}
+
+static void on_reload(evutil_socket_t sig, short what, void *ctx)
+{
+	struct daemon *d = ctx;
+	char state[64];
+
+	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)lb_now_ns() / 1000);
+	lb_notify(state);
+	lb_control_reload(d->control);
+	lb_notify("READY=1");
+}
+
+static int watch_signals(struct daemon *d)
+{
+	static const struct {
+		int sig;
+		event_callback_fn fn;
+	} signals[] = {{SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_reload}};
+
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		d->signals[i] = evsignal_new(d->base, signals[i].sig, signals[i].fn, d);
+		if (!d->signals[i] || evsignal_add(d->signals[i], NULL))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Each probe under way has a descriptor. */
+static void raise_limits(void)
+{
+	struct rlimit limit;
+
+	if (!getrlimit(RLIMIT_NOFILE, &limit)) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int start(struct daemon *d, const struct options *o, struct lb_err *err)
+{
+	struct lb_endpoint at;
+	int api_fd, metrics_fd, ret;
+
+	ret = lb_endpoint_parse(o->metrics, &at, err);
+	if (!ret && !at.port)
+		ret = lb_err_set(err, -EINVAL, "--metrics", "%s has no port; write ADDR:PORT", o->metrics);
+	if (!ret)
+		ret = lb_store_lock(o->control.state_dir, err);
+	if (ret)
+		return ret;
+	d->base = event_base_new();
+	if (!d->base || watch_signals(d))
+		return lb_err_set(err, -ENOMEM, NULL, "cannot make the event loop");
+	/* Taken before the dataplane is touched: another lbd that is alive is found here. */
+	api_fd = lb_listen_unix(o->socket, err);
+	if (api_fd < 0)
+		return api_fd;
+	metrics_fd = lb_listen_tcp(&at, err);
+	ret = metrics_fd < 0 ? metrics_fd : lb_control_start(d->base, &o->control, &d->control, err);
+	if (ret) {
+		close(api_fd);
+		unlink(o->socket);
+		if (metrics_fd >= 0)
+			close(metrics_fd);
+		return ret;
+	}
+	lb_privileges_drop();
+	d->api = lb_http_new(d->base, api_fd, lb_api_handle, d->control, err);
+	d->metrics = lb_http_new(d->base, metrics_fd, lb_metrics_handle, d->control, err);
+	return d->api && d->metrics ? 0 : -ENOMEM;
+}
+
+static void stop(struct daemon *d, const struct options *o)
+{
+	struct lb_err err = {0};
+
+	if (d->api)
+		unlink(o->socket);
+	lb_http_free(d->api);
+	lb_http_free(d->metrics);
+	if (d->control && d->control->started && o->detach_on_exit) {
+		if (lb_dataplane_destroy(d->control->dp, &err))
+			lb_log(LB_LOG_ERROR, "msg=\"cannot remove the dataplane\" error=%s",
+			       lb_quoted(lb_err_str(&err)));
+		else
+			lb_log(LB_LOG_INFO, "msg=\"dataplane removed\"");
+	}
+	lb_control_free(d->control);
+	for (size_t i = 0; i < sizeof(d->signals) / sizeof(d->signals[0]); i++)
+		if (d->signals[i])
+			event_free(d->signals[i]);
+	if (d->base)
+		event_base_free(d->base);
+	libevent_global_shutdown();
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {
+		.control = {.config_path = "/etc/lbd/lbd.yaml",
+			    .state_dir = "/var/lib/lbd",
+			    .pin_dir = "/sys/fs/bpf/lbd"},
+		.socket = "/run/lbd/lbd.sock",
+		.metrics = "127.0.0.1:9707",
+	};
+	struct daemon d = {0};
+	struct lb_err err = {0};
+	int ret = parse_options(argc, argv, &o);
+
+	if (ret >= 0)
+		return ret;
+	if (o.check_config)
+		return check_config(&o);
+	raise_limits();
+	ret = start(&d, &o, &err);
+	if (ret) {
+		fprintf(stderr, "lbd: %s\n", lb_err_str(&err));
+	} else {
+		lb_log(LB_LOG_INFO, "msg=\"ready\" version=%s pid=%d socket=%s metrics=%s", LB_VERSION, (int)getpid(),
+		       o.socket, o.metrics);
+		lb_notify("READY=1");
+		event_base_dispatch(d.base);
+		lb_notify("STOPPING=1");
+	}
+	stop(&d, &o);
+	return ret ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Schedules probes and turns their results into health. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "probe.h"
+#include "prober.h"
+
+#define FIRST_SPREAD_MAX_NS LB_NSEC_PER_SEC
+#define FIRST_SPREAD_STEP_NS 2000000ULL /* for each new backend: 50 of them start within 100 ms */
+
+/* The targets of one service, sorted as its backends. */
+struct lb_group {
+	struct lb_prober *prober;
+	char service[LB_NAME_MAX];
+	struct lb_check_conf check;
+	__be16 vip_port;
+	struct lb_target **targets;
+	size_t nr;
+};
+
+struct lb_target {
+	struct lb_group *group;
+	struct lb_endpoint address;
+	struct event *timer;
+	struct lb_probe *probe; /* under way */
+	uint64_t started_ns;
+	bool active;
+	struct lb_target_stats stats;
+};
+
+struct lb_prober {
+	struct event_base *base;
+	lb_prober_fn changed;
+	void *ctx;
+	struct lb_probe_http *http;
+	struct lb_group **groups; /* sorted by service */
+	size_t nr;
+};
+
+static void target_stop(struct lb_target *t)
+{
+	if (t->probe)
+		t->probe->cancel(t->probe);
+	t->probe = NULL;
+	evtimer_del(t->timer);
+	t->active = false;
+}
+
+static void target_free(struct lb_target *t)
+{
+	if (!t)
+		return;
+	if (t->timer) {
+		target_stop(t);
+		event_free(t->timer);
+	}
+	free(t);
+}
+
+static void group_free(struct lb_group *g)
+{
+	if (!g)
+		return;
+	for (size_t i = 0; i < g->nr; i++)
+		target_free(g->targets[i]);
+	free(g->targets);
+	free(g);
+}
+
+static void target_schedule(struct lb_target *t, uint64_t delay_ns)
+{
+	struct timeval tv = lb_timeval(delay_ns);
+
+	evtimer_add(t->timer, &tv);
+}
+
+static void target_result(struct lb_target *t, enum lb_reason reason)
+{
+	const struct lb_check_conf *check = &t->group->check;
+	uint64_t took_ns = lb_now_ns() - t->started_ns, delay_ns;
+	struct lb_health_state *h = &t->stats.health;
+	enum lb_health from = h->health;
+
+	t->probe = NULL;
+	t->stats.results[reason]++;
+	lb_histogram_add(&t->stats.duration, took_ns);
+	delay_ns = lb_health_delay(check->interval_ns, arc4random());
+	target_schedule(t, delay_ns > took_ns ? delay_ns - took_ns : 0);
+	if (reason == LB_REASON_INTERNAL) {
+		/* Our own trouble (no descriptors, no memory) says nothing about the backend. */
+		lb_log(LB_LOG_WARN, "msg=\"a check could not be run\" service=%s", t->group->service);
+		h->reason = reason;
+		return;
+	}
+	if (lb_health_result(h, reason, check->rise, check->fall, lb_clock_ns(CLOCK_REALTIME)))
+		t->group->prober->changed(t->group->prober->ctx, t->group->service, &t->address, from, h);
+}
+
+static void on_probe_done(void *ctx, enum lb_reason reason)
+{
+	target_result(ctx, reason);
+}
+
+static void on_due(evutil_socket_t fd, short what, void *ctx)
+{
+	struct lb_target *t = ctx;
+	struct lb_group *g = t->group;
+	struct lb_probe_request req = {.to = t->address, .check = &g->check, .done = on_probe_done, .ctx = t};
+	enum lb_reason reason = LB_REASON_INTERNAL;
+
+	if (g->check.port)
+		req.to.port = htons(g->check.port);
+	else if (!req.to.port)
+		req.to.port = g->vip_port;
+	t->started_ns = lb_now_ns();
+	if (g->check.type == LB_CHECK_HTTP)
+		t->probe = lb_probe_http_start(g->prober->http, &req, &reason);
+	else
+		t->probe = lb_probe_tcp_start(g->prober->base, &req, &reason);
+	if (!t->probe)
+		target_result(t, reason);
+}
+
+struct lb_prober *lb_prober_new(struct event_base *base, lb_prober_fn changed, void *ctx)
+{
+	struct lb_prober *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->base = base;
+	p->changed = changed;
+	p->ctx = ctx;
+	p->http = lb_probe_http_new(base);
+	if (!p->http) {
+		free(p);
+		return NULL;
+	}
+	return p;
+}
+
+void lb_prober_free(struct lb_prober *p)
+{
+	if (!p)
+		return;
+	for (size_t i = 0; i < p->nr; i++)
+		group_free(p->groups[i]);
+	free(p->groups);
+	lb_probe_http_free(p->http);
+	free(p);
+}
+
+static int group_cmp(const void *name, const void *group)
+{
+	return strcmp(name, (*(struct lb_group *const *)group)->service);
+}
+
+static struct lb_group **group_find(const struct lb_prober *p, const char *service)
+{
+	return p->nr ? bsearch(service, p->groups, p->nr, sizeof(*p->groups), group_cmp) : NULL;
+}
+
+static int endpoint_cmp(const struct lb_endpoint *a, const struct lb_endpoint *b)
+{
+	int d = memcmp(a->addr, b->addr, sizeof(a->addr));
+
+	return d ? d : ntohs(a->port) - ntohs(b->port);
+}
+
+static int target_cmp(const void *address, const void *target)
+{
+	return endpoint_cmp(address, &(*(struct lb_target *const *)target)->address);
+}
+
+static struct lb_target **target_find(const struct lb_group *g, const struct lb_endpoint *address)
+{
+	return g && g->nr ? bsearch(address, g->targets, g->nr, sizeof(*g->targets), target_cmp) : NULL;
+}
+
+static bool check_equal(const struct lb_check_conf *a, const struct lb_check_conf *b)
+{
+	return a->type == b->type && a->port == b->port && a->rise == b->rise && a->fall == b->fall &&
+	       a->interval_ns == b->interval_ns && a->timeout_ns == b->timeout_ns && !strcmp(a->path, b->path) &&
+	       !strcmp(a->host, b->host) && a->status_min == b->status_min && a->status_max == b->status_max &&
+	       !strcmp(a->body, b->body);
+}
+
+static struct lb_target *target_new(struct lb_group *g, const struct lb_endpoint *address, enum lb_health health)
+{
+	struct lb_target *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->timer = evtimer_new(g->prober->base, on_due, t);
+	if (!t->timer) {
+		free(t);
+		return NULL;
+	}
+	t->group = g;
+	t->address = *address;
+	t->stats.health.health = health;
+	t->stats.health.since_ns = lb_clock_ns(CLOCK_REALTIME);
+	return t;
+}
+
+static void target_set_health(struct lb_target *t, enum lb_health health)
+{
+	if (t->stats.health.health != health)
+		t->stats.health = (struct lb_health_state){.health = health, .since_ns = lb_clock_ns(CLOCK_REALTIME)};
+}
+
+/* A disabled backend is not checked: what was true before need not be when it comes back. */
+static void target_forget(struct lb_target *t)
+{
+	enum lb_health from = t->stats.health.health;
+
+	target_set_health(t, LB_HEALTH_UNKNOWN);
+	if (from != LB_HEALTH_UNKNOWN)
+		t->group->prober->changed(t->group->prober->ctx, t->group->service, &t->address, from,
+					  &t->stats.health);
+}
+
+/* Starts, restarts or stops what the model says of one target. Returns true when its first check is wanted. */
+static bool target_update(struct lb_target *t, const struct lb_model_backend *b, bool restart)
+{
+	bool checked = t->group->check.type != LB_CHECK_NONE;
+
+	if (!checked || b->conf.admin == LB_ADMIN_DISABLED) {
+		target_stop(t);
+		if (checked)
+			target_forget(t);
+		else
+			target_set_health(t, LB_HEALTH_UNCHECKED);
+		return false;
+	}
+	if (t->active && !restart)
+		return false;
+	target_stop(t);
+	t->active = true;
+	target_set_health(t, b->health);
+	t->stats.health.ok = t->stats.health.failed = 0;
+	return true;
+}
+
+static struct lb_group *group_new(struct lb_prober *p, const struct lb_model_service *s)
+{
+	struct lb_group *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return NULL;
+	g->prober = p;
+	memcpy(g->service, s->conf.name, sizeof(g->service));
+	g->check = s->conf.check;
+	return g;
+}
+
+/* Gives @g the backends of @s: those that stay keep their targets. 0 or -ENOMEM with nothing changed. */
+static int group_set_targets(struct lb_group *g, const struct lb_model_service *s)
+{
+	size_t nr = s->conf.nr_backends, taken = 0;
+	struct lb_group was = *g;
+	struct lb_target **list = calloc(nr ? nr : 1, sizeof(struct lb_target *));
+
+	if (!list)
+		return -ENOMEM;
+	for (size_t i = 0; i < nr; i++) {
+		const struct lb_endpoint *address = &s->conf.backends[i].address;
+		struct lb_target **found = target_find(&was, address);
+
+		list[i] = found ? *found : target_new(g, address, s->backends[i].health);
+		if (!list[i])
+			goto fail;
+	}
+	g->targets = list;
+	g->nr = nr;
+	for (size_t i = 0; i < was.nr; i++)
+		if (!target_find(g, &was.targets[i]->address))
+			target_free(was.targets[i]);
+	free(was.targets);
+	return 0;
+fail:
+	for (; taken < nr && list[taken]; taken++)
+		if (!target_find(&was, &list[taken]->address))
+			target_free(list[taken]);
+	free(list);
+	return -ENOMEM;
+}
+
+/* Probes under way look at the group's check: they are ended before it changes. Returns true when it did. */
+static bool group_set_check(struct lb_group *g, const struct lb_check_conf *check)
+{
+	if (check_equal(&g->check, check))
+		return false;
+	for (size_t i = 0; i < g->nr; i++)
+		target_stop(g->targets[i]);
+	g->check = *check;
+	return true;
+}
+
+/* Brings @g to @s; adds to @fresh whose first check is wanted. */
+static int group_sync(struct lb_group *g, const struct lb_model_service *s, struct lb_target **fresh, size_t *nr_fresh)
+{
+	bool restart;
+
+	if (group_set_targets(g, s))
+		return -ENOMEM;
+	restart = group_set_check(g, &s->conf.check);
+	g->vip_port = s->conf.nr_vips ? s->conf.vips[0].port : 0;
+	for (size_t i = 0; i < g->nr; i++)
+		if (target_update(g->targets[i], &s->backends[i], restart))
+			fresh[(*nr_fresh)++] = g->targets[i];
+	return 0;
+}
+
+/* First checks start soon, but not all in one moment. */
+static void spread(struct lb_target **fresh, size_t nr)
+{
+	uint64_t window_ns = nr * FIRST_SPREAD_STEP_NS;
+
+	if (window_ns > FIRST_SPREAD_MAX_NS)
+		window_ns = FIRST_SPREAD_MAX_NS;
+	for (size_t i = 0; i < nr; i++) {
+		uint64_t interval_ns = fresh[i]->group->check.interval_ns;
+		uint64_t within_ns = window_ns < interval_ns ? window_ns : interval_ns;
+
+		target_schedule(fresh[i], within_ns * arc4random_uniform(1024) / 1024);
+	}
+}
+
+/* Frees the groups of services that are gone: those that are not in @groups. */
+static void drop_groups(struct lb_prober *p, struct lb_group **groups, size_t nr)
+{
+	for (size_t i = 0, j = 0; i < p->nr; i++) {
+		while (j < nr && strcmp(groups[j]->service, p->groups[i]->service) < 0)
+			j++;
+		if (j == nr || groups[j] != p->groups[i])
+			group_free(p->groups[i]);
+	}
+	free(p->groups);
+}
+
+int lb_prober_sync(struct lb_prober *p, const struct lb_model *m)
+{
+	const struct lb_model_service *const *list;
+	size_t nr = lb_model_services(m, &list), backends = 0, nr_fresh = 0, made = 0;
+	struct lb_target **fresh;
+	struct lb_group **groups;
+	int ret = 0;
+
+	for (size_t i = 0; i < nr; i++)
+		backends += list[i]->conf.nr_backends;
+	groups = calloc(nr ? nr : 1, sizeof(struct lb_group *));
+	fresh = calloc(backends ? backends : 1, sizeof(struct lb_target *));
+	if (!groups || !fresh) {
+		free(groups);
+		free(fresh);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < nr; i++) {
+		struct lb_group **old = group_find(p, list[i]->conf.name);
+		struct lb_group *g = old ? *old : group_new(p, list[i]);
+
+		if (!g || group_sync(g, list[i], fresh, &nr_fresh))
+			ret = -ENOMEM; /* the others are checked all the same */
+		if (g)
+			groups[made++] = g;
+	}
+	drop_groups(p, groups, made);
+	p->groups = groups;
+	p->nr = made;
+	spread(fresh, nr_fresh);
+	free(fresh);
+	return ret;
+}
+
+const struct lb_target_stats *lb_prober_stats(const struct lb_prober *p, const char *service,
+					      const struct lb_endpoint *backend)
+{
+	struct lb_group **g = group_find(p, service);
+	struct lb_target **t = g ? target_find(*g, backend) : NULL;
+
+	return t ? &(*t)->stats : NULL;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Health checks: who is probed when, and what came of it. Knows the configuration's backends, checked or not; tells
+ * the control loop of changes and nothing else. Called by control.c; read by api and metrics.
+ */
+#ifndef LB_PROBER_H
+#define LB_PROBER_H
+
+#include <event2/event.h>
+
+#include "health.h"
+#include "histogram.h"
+
+struct lb_prober;
+
+/* Health changed from @from; h->health is the new one. Must not call lb_prober_sync. */
+typedef void (*lb_prober_fn)(void *ctx, const char *service, const struct lb_endpoint *backend, enum lb_health from,
+			     const struct lb_health_state *h);
+
+struct lb_target_stats {
+	struct lb_health_state health;
+	uint64_t results[LB_REASON_COUNT];
+	struct lb_histogram duration;
+};
+
+struct lb_prober *lb_prober_new(struct event_base *base, lb_prober_fn changed, void *ctx);
+void lb_prober_free(struct lb_prober *p);
+
+/* lb_prober_sync - check what the model's configuration says. A backend that stays keeps its health; its checks start
+ * anew only where the service's check changed. A new one starts with the health that the model has. 0 or -ENOMEM. */
+int lb_prober_sync(struct lb_prober *p, const struct lb_model *m);
+
+/* NULL: not known. */
+const struct lb_target_stats *lb_prober_stats(const struct lb_prober *p, const char *service,
+					      const struct lb_endpoint *backend);
+
+#endif

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Derived numbers and words, made in one place so that API and metrics agree. */
+#include <stdio.h>
+#include <time.h>
+
+#include "clock.h"
+#include "stats.h"
+
+static bool is_healthy(const struct lb_model_backend *b)
+{
+	return b->health == LB_HEALTH_UP || b->health == LB_HEALTH_UNCHECKED;
+}
+
+enum lb_service_state lb_stats_state(const struct lb_model_service *s, char *reason, size_t size)
+{
+	size_t wanted = 0, sick = 0, chosen = 0, lost = 0;
+
+	reason[0] = '\0';
+	for (size_t i = 0; i < s->conf.nr_backends; i++) {
+		const struct lb_model_backend *b = &s->backends[i];
+
+		if (b->chosen) {
+			chosen++;
+			lost += !b->next_hop.ifindex;
+		}
+		if (b->conf.admin != LB_ADMIN_ENABLED || !b->conf.weight)
+			continue;
+		if (chosen && b->conf.tier > s->choice.tier)
+			continue; /* a standby that nobody needs now */
+		wanted++;
+		sick += !is_healthy(b);
+	}
+	if (!s->conf.nr_backends)
+		snprintf(reason, size, "it has no backends");
+	else if (!chosen && !wanted)
+		snprintf(reason, size, "no backend is enabled with a weight above 0");
+	else if (!chosen)
+		snprintf(reason, size, "none of %zu backends is healthy", wanted);
+	else if (lost == chosen)
+		snprintf(reason, size, "no backend's next hop is resolved");
+	if (reason[0])
+		return LB_SERVICE_DOWN;
+	if (s->choice.panic) {
+		snprintf(reason, size, "%zu of %zu backends are not healthy: all are used", sick, wanted);
+		return LB_SERVICE_PANIC;
+	}
+	if (sick)
+		snprintf(reason, size, "%zu of %zu backends are not healthy", sick, wanted);
+	else if (lost)
+		snprintf(reason, size, "the next hop of %zu of %zu backends is not resolved", lost, chosen);
+	return reason[0] ? LB_SERVICE_DEGRADED : LB_SERVICE_UP;
+}
+
+const char *lb_service_state_name(enum lb_service_state state)
+{
+	static const char *const names[] = {"up", "degraded", "panic", "down"};
+
+	return names[state];
+}
+
+void lb_stats_service(const struct lb_control *c, const struct lb_model_service *s, struct lb_backend_cpu *out)
+{
+	struct lb_service_cpu own;
+
+	lb_dataplane_service(c->dp, s->idx, &own);
+	*out = own.total;
+	for (size_t i = 0; i < s->conf.nr_backends; i++) {
+		struct lb_backend_cpu row;
+
+		lb_dataplane_backend(c->dp, s->backends[i].idx, &row);
+		out->pkts += row.pkts;
+		out->bytes += row.bytes;
+		out->conns += row.conns;
+		out->closes += row.closes;
+	}
+}
+
+uint64_t lb_stats_active(const struct lb_backend_cpu *row)
+{
+	return row->conns > row->closes ? row->conns - row->closes : 0;
+}
+
+uint64_t lb_stats_flows(struct lb_control *c)
+{
+	const struct lb_flow_set *sets = lb_dataplane_flows(c->dp);
+	uint64_t now_ns = lb_now_ns(), nr = 0;
+
+	if (c->census_ns && now_ns - c->census_ns < LB_CENSUS_MAX_AGE_NS)
+		return c->flow_entries;
+	for (size_t i = 0; i < LB_FLOW_SETS; i++) {
+		for (size_t j = 0; j < LB_FLOW_WAYS; j++) {
+			uint64_t e = __atomic_load_n(&sets[i].entry[j], __ATOMIC_RELAXED);
+
+			/* An entry of another generation than its backend's does not exist. */
+			nr += e && LB_FLOW_GEN(e) == c->image->gen[LB_FLOW_BACKEND(e)];
+		}
+	}
+	c->census_ns = now_ns;
+	c->flow_entries = nr;
+	return nr;
+}
+
+static void add_lookups(const struct lb_control *c, uint16_t idx, uint64_t *hits, uint64_t *misses)
+{
+	struct lb_service_cpu row;
+
+	lb_dataplane_service(c->dp, idx, &row);
+	*hits += row.flow_hits;
+	*misses += row.flow_misses;
+}
+
+void lb_stats_lookups(const struct lb_control *c, uint64_t *hits, uint64_t *misses)
+{
+	const struct lb_model_service *const *list;
+	size_t nr = lb_model_services(c->model, &list);
+
+	*hits = *misses = 0;
+	add_lookups(c, 0, hits, misses); /* where deleted services leave theirs */
+	for (size_t i = 0; i < nr; i++)
+		add_lookups(c, list[i]->idx, hits, misses);
+}
+
+const char *lb_health_name(enum lb_health h)
+{
+	static const char *const names[] = {"unchecked", "unknown", "up", "down"};
+
+	return names[h];
+}
+
+const char *lb_attach_mode_name(enum lb_attach_mode mode)
+{
+	static const char *const names[] = {"auto", "native", "generic"};
+
+	return names[mode];
+}
+
+char *lb_time_format(uint64_t ns, char buf[LB_TIME_STRLEN])
+{
+	time_t s = ns / LB_NSEC_PER_SEC;
+	struct tm tm;
+
+	gmtime_r(&s, &tm);
+	strftime(buf, LB_TIME_STRLEN, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return buf;
+}

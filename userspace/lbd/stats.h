@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the API and the metrics both say about services, backends and flows. Reads the control's state, changes nothing.
+ */
+#ifndef LB_STATS_H
+#define LB_STATS_H
+
+#include "control.h"
+
+enum lb_service_state { LB_SERVICE_UP, LB_SERVICE_DEGRADED, LB_SERVICE_PANIC, LB_SERVICE_DOWN };
+
+/* @reason: why it is not up; "" when it is. */
+enum lb_service_state lb_stats_state(const struct lb_model_service *s, char *reason, size_t size);
+const char *lb_service_state_name(enum lb_service_state state);
+
+/* The service's own rows and its backends'. */
+void lb_stats_service(const struct lb_control *c, const struct lb_model_service *s, struct lb_backend_cpu *out);
+/* Connections begun and not ended, an estimate: ends are only seen as far as clients send them. */
+uint64_t lb_stats_active(const struct lb_backend_cpu *row);
+
+/* lb_stats_flows - live entries of the flow cache; counted anew when the last count is a second old. */
+uint64_t lb_stats_flows(struct lb_control *c);
+/* Look-ups in the flow cache that hit and that missed, of all services. */
+void lb_stats_lookups(const struct lb_control *c, uint64_t *hits, uint64_t *misses);
+
+/* "up", "down", "unknown", "unchecked"; "auto", "native", "generic". */
+const char *lb_health_name(enum lb_health h);
+const char *lb_attach_mode_name(enum lb_attach_mode mode);
+
+#define LB_TIME_STRLEN 32
+/* CLOCK_REALTIME @ns as RFC 3339 in UTC. */
+char *lb_time_format(uint64_t ns, char buf[LB_TIME_STRLEN]);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The state directory: the configuration as last applied, kept so that neither kill -9 nor a power cut leaves half of
+ * it. Called by lbd's control loop.
+ */
+#ifndef LB_STORE_H
+#define LB_STORE_H
+
+#include "conf.h"
+
+#define LB_STORE_MAX_BYTES (16U << 20) /* a larger configuration is refused everywhere */
+#define LB_FINGERPRINT_LEN 17	       /* 16 hex digits, NUL */
+
+struct lb_state {
+	struct lb_config *config;
+	uint64_t generation;
+	char fingerprint[LB_FINGERPRINT_LEN]; /* of the config file that was last read; "": none was */
+};
+
+/* lb_store_lock - make @dir if it is missing and hold it as ours until the process ends. -EBUSY: another lbd has it. */
+int lb_store_lock(const char *dir, struct lb_err *err);
+/* 0; -ENOENT: there is none yet; else with @err. *@out's config is the caller's. */
+int lb_store_load(const char *dir, struct lb_state *out, struct lb_err *err);
+/* On disk when it returns 0; on error the old state is still there. */
+int lb_store_save(const char *dir, const struct lb_state *state, struct lb_err *err);
+
+/* lb_file_read - all of @path, NUL-terminated, malloc'ed. -ENOENT and others with @err. */
+int lb_file_read(const char *path, char **text, size_t *len, struct lb_err *err);
+void lb_fingerprint(const char *text, size_t len, char out[LB_FINGERPRINT_LEN]);
+
+#endif
