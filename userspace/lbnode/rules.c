@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Lists of addresses and prefixes, and the addresses that interfaces have. */
+#include <errno.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lbnode.h"
+
+bool lb_node_list_has(const struct lb_node_list *list, const struct lb_prefix *item)
+{
+	for (size_t i = 0; i < list->nr; i++) {
+		if (list->items[i].plen == item->plen && !memcmp(list->items[i].addr, item->addr, sizeof(item->addr)))
+			return true;
+	}
+	return false;
+}
+
+int lb_node_list_add(struct lb_node_list *list, const struct lb_prefix *item)
+{
+	struct lb_prefix *items;
+
+	if (lb_node_list_has(list, item))
+		return 0;
+	items = reallocarray(list->items, list->nr + 1, sizeof(*items));
+	if (!items)
+		return -ENOMEM;
+	list->items = items;
+	items[list->nr++] = *item;
+	return 0;
+}
+
+void lb_node_list_fini(struct lb_node_list *list)
+{
+	free(list->items);
+	*list = (struct lb_node_list){0};
+}
+
+void lb_node_rules_fini(struct lb_node_rules *rules)
+{
+	lb_node_list_fini(&rules->local);
+	lb_node_list_fini(&rules->from);
+	lb_node_list_fini(&rules->vips);
+}
+
+static bool item_of(const struct sockaddr *sa, struct lb_prefix *item)
+{
+	*item = (struct lb_prefix){.plen = 128};
+	if (sa && sa->sa_family == AF_INET) {
+		item->addr[10] = item->addr[11] = 0xff;
+		memcpy(item->addr + 12, &((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4);
+		return true;
+	}
+	if (sa && sa->sa_family == AF_INET6) {
+		memcpy(item->addr, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 16);
+		return true;
+	}
+	return false;
+}
+
+int lb_node_addresses(const char *ifname, struct lb_node_list *out, struct lb_err *err)
+{
+	struct ifaddrs *all;
+	int ret = 0;
+
+	if (getifaddrs(&all))
+		return lb_err_set(err, -errno, NULL, "cannot list the host's addresses: %s", strerror(errno));
+	for (struct ifaddrs *i = all; i && !ret; i = i->ifa_next) {
+		struct lb_prefix item;
+
+		if ((!ifname || !strcmp(i->ifa_name, ifname)) && item_of(i->ifa_addr, &item) &&
+		    (!ifname || !lb_addr_unusable(item.addr)))
+			ret = lb_node_list_add(out, &item);
+	}
+	freeifaddrs(all);
+	return ret ? lb_err_set(err, ret, NULL, "out of memory") : 0;
+}
