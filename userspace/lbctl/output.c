@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What lbd answered, for people: tables and blocks made from the API's documents. --json prints those as they are. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <stdarg.h>
+
+#include <libsmartcols/libsmartcols.h>
+
+#include "lb/verdict.h"
+#include "lbctl.h"
+
+#define CELL 256
+
+/* The value at "status.slots.stable"; NULL: there is none. */
+static const json_t *at(const json_t *doc, const char *path)
+{
+	char key[32];
+	size_t len;
+
+	while (doc && *path) {
+		len = strcspn(path, ".");
+		snprintf(key, sizeof(key), "%.*s", (int)len, path);
+		doc = json_object_get(doc, key);
+		path += len + (path[len] == '.');
+	}
+	return doc;
+}
+
+static const char *str(const json_t *doc, const char *path)
+{
+	const char *s = json_string_value(at(doc, path));
+
+	return s ? s : "";
+}
+
+static json_int_t num(const json_t *doc, const char *path)
+{
+	const json_t *n = at(doc, path);
+
+	return json_is_real(n) ? (json_int_t)json_real_value(n) : json_integer_value(n);
+}
+
+/* Any scalar as text; of a list the first and how many more; "-" for nothing. */
+static const char *text(const json_t *value, char buf[CELL])
+{
+	size_t more = json_array_size(value);
+
+	if (more)
+		value = json_array_get(value, 0);
+	if (json_is_string(value) && *json_string_value(value))
+		snprintf(buf, CELL, "%s", json_string_value(value));
+	else if (json_is_integer(value))
+		snprintf(buf, CELL, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	else if (json_is_boolean(value))
+		snprintf(buf, CELL, "%s", json_is_true(value) ? "yes" : "no");
+	else
+		snprintf(buf, CELL, "-");
+	if (more > 1)
+		snprintf(buf + strlen(buf), CELL - strlen(buf), " +%zu", more - 1);
+	return buf;
+}
+
+/* A count in at most seven characters; --json has all digits. */
+static const char *count(json_int_t n, char buf[CELL])
+{
+	static const char units[] = "kMGTPE";
+	double v = (double)n;
+	size_t unit = 0;
+
+	if (n < 10000000) {
+		snprintf(buf, CELL, "%" JSON_INTEGER_FORMAT, n);
+		return buf;
+	}
+	for (v /= 1000; v >= 99999.5 && units[unit + 1]; v /= 1000)
+		unit++;
+	snprintf(buf, CELL, "%.0f%c", v, units[unit]);
+	return buf;
+}
+
+static const char *duration(json_int_t s, char buf[CELL])
+{
+	if (s >= 86400)
+		snprintf(buf, CELL, "%" PRId64 "d %" PRId64 "h", (int64_t)s / 86400, (int64_t)s / 3600 % 24);
+	else if (s >= 3600)
+		snprintf(buf, CELL, "%" PRId64 "h %" PRId64 "m", (int64_t)s / 3600, (int64_t)s / 60 % 60);
+	else if (s >= 60)
+		snprintf(buf, CELL, "%" PRId64 "m %" PRId64 "s", (int64_t)s / 60, (int64_t)s % 60);
+	else
+		snprintf(buf, CELL, "%" PRId64 "s", (int64_t)s);
+	return buf;
+}
+
+static const char *next_hop(const json_t *backend, char buf[CELL])
+{
+	const json_t *nh = at(backend, "status.next_hop");
+
+	if (json_is_object(nh))
+		snprintf(buf, CELL, "%s %s", str(nh, "interface"), str(nh, "mac"));
+	else
+		snprintf(buf, CELL, "unresolved");
+	return buf;
+}
+
+static bool backend_up(const json_t *backend)
+{
+	const char *health = str(backend, "status.health");
+
+	return !strcmp(health, "up") || !strcmp(health, "unchecked");
+}
+
+/* "2/3": how many backends are up, of how many. */
+static const char *up_of(const json_t *service, char buf[CELL])
+{
+	const json_t *backends = at(service, "backends"), *b;
+	size_t i, up = 0;
+
+	json_array_foreach (backends, i, b)
+		up += backend_up(b);
+	snprintf(buf, CELL, "%zu/%zu", up, json_array_size(backends));
+	return buf;
+}
+
+static const char *share(const json_t *backend, char buf[CELL])
+{
+	snprintf(buf, CELL, "%.1f%%", 100 * json_number_value(at(backend, "status.share")));
+	return buf;
+}
+
+enum cell {
+	CELL_TEXT,
+	CELL_COUNT,
+	CELL_UP_OF,
+	CELL_SHARE,
+	CELL_NEXT_HOP,
+};
+
+struct column {
+	const char *title;
+	enum cell kind;
+	const char *path;
+	bool right;
+};
+
+static const char *cell(const struct column *col, const json_t *row, char buf[CELL])
+{
+	switch (col->kind) {
+	case CELL_COUNT:
+		return count(num(row, col->path), buf);
+	case CELL_UP_OF:
+		return up_of(row, buf);
+	case CELL_SHARE:
+		return share(row, buf);
+	case CELL_NEXT_HOP:
+		return next_hop(row, buf);
+	case CELL_TEXT:
+		break;
+	}
+	return text(at(row, col->path), buf);
+}
+
+/* Rows are never cut to the terminal's width: an address that is cut is wrong. */
+static void show_table(const struct column *columns, size_t nr_columns, const json_t *rows)
+{
+	struct libscols_table *tb = scols_new_table();
+	struct libscols_line *line;
+	const json_t *row;
+	char buf[CELL];
+	size_t i, j;
+	int failed = !tb;
+
+	if (tb)
+		scols_table_set_termforce(tb, SCOLS_TERMFORCE_NEVER);
+	for (j = 0; !failed && j < nr_columns; j++)
+		failed = !scols_table_new_column(tb, columns[j].title, 0, columns[j].right ? SCOLS_FL_RIGHT : 0);
+	json_array_foreach (rows, i, row) {
+		line = failed ? NULL : scols_table_new_line(tb, NULL);
+		failed |= !line;
+		for (j = 0; !failed && j < nr_columns; j++)
+			failed = scols_line_set_data(line, j, cell(&columns[j], row, buf));
+	}
+	/* Of an empty table libsmartcols prints nothing, which looks like a failure. */
+	for (j = 0; !failed && !json_array_size(rows) && j < nr_columns; j++)
+		printf("%s%c", columns[j].title, j + 1 < nr_columns ? ' ' : '\n');
+	if (!failed)
+		scols_print_table(tb);
+	else
+		fputs("lbctl: out of memory\n", stderr);
+	scols_unref_table(tb);
+}
+
+#define TABLE(columns, rows) show_table(columns, sizeof(columns) / sizeof(*(columns)), rows)
+
+void lb_show_json(const json_t *doc)
+{
+	json_dumpf(doc, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+	putchar('\n');
+}
+
+void lb_show_services(const json_t *services)
+{
+	static const struct column columns[] = {
+		{"NAME", CELL_TEXT, "name", false},	      {"VIP", CELL_TEXT, "vip", false},
+		{"FORWARD", CELL_TEXT, "forward", false},     {"STATE", CELL_TEXT, "status.state", false},
+		{"BACKENDS", CELL_UP_OF, "", true},	      {"CONNS", CELL_COUNT, "status.connections", true},
+		{"PKTS", CELL_COUNT, "status.packets", true}, {"BYTES", CELL_COUNT, "status.bytes", true},
+	};
+
+	TABLE(columns, services);
+}
+
+/* SERVICE comes first so that a service's own backends leave it out. */
+static const struct column backend_columns[] = {
+	{"SERVICE", CELL_TEXT, "service", false},
+	{"ADDRESS", CELL_TEXT, "address", false},
+	{"STATE", CELL_TEXT, "state", false},
+	{"HEALTH", CELL_TEXT, "status.health", false},
+	{"REASON", CELL_TEXT, "status.reason", false},
+	{"WEIGHT", CELL_TEXT, "weight", true},
+	{"TIER", CELL_TEXT, "tier", true},
+	{"SHARE", CELL_SHARE, "status.share", true},
+	{"ACTIVE", CELL_COUNT, "status.active_connections", true},
+	{"CONNS", CELL_COUNT, "status.connections", true},
+	{"NEXT-HOP", CELL_NEXT_HOP, "", false},
+};
+
+void lb_show_backends(const json_t *backends)
+{
+	TABLE(backend_columns, backends);
+}
+
+/* One line of a block: "  label      text". */
+static void field(const char *label, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static void field(const char *label, const char *fmt, ...)
+{
+	va_list ap;
+
+	printf("%-12s ", label);
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	putchar('\n');
+}
+
+static void show_check(const json_t *check)
+{
+	const char *type = str(check, "type");
+	bool http = !strcmp(type, "http");
+	char buf[CELL];
+
+	if (!*type || !strcmp(type, "none")) {
+		field("check", "none");
+		return;
+	}
+	printf("%-12s %s", "check", type);
+	if (http)
+		printf(" %s", str(check, "path"));
+	if (num(check, "port"))
+		printf(" on port %" JSON_INTEGER_FORMAT, num(check, "port"));
+	printf(" every %s, timeout %s", str(check, "interval"), str(check, "timeout"));
+	printf(", rise %" JSON_INTEGER_FORMAT ", fall %" JSON_INTEGER_FORMAT "\n", num(check, "rise"),
+	       num(check, "fall"));
+	if (!http)
+		return;
+	printf("%-12s expects %s", "", text(at(check, "expect_status"), buf));
+	if (*str(check, "expect_body"))
+		printf(" and \"%s\"", str(check, "expect_body"));
+	if (*str(check, "host"))
+		printf(", host %s", str(check, "host"));
+	putchar('\n');
+}
+
+void lb_show_service(const json_t *service)
+{
+	const json_t *st = at(service, "status"), *vip;
+	char buf[3][CELL];
+	size_t i;
+
+	field("name", "%s", str(service, "name"));
+	json_array_foreach (at(service, "vip"), i, vip)
+		field(i ? "" : "vip", "%s", json_string_value(vip));
+	field("forward", "%s, policy %s, state %s", str(service, "forward"), text(at(service, "policy"), buf[0]),
+	      text(at(service, "state"), buf[1]));
+	show_check(at(service, "check"));
+	if (num(service, "panic_threshold"))
+		field("panic", "below %" JSON_INTEGER_FORMAT " %% of the backends up", num(service, "panic_threshold"));
+	snprintf(buf[1], CELL, ", tier %" JSON_INTEGER_FORMAT " serves", num(st, "tier"));
+	field("status", "%s, %s backends up%s%s%s", str(st, "state"), up_of(service, buf[0]),
+	      strcmp(str(st, "state"), "down") ? buf[1] : "", *str(st, "reason") ? ": " : "", str(st, "reason"));
+	field("table",
+	      "%" JSON_INTEGER_FORMAT " slots: %" JSON_INTEGER_FORMAT " stable, %" JSON_INTEGER_FORMAT
+	      " moving, %" JSON_INTEGER_FORMAT " settling; digest %s",
+	      num(st, "table_slots"), num(st, "slots.stable"), num(st, "slots.moving"), num(st, "slots.settling"),
+	      str(st, "table_digest"));
+	field("traffic", "%s connections, %s packets, %s bytes", count(num(st, "connections"), buf[0]),
+	      count(num(st, "packets"), buf[1]), count(num(st, "bytes"), buf[2]));
+	if (json_array_size(at(service, "backends"))) {
+		putchar('\n');
+		show_table(backend_columns + 1, sizeof(backend_columns) / sizeof(*backend_columns) - 1,
+			   at(service, "backends"));
+	}
+}
+
+static void show_interfaces(const json_t *interfaces)
+{
+	const json_t *i;
+	size_t n;
+
+	if (!json_array_size(interfaces))
+		field("interfaces", "none; 'lbctl attach IFACE' adds one");
+	json_array_foreach (interfaces, n, i) {
+		bool attached = json_is_true(at(i, "attached"));
+
+		field(n ? "" : "interfaces", "%s: %s%s%s%s", str(i, "name"), attached ? str(i, "mode") : "not attached",
+		      attached && json_is_true(at(i, "shared")) ? ", beside other programs" : "",
+		      *str(i, "note") ? "; " : "", str(i, "note"));
+	}
+}
+
+static const char *verdict_help(const char *name)
+{
+#define X(id, text, action, help)                                                                                      \
+	if (!strcmp(name, text))                                                                                       \
+		return help;
+	LB_VERDICTS(X)
+#undef X
+	return "unknown to this lbctl";
+}
+
+void lb_show_status(const json_t *status)
+{
+	const json_t *verdicts = at(status, "verdicts"), *n;
+	bool applied = json_is_true(at(status, "last_apply.success"));
+	const char *verdict, *label = "dropped";
+	char buf[2][CELL];
+
+	field("lbd", "%s, pid %" JSON_INTEGER_FORMAT ", up %s, %sready%s", str(status, "version"), num(status, "pid"),
+	      duration(num(status, "uptime_seconds"), buf[0]), json_is_true(at(status, "ready")) ? "" : "not ",
+	      json_is_true(at(status, "adopted")) ? ", took over a running dataplane" : "");
+	field("program", "%s, abi %" JSON_INTEGER_FORMAT, str(status, "program_tag"), num(status, "abi"));
+	field("generation", "%" JSON_INTEGER_FORMAT ", last change %s%s%s%s", num(status, "generation"),
+	      applied ? "made" : "refused", *str(status, "last_apply.time") ? " " : "", str(status, "last_apply.time"),
+	      applied ? "" : ":");
+	if (!applied)
+		field("", "%s", str(status, "last_apply.error"));
+	show_interfaces(at(status, "interfaces"));
+	field("services", "%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " up", num(status, "services.up"),
+	      num(status, "services.total"));
+	field("backends", "%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " serving",
+	      num(status, "backends.serving"), num(status, "backends.total"));
+	field("flows", "%s of %s entries", count(num(status, "flows.entries"), buf[0]),
+	      count(num(status, "flows.capacity"), buf[1]));
+	field("forwarded", "%s packets", count(num(verdicts, "forwarded"), buf[0]));
+	json_object_foreach ((json_t *)verdicts, verdict, n) {
+		if (strncmp(verdict, "drop_", 5) || !json_integer_value(n))
+			continue;
+		field(label, "%s %s (%s)", count(json_integer_value(n), buf[0]), verdict, verdict_help(verdict));
+		label = "";
+	}
+	if (*label)
+		field(label, "0");
+}
+
+void lb_show_changes(const json_t *changes)
+{
+	const json_t *c;
+	char buf[2][CELL];
+	size_t i;
+
+	json_array_foreach (changes, i, c) {
+		const json_t *from = at(c, "from"), *to = at(c, "to");
+		bool add = !strcmp(str(c, "op"), "add"), change = !strcmp(str(c, "op"), "change");
+
+		printf("%c %s", add ? '+' : change ? '~' : '-', str(c, "path"));
+		if (change)
+			printf(": %s -> %s", text(from, buf[0]), text(to, buf[1]));
+		else if (!json_is_null(add ? to : from))
+			printf(": %s", text(add ? to : from, buf[0]));
+		putchar('\n');
+	}
+}
