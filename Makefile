@@ -12,6 +12,7 @@ SBINDIR ?= $(PREFIX)/sbin
 MANDIR ?= $(PREFIX)/share/man
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 COMPDIR ?= $(PREFIX)/share/bash-completion/completions
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 CLANG ?= clang
 LLVM_STRIP ?= $(or $(shell command -v $(subst clang,llvm-strip,$(CLANG))),llvm-strip)
 BPFTOOL ?= $(or $(shell command -v bpftool),/usr/sbin/bpftool)
@@ -115,7 +116,7 @@ clean:
 	rm -rf $(B)
 
 # ---- bench ----
-$(B)/tools/bench: $(call objs,tools/bench,obj)
+$(B)/tools/bench: $(call objs,tools/bench,obj) $(B)/obj/liblb.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(PKG_LIBS)
@@ -130,8 +131,8 @@ bench: $(B)/tools/bench
 DEPS_BUILD := gcc make pkg-config clang llvm bpftool libc6-dev libbpf-dev libxdp-dev libelf-dev zlib1g-dev libnl-3-dev \
 	libnl-route-3-dev libevent-dev libmicrohttpd-dev libcurl4-openssl-dev libjansson-dev libfyaml-dev libsmartcols-dev \
 	libcap-ng-dev
-DEPS_RUN := iproute2 ethtool procps nginx-light curl
-DEPS_TEST := libcmocka-dev tcpdump prometheus qemu-system-x86 busybox-static cpio kmod dpkg-dev man-db groff
+DEPS_RUN := iproute2 ethtool procps nginx-light curl jq
+DEPS_TEST := libcmocka-dev iputils-ping tcpdump prometheus qemu-system-x86 busybox-static cpio xz-utils kmod dpkg-dev groff
 DEPS := $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST)
 
 # Only what is missing is installed; where nothing is, apt is not asked. Services that packages bring are not started.
@@ -144,7 +145,7 @@ deps:
 	apt-get -q update && RUNLEVEL=1 apt-get -q install -y --no-install-recommends $$missing
 
 demo: deps
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory all $(TOOLS)
 	$(Q)tools/demo.sh
 
 test: deps
@@ -160,11 +161,12 @@ install: all
 	install -d $(DESTDIR)$(UNITDIR)
 	sed 's,/usr/sbin/,$(SBINDIR)/,g' packaging/lbd.service >$(DESTDIR)$(UNITDIR)/lbd.service
 	install -D -m 644 packaging/completions/bash/lbctl $(DESTDIR)$(COMPDIR)/lbctl
+	install -D -m 644 packaging/lbd.sysusers $(DESTDIR)$(SYSUSERSDIR)/lbd.conf
 
 uninstall:
 	rm -f $(PROGRAMS:%=$(DESTDIR)$(SBINDIR)/%) $(DESTDIR)$(MANDIR)/man8/lbd.8 $(DESTDIR)$(MANDIR)/man8/lbctl.8 \
 		$(DESTDIR)$(MANDIR)/man8/lbnode.8 $(DESTDIR)$(MANDIR)/man5/lbd.yaml.5 $(DESTDIR)$(UNITDIR)/lbd.service \
-		$(DESTDIR)$(COMPDIR)/lbctl
+		$(DESTDIR)$(COMPDIR)/lbctl $(DESTDIR)$(SYSUSERSDIR)/lbd.conf
 
 .PHONY: deps demo test tests install uninstall
 

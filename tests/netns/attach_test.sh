@@ -1,0 +1,84 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Attaching: native, generic, again, beside another program, to what does not exist, with an MTU too large for XDP.
+. "$(dirname "$0")/lib.sh"
+
+lab_up 2
+lab_vip 192.0.2.10 2
+servers_start 2 80
+nodes_attach 2
+lbd_start
+service_up web 192.0.2.10:80/tcp 2
+iface() { lbctl --json status | jq -r ".interfaces[] | select(.name == \"$1\") | .$2"; }
+programs() { ip -n lb -d link show dev lb0 | grep -c 'prog/xdp\|xdpgeneric'; }
+serves() { # WHAT
+	spread --to 192.0.2.10:80 --count 200 --first-port 10000
+	is "$1: connections answered" "$(field ok "$REPORT")" 200
+}
+
+spread --to 192.0.2.10:80 --count 3 --timeout 300
+is "not attached: nobody answers" "$(field ok "$REPORT")" 0
+
+ok "attach lb0" lbctl attach lb0
+is "auto is native here" "$(iface lb0 mode)" native
+serves "native"
+out=$(lbctl attach lb0 2>&1)
+is "attach again: exit status" $? 1
+matches "attach again: says why" "$out" 'lb0 is attached already'
+is "one program is there" "$(programs)" 1
+serves "attached twice"
+ok "detach" lbctl detach lb0
+is "no program is left" "$(programs)" 0
+spread --to 192.0.2.10:80 --count 3 --timeout 300
+is "detached: nobody answers" "$(field ok "$REPORT")" 0
+
+ok "attach --mode generic" lbctl attach lb0 --mode generic
+is "it is generic" "$(iface lb0 mode)" generic
+serves "generic"
+ok "detach" lbctl detach lb0
+ok "attach --mode native" lbctl attach lb0 --mode native
+serves "native again"
+
+echo "# an interface whose MTU is too large"
+ip -n lb link add big0 type veth peer name big1
+ip -n lb link set big0 mtu 9000 up
+ip -n lb link set big1 mtu 9000 up
+out=$(lbctl attach big0 --mode native 2>&1)
+is "native: exit status" $? 1
+matches "native: the message names MTU and interface" "$out" 'big0.*MTU|MTU.*big0'
+out=$(lbctl attach big0 2>&1)
+is "auto: exit status" $? 0
+matches "auto: warns" "$out" 'MTU|generic'
+is "auto: generic" "$(iface big0 mode)" generic
+ok "detach" lbctl detach big0
+
+echo "# an interface that has another's program"
+echo 'int pass(void *ctx) __attribute__((section("xdp"))); int pass(void *ctx) { return 2; }' |
+	"${CLANG:-clang}" -target bpf -O2 -x c -c - -o "$RUN/foreign.o" || bail "a foreign program is made"
+ip -n lb link add other0 type veth peer name other1
+ip -n lb link set other0 up
+ip -n lb link set other1 up
+ok "the foreign program is attached" ip -n lb link set dev other0 xdpdrv obj "$RUN/foreign.o" sec xdp
+out=$(lbctl attach other0 2>&1)
+is "attach: exit status" $? 1
+matches "attach: the message says so" "$out" 'other0.*program|program.*other0'
+ok "the foreign program is still there" bash -c 'ip -n lb link show dev other0 | grep -q xdp'
+is "status does not list it" "$(iface other0 name)" ""
+out=$(lbctl detach other0 2>&1)
+is "detach of what is not ours: exit status" $? 1
+ok "the foreign program is still there" bash -c 'ip -n lb link show dev other0 | grep -q xdp'
+serves "after all that"
+
+echo "# an interface that goes away and comes back"
+gone() { [ "$(iface two0 attached)" != true ]; }
+back() { [ "$(iface two0 attached)" = true ]; }
+ip -n lb link add two0 type veth peer name two1
+ip -n lb link set two0 up
+ok "attach" lbctl attach two0
+ip -n lb link del two0
+ok "status sees that it is gone" wait_for 5 gone
+ip -n lb link add two0 type veth peer name two1
+ip -n lb link set two0 up
+ok "it is attached again when it is back" wait_for 10 back
+serves "after that"
+done_testing

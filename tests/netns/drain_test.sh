@@ -1,0 +1,52 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A draining backend keeps its connections and gets no new ones; enabling it brings new ones back and moves nothing.
+. "$(dirname "$0")/lib.sh"
+
+lab_up 4
+lab_vip 192.0.2.10 4
+servers_start 4 80
+nodes_attach 4
+echo "learning_window: 2s" | lbd_config
+lbd_start
+ok "attach" lbctl attach lb0
+service_up web 192.0.2.10:80/tcp 4
+
+talk_start held host client "$TRAFFIC" hold --to 192.0.2.10:80 --count 2000 --first-port 10000 --every 300
+talk_read held
+before=$ANSWER
+is "2000 connections are open" "$(field alive "$before")" 2000
+between "b2 has some of them" "$(field b2 "$before")" 300 700
+
+all_alive() { # WHAT
+	talk held ping
+	is "$1: held connections alive" "$(field alive "$ANSWER")" 2000
+	is "$1: moved" "$(field moved "$ANSWER")" 0
+}
+window_over() { [ "$(service_json web .status.slots.moving)" = 0 ]; }
+
+ok "backend drain" lbctl backend drain web 10.0.0.12:80
+is "its state is draining" "$(service_json web '.backends[] | select(.address == "10.0.0.12:80") | .state')" draining
+spread --to 192.0.2.10:80 --count 2000 --first-port 20000
+is "2000 new connections are answered" "$(field ok "$REPORT")" 2000
+is "none by b2" "$(field b2 "$REPORT")" 0
+all_alive "draining"
+ok "the learning window ends" wait_for 15 window_over
+all_alive "after the window"
+
+ok "backend enable" lbctl backend enable web 10.0.0.12:80
+all_alive "enabled again"
+spread --to 192.0.2.10:80 --count 2000 --first-port 30000
+between "b2 gets new connections again" "$(field b2 "$REPORT")" 400 600
+ok "the learning window ends" wait_for 15 window_over
+all_alive "after the second window"
+
+ok "backend set --weight 300" lbctl backend set web 10.0.0.13:80 --weight 300
+all_alive "reweighted"
+spread --to 192.0.2.10:80 --count 6000 --first-port 40000
+between "b3 gets half of the new ones" "$(field b3 "$REPORT")" 2850 3150
+ok "the learning window ends" wait_for 15 window_over
+all_alive "after the third window"
+
+all_alive "at the end"
+done_testing

@@ -1,0 +1,111 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Health checks against real web servers: how soon a dead backend is left, in each way to die, and how soon it is back.
+. "$(dirname "$0")/lib.sh"
+
+lab_up 3
+lab_vip 192.0.2.10 3
+nodes_attach 3
+lbd_start
+ok "attach" lbctl attach lb0
+
+# nginx I STATUS BODY: the answer to /health
+declare -A NGINX_PID
+nginx_start() {
+	local dir=$RUN/nginx$1
+
+	mkdir -p "$dir"
+	cat >"$dir/nginx.conf" <<-END
+		daemon off; master_process off; pid $dir/pid;
+		events { worker_connections 8192; }
+		http {
+			access_log off; default_type text/plain;
+			client_body_temp_path $dir/body; proxy_temp_path $dir/proxy; fastcgi_temp_path $dir/fastcgi;
+			uwsgi_temp_path $dir/uwsgi; scgi_temp_path $dir/scgi;
+			server {
+				listen 80 backlog=4096; listen [::]:80;
+				location / { return 200 "b$1\n"; }
+				location /health { return $2 "$3\n"; }
+			}
+		}
+	END
+	nsenter --net="/run/netns/b$1" -- nginx -p "$dir" -c "$dir/nginx.conf" -e "$dir/log" &
+	NGINX_PID[$1]=$!
+}
+nginx_kill() {
+	kill -KILL "${NGINX_PID[$1]}"
+	wait "${NGINX_PID[$1]}" 2>/dev/null
+}
+health_of() { service_json web ".backends[] | select(.address == \"10.0.0.1$1:80\") | .status.$2"; }
+has_health() { [ "$(health_of "$1" health)/$(health_of "$1" reason)" = "$2" ]; }
+
+for i in 1 2 3; do nginx_start $i 200 fine; done
+service_up web 192.0.2.10:80/tcp 3 --check http:/health --expect-body fine --check-interval 200ms --check-timeout 100ms \
+	--fall 2 --rise 2
+is "a healthy backend's reason" "$(health_of 1 reason)" ok
+
+talk_start load host client "$TRAFFIC" load --to 192.0.2.10:80 --http / --rate 1000 --timeout 400
+answered_since() {
+	talk load report
+	[ "$(field since_mark_ok "$ANSWER")" -ge "$1" ]
+}
+
+# The check that finds it may just have been done; then `fall` intervals with their jitter of 10 %, the last check's
+# timeout, and for a busy machine 200 ms.
+LIMIT=$((200 * 110 / 100 * 2 + 100 + 200))
+left_in_time() { # WHAT
+	wait_serving web 2
+	ok "$1: 1000 further answers" wait_for 10 answered_since 1000
+	talk load report
+	between "$1: it got requests at first (failed ones)" "$(field since_mark_failed "$ANSWER")" 1 1000
+	between "$1: milliseconds until the last request to it" "$(field since_mark_last_failure_ms "$ANSWER")" 0 $LIMIT
+}
+
+echo "# a killed server"
+talk load mark
+nginx_kill 2
+left_in_time "killed"
+is "killed: the reason" "$(health_of 2 health) $(health_of 2 reason)" "down refused"
+is "killed: lb_backend_up" "$(metric 'lb_backend_up{service="web",backend="10.0.0.12:80"}')" 0
+
+echo "# it comes back"
+nginx_start 2 200 fine
+talk load mark
+wait_serving web 3
+ok "back: 500 answers" wait_for 10 answered_since 500
+talk load report
+is "back: failed" "$(field since_mark_failed "$ANSWER")" 0
+is "back: lb_backend_up" "$(metric 'lb_backend_up{service="web",backend="10.0.0.12:80"}')" 1
+
+echo "# a host that is cut off"
+talk load mark
+ip -n b3 link set eth0 down
+left_in_time "cut off"
+matches "cut off: the reason" "$(health_of 3 health) $(health_of 3 reason)" '^down (timeout|unreachable)$'
+ip -n b3 link set eth0 up
+wait_serving web 3
+
+echo "# answers that say no"
+nginx_kill 2
+nginx_start 2 503 fine
+ok "status 503" wait_for 5 has_health 2 down/status
+nginx_kill 2
+nginx_start 2 200 sorry
+ok "another body" wait_for 5 has_health 2 down/body
+is "the others serve" "$(service_json web .status.state)" degraded
+
+echo "# nobody is left"
+nginx_kill 1
+nginx_kill 2
+nginx_kill 3
+wait_serving web 0
+is "the service is down" "$(service_json web .status.state)" down
+NO_BACKEND='lb_packets_total{verdict="drop_no_backend"}'
+dropped=$(metric "$NO_BACKEND")
+grown() { [ "$(metric "$NO_BACKEND")" -gt "$dropped" ]; }
+ok "requests are dropped with a verdict of their own" wait_for 5 grown
+nginx_start 1 200 fine
+wait_serving web 1
+talk load mark
+ok "one is back: 500 answers" wait_for 10 answered_since 500
+done_testing

@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The metrics: complete, clean under promtool, and true.
+. "$(dirname "$0")/lib.sh"
+
+lab_up 2
+lab_vip 192.0.2.10 2
+servers_start 2 80
+nodes_attach 2
+get() { host lb curl -s -o "$RUN/body" -w '%{http_code}' --max-time 5 "http://127.0.0.1:9707$1"; }
+
+lbd_start
+is "/healthz" "$(get /healthz)" 200
+is "/readyz before an interface is attached" "$(get /readyz)" 503
+ok "attach" lbctl attach lb0
+service_up web 192.0.2.10:80/tcp 2 --check tcp --check-interval 200ms --check-timeout 100ms
+is "/readyz after it" "$(get /readyz)" 200
+is "another path" "$(get /)$(get /v1/status)" 404404
+
+spread --to 192.0.2.10:80 --count 1000 --first-port 10000
+is "1000 connections" "$(field ok "$REPORT")" 1000
+is "/metrics" "$(get /metrics)" 200
+cp "$RUN/body" "$RUN/metrics"
+ok "promtool check metrics" promtool check metrics <"$RUN/metrics"
+
+while read -r name; do
+	ok "$name is there" grep -qE "^${name}[{ ]" "$RUN/metrics"
+done <<'END'
+lb_build_info
+lb_interface_info
+lb_packets_total
+lb_service_packets_total
+lb_service_bytes_total
+lb_service_connections_total
+lb_backend_packets_total
+lb_backend_bytes_total
+lb_backend_connections_total
+lb_backend_active_connections
+lb_backend_weight
+lb_backend_up
+lb_backend_state
+lb_check_total
+lb_check_duration_seconds_bucket
+lb_flow_lookups_total
+lb_flows
+lb_table_build_seconds[a-z_]*
+lb_config_generation
+lb_config_last_apply_success
+lb_config_last_apply_timestamp_seconds
+process_cpu_seconds_total
+process_resident_memory_bytes
+process_open_fds
+END
+for verdict in $(sed -n 's/^\tX([A-Z_0-9]*, "\([a-z_0-9]*\)".*/\1/p' "$ROOT/include/lb/verdict.h"); do
+	ok "verdict $verdict is there" grep -q "^lb_packets_total{verdict=\"$verdict\"} " "$RUN/metrics"
+done
+
+sum() { awk -v m="$1" 'index($1, m) == 1 { s += $2 } END { print s }' "$RUN/metrics"; }
+between "lb_service_connections_total" "$(sum lb_service_connections_total)" 1000 1010
+is "is the sum of its backends'" "$(sum lb_backend_connections_total)" "$(sum lb_service_connections_total)"
+is "packets: the service's are its backends'" "$(sum lb_service_packets_total)" "$(sum lb_backend_packets_total)"
+is "packets: what was forwarded went to backends" "$(sum 'lb_packets_total{verdict="forwarded"}')" "$(sum lb_backend_packets_total)"
+for i in 1 2; do
+	between "b$i: connections are what it answered" "$(sum "lb_backend_connections_total{service=\"web\",backend=\"10.0.0.1$i:80\"}")" \
+		"$(field b$i "$REPORT")" $(($(field b$i "$REPORT") + 10))
+done
+
+forwarded=$(metric 'lb_packets_total{verdict="forwarded"}')
+passed=$(metric 'lb_packets_total{verdict="pass_no_service"}')
+dropped=$(metric 'lb_packets_total{verdict="drop_too_big"}')
+ok "a connection to the host itself is refused by it" bash -c "$(declare -f host); ! host client curl -s --max-time 2 http://10.0.0.2:81"
+ok "pass_no_service counts it" test "$(metric 'lb_packets_total{verdict="pass_no_service"}')" -gt "$passed"
+is "forwarded does not" "$(metric 'lb_packets_total{verdict="forwarded"}')" "$forwarded"
+is "drop_too_big does not" "$(metric 'lb_packets_total{verdict="drop_too_big"}')" "$dropped"
+
+ok "backend del" lbctl backend del web 10.0.0.12:80
+is "the service's total keeps a removed backend's share" \
+	"$(metric 'lb_service_connections_total{service="web",vip="192.0.2.10:80/tcp"}')" "$(sum lb_service_connections_total)"
+ok "the removed backend's own is gone" bash -c '! grep -q 10.0.0.12 <<<"$1"' - "$(host lb curl -s http://127.0.0.1:9707/metrics)"
+done_testing

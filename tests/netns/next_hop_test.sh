@@ -1,0 +1,87 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Next hops follow the network: a backend behind a router, a route that changes, a MAC address that changes, a backend
+# that answers ARP only later.
+. "$(dirname "$0")/lib.sh"
+
+lab_up 2
+lab_vip 192.0.2.10 2
+servers_start 2 80
+
+# Two routers, 10.0.0.3 and 10.0.0.4, to a network where b3 is.
+for i in 3 4; do
+	lab_host "router$i" eth0 $i 1600
+	host "router$i" sysctl -qw net.ipv4.ip_forward=1
+	ip -n "router$i" link add far type bridge
+	ip -n "router$i" address add "10.1.$i.1/24" dev far
+	ip -n "router$i" link set far mtu 1600 up
+done
+lab_namespace b3
+for i in 3 4; do
+	ip -n "router$i" link add to-b3 mtu 1600 type veth peer name "eth$i" netns b3
+	host "router$i" ethtool -K to-b3 gro on tx off >/dev/null
+	host b3 ethtool -K "eth$i" tx off >/dev/null
+	ip -n "router$i" link set to-b3 master far up
+	ip -n b3 -batch - <<-END
+		link set eth$i mtu 1600 up
+		address add 10.1.$i.2/24 dev eth$i
+	END
+done
+ip -n b3 address add 10.3.0.3/32 dev lo
+ip -n b3 address add 192.0.2.10/32 dev lo
+host b3 sysctl -qw net.ipv4.conf.{all,default,eth3,eth4}.rp_filter=0
+ip -n b3 route add default via 10.1.3.1
+for i in 3 4; do ip -n "router$i" route add 10.3.0.3 via "10.1.$i.2"; done
+ip -n lb route add 10.3.0.3 via 10.0.0.3
+server_start 3 80
+nodes_attach 2
+for i in 3 4; do host b3 "$BUILD/lbnode" attach eth$i --local 10.3.0.3 2>>"$RUN/lbnode.log" || bail "lbnode attaches"; done
+
+lbd_start
+ok "attach" lbctl attach lb0
+next_hop() { service_json web ".backends[] | select(.address == \"$1:80\") | .status.next_hop.$2"; }
+mac_of() { ip -n "$1" -j link show dev eth0 | jq -r '.[0].address'; }
+next_hop_is() { [ "$(next_hop "$1" mac)" = "$2" ]; }
+port=10000
+answered() { # WHAT HOW-MANY-BY-b3
+	spread --to 192.0.2.10:80 --count 300 --first-port $port --timeout 1000
+	port=$((port + 300)) # other connections each time
+	is "$1: connections answered" "$(field ok "$REPORT")" 300
+	between "$1: by b3" "$(field b3 "$REPORT")" "$2" 300
+}
+
+ok "service add" lbctl service add web 192.0.2.10:80/tcp --check none
+ok "backend add, behind a router" lbctl backend add web 10.3.0.3:80
+wait_serving web 1
+is "the next hop is the router" "$(next_hop 10.3.0.3 mac)" "$(mac_of router3)"
+is "and its interface" "$(next_hop 10.3.0.3 interface)" lb0
+answered "behind a router" 300
+
+ip -n lb route replace 10.3.0.3 via 10.0.0.4
+ok "the route changes, and the next hop follows" wait_for 5 next_hop_is 10.3.0.3 "$(mac_of router4)"
+answered "by the other router" 300
+
+ip -n lb route del 10.3.0.3
+ok "the route is gone, and so is the next hop" wait_for 5 next_hop_is 10.3.0.3 null
+ip -n lb route add 10.3.0.3 via 10.0.0.3
+ok "it is back" wait_for 5 next_hop_is 10.3.0.3 "$(mac_of router3)"
+answered "by the first router again" 300
+
+echo "# a neighbour's MAC address changes"
+ok "backend add" lbctl backend add web 10.0.0.11:80
+wait_serving web 2
+is "the next hop is b1" "$(next_hop 10.0.0.11 mac)" "$(mac_of b1)"
+ip -n b1 link set eth0 address 02:00:00:00:aa:11
+host b1 ping -q -c 1 -W 2 10.0.0.2 >/dev/null # asks for 10.0.0.2 from its new address
+ok "the next hop follows" wait_for 10 next_hop_is 10.0.0.11 02:00:00:00:aa:11
+answered "after the change" 100
+
+echo "# a backend whose host comes up later"
+ip -n b2 link set eth0 down
+ok "backend add" lbctl backend add web 10.0.0.12:80
+is "no next hop yet" "$(next_hop 10.0.0.12 mac)" null
+ip -n b2 link set eth0 up
+ok "it is found when its host is up" wait_for 15 next_hop_is 10.0.0.12 "$(mac_of b2)"
+wait_serving web 3
+answered "with all three" 60
+done_testing
