@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The bench's own load balancer: see env.h. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "env.h"
+
+static void *map_values(const struct bpf_map *map)
+{
+	size_t size = (size_t)((bpf_map__value_size(map) + 7) & ~7U) * bpf_map__max_entries(map);
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+double bench_now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+int bench_env_open(struct bench_env *e)
+{
+	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	struct bpf_map *map;
+	double start;
+
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	e->nr_cpus = libbpf_num_possible_cpus();
+	e->lb = lb_bpf__open();
+	e->driver = bench_bpf__open_and_load();
+	if (!e->lb || !e->driver)
+		return -EINVAL;
+	bpf_object__for_each_map (map, e->lb->obj)
+		bpf_map__set_pin_path(map, NULL);
+	bpf_map__set_max_entries(e->lb->maps.lb_verdict_cpu, e->nr_cpus);
+	bpf_map__set_max_entries(e->lb->maps.lb_service_cpu, (e->nr_cpus + 1) * LB_MAX_SERVICES);
+	bpf_map__set_max_entries(e->lb->maps.lb_backend_cpu, (e->nr_cpus + 1) * LB_MAX_BACKENDS);
+	start = bench_now_s();
+	if (lb_bpf__load(e->lb))
+		return -EINVAL;
+	e->load_s = bench_now_s() - start;
+	e->services = map_values(e->lb->maps.lb_services);
+	e->backends = map_values(e->lb->maps.lb_backends);
+	e->slots = map_values(e->lb->maps.lb_slots);
+	e->flows = map_values(e->lb->maps.lb_flows);
+	e->verdicts = map_values(e->lb->maps.lb_verdict_cpu);
+	return e->services && e->backends && e->slots && e->flows && e->verdicts ? 0 : -ENOMEM;
+}
+
+void bench_env_close(struct bench_env *e)
+{
+	lb_bpf__destroy(e->lb);
+	bench_bpf__destroy(e->driver);
+}
+
+/* The address of service @i (0 ..), as the driver writes it: its low two bytes in host order. */
+static void service_addr(bool v6, uint16_t i, uint8_t addr[16])
+{
+	static const uint8_t net6[16] = {0x20, 0x01, 0x0d, 0xb8};
+	static const uint8_t net4[16] = {[10] = 0xff, 0xff, 198, 18};
+
+	memcpy(addr, v6 ? net6 : net4, 16);
+	memcpy(addr + 14, &i, 2);
+}
+
+/* Service v, counted from 0, has the backends 1 + v * @each .. */
+static void set_backends(struct bench_env *e, const struct bench_setup *s, unsigned int services, unsigned int each)
+{
+	for (unsigned int i = 1; i <= services * each; i++) {
+		struct lb_backend *b = &e->backends[i];
+
+		*b = (struct lb_backend){.dmac = {2, 0, 0, 0, (uint8_t)(i >> 8), (uint8_t)i},
+					 .mtu = 1500,
+					 .smac = {2, 0, 0, 1},
+					 .oif = s->oif,
+					 .service = (uint16_t)(1 + (i - 1) / each),
+					 .forward = s->forward,
+					 .src_plen = 128,
+					 .flags = LB_BACKEND_F_ALIVE | LB_BACKEND_F_TAKES_NEW |
+						  (s->v6 ? 0 : LB_BACKEND_F_V4)};
+		service_addr(s->v6, (uint16_t)i, b->addr);
+		service_addr(s->v6, 0, b->src);
+		b->addr[s->v6 ? 2 : 12] = b->src[s->v6 ? 2 : 12] = 10;
+	}
+}
+
+/* One table of its own for each service, each slot another backend; a moving slot's two owners differ. */
+static int set_services(struct bench_env *e, const struct bench_setup *s, unsigned int nr, unsigned int each)
+{
+	unsigned int shift = LB_TABLE_SHIFT_MIN, wanted = each * 100;
+	struct lb_vip vip = {.port = htons(80), .proto = s->proto};
+	__u32 idx;
+
+	while ((1U << shift) < wanted && (uint64_t)(2U << shift) * nr <= LB_SLOTS)
+		shift++;
+	for (unsigned int v = 0; v < nr; v++) {
+		for (unsigned int i = 0; i < 1U << shift; i++) {
+			unsigned int at = (v << shift) + i, first = 1 + v * each;
+
+			e->slots[at / 16].slot[at % 16] = LB_SLOT(
+				s->phase, s->phase == LB_PHASE_MOVING ? first + (i + 1) % each : 0, first + i % each);
+		}
+		idx = v + 1;
+		e->services[idx] = (struct lb_service){
+			.table = LB_TABLE(v << shift, shift), .name_id = idx, .flags = LB_SERVICE_F_TRACK_UDP};
+		service_addr(s->v6, (uint16_t)v, vip.addr);
+		if (bpf_map__update_elem(e->lb->maps.lb_vips, &vip, sizeof(vip), &idx, sizeof(idx), BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
+static void clear_vips(struct bench_env *e)
+{
+	struct lb_vip vip;
+
+	while (!bpf_map__get_next_key(e->lb->maps.lb_vips, NULL, &vip, sizeof(vip)))
+		bpf_map__delete_elem(e->lb->maps.lb_vips, &vip, sizeof(vip), 0);
+}
+
+int bench_env_set(struct bench_env *e, const struct bench_setup *s)
+{
+	unsigned int services = s->services ?: 1, each = s->backends ?: 16;
+
+	if (services * each >= LB_MAX_BACKENDS)
+		each = (LB_MAX_BACKENDS - 1) / services;
+	clear_vips(e);
+	memset(e->flows, 0, sizeof(*e->flows) * LB_FLOW_SETS);
+	set_backends(e, s, services, each);
+	return set_services(e, s, services, each);
+}
+
+void bench_env_template(const struct bench_setup *s, uint8_t frame[LB_BENCH_FRAME_BYTES])
+{
+	struct ethhdr *eth = (struct ethhdr *)frame;
+	uint8_t *l4 = frame + 14 + (s->v6 ? 40 : 20), addr[16];
+	uint16_t l4_len = (uint16_t)(LB_BENCH_FRAME_BYTES - (l4 - frame));
+
+	memset(frame, 0, LB_BENCH_FRAME_BYTES);
+	memcpy(eth->h_dest, "\x02\0\0\0\0\1", 6);
+	memcpy(eth->h_source, "\x02\0\0\0\0\3", 6);
+	eth->h_proto = htons(s->v6 ? ETH_P_IPV6 : ETH_P_IP);
+	service_addr(s->v6, 0, addr);
+	if (s->pass)
+		addr[13]++;
+	if (s->v6) {
+		struct ipv6hdr ip = {.version = 6, .payload_len = htons(l4_len), .nexthdr = s->proto, .hop_limit = 64};
+
+		memcpy(&ip.daddr, addr, 16);
+		memcpy(&ip.saddr, "\x20\x01\x0d\xb8\xff", 5);
+		memcpy(frame + 14, &ip, sizeof(ip));
+	} else {
+		struct iphdr ip = {.version = 4,
+				   .ihl = 5,
+				   .tot_len = htons(LB_BENCH_FRAME_BYTES - 14),
+				   .ttl = 64,
+				   .protocol = s->proto,
+				   .saddr = htonl(0x0a630000),
+				   .frag_off = htons(0x4000)};
+
+		memcpy(&ip.daddr, addr + 12, 4);
+		memcpy(frame + 14, &ip, sizeof(ip));
+	}
+	if (s->proto == IPPROTO_TCP) {
+		struct tcphdr tcp = {
+			.dest = htons(80), .doff = 5, .syn = s->syn, .ack = !s->syn, .window = htons(1024)};
+
+		memcpy(l4, &tcp, sizeof(tcp));
+	} else {
+		struct udphdr udp = {.dest = htons(80), .len = htons(l4_len)};
+
+		memcpy(l4, &udp, sizeof(udp));
+	}
+}
+
+uint64_t bench_env_verdict(const struct bench_env *e, enum lb_verdict v)
+{
+	uint64_t sum = 0;
+
+	for (int cpu = 0; cpu < e->nr_cpus; cpu++)
+		sum += e->verdicts[cpu].pkts[v];
+	return sum;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The loaded program with maps of its own, unpinned, and what the parts of the bench put into them. */
+#ifndef TOOLS_BENCH_ENV_H
+#define TOOLS_BENCH_ENV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "lb/abi.h"
+#include "lb/bench.h"
+#include "lb/verdict.h"
+
+#include "bench.skel.h"
+#include "lb.skel.h"
+
+struct bench_env {
+	struct lb_bpf *lb;
+	struct bench_bpf *driver;
+	struct lb_service *services;
+	struct lb_backend *backends;
+	struct lb_slot_line *slots;
+	struct lb_flow_set *flows;
+	struct lb_verdict_cpu *verdicts;
+	int nr_cpus;
+	double load_s;
+};
+
+/* What steers a case's packets. */
+struct bench_setup {
+	bool v6, syn, pass;
+	uint8_t proto;
+	uint8_t forward;
+	enum lb_phase phase;
+	unsigned int services; /* 0: one */
+	unsigned int backends; /* of each service, as far as there is room; 0: sixteen */
+	uint32_t oif;
+};
+
+/* 0 or -errno. */
+int bench_env_open(struct bench_env *e);
+void bench_env_close(struct bench_env *e);
+
+/* Fill the maps, whatever they held before. 0 or -errno. */
+int bench_env_set(struct bench_env *e, const struct bench_setup *s);
+void bench_env_template(const struct bench_setup *s, uint8_t frame[LB_BENCH_FRAME_BYTES]);
+uint64_t bench_env_verdict(const struct bench_env *e, enum lb_verdict v);
+
+/* CLOCK_MONOTONIC in seconds. */
+double bench_now_s(void);
+
+#endif

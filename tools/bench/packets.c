@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Nanoseconds per packet of the loaded program, by BPF_PROG_TEST_RUN under the driver of bpf/bench.bpf.c. Rounds of all
+ * cases are interleaved, so that a machine that slows down slows all of them; the median of the rounds counts. What is
+ * reported is net of the driver and, where the packet is encapsulated, of one head adjustment.
+ */
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+#include "env.h"
+
+#define ROUNDS 21
+#define WARM_ROUNDS 1
+#define PACKETS 200000 /* a case and round */
+#define LOOPBACK 1     /* what a test run has for its ingress interface */
+
+enum target { TARGET_LB, TARGET_NOTHING, TARGET_ADJUST, TARGET_FLOOR };
+
+struct bench_case {
+	const char *name;
+	enum target target;
+	unsigned int flows; /* a power of two */
+	struct bench_setup setup;
+};
+
+#define PLAIN .proto = IPPROTO_TCP, .oif = LOOPBACK
+#define IPIP PLAIN, .forward = LB_FORWARD_IPIP
+#define MOVING IPIP, .phase = LB_PHASE_MOVING
+
+static const struct bench_case cases[] = {
+	{"driver", TARGET_NOTHING, 1, {PLAIN}},
+	{"adjust", TARGET_ADJUST, 1, {PLAIN}},
+	{"floor", TARGET_FLOOR, 1, {PLAIN}},
+	{"ipip4-tcp-established", TARGET_LB, 1, {IPIP}},
+	{"ipip4-flows-4096", TARGET_LB, 1 << 12, {IPIP}},
+	{"ipip4-flows-65536", TARGET_LB, 1 << 16, {IPIP}},
+	{"ipip4-flows-1048576", TARGET_LB, 1 << 20, {IPIP}},
+	{"ipip4-flows-8388608", TARGET_LB, 1 << 23, {IPIP}},
+	{"ipip6-tcp-established", TARGET_LB, 1, {IPIP, .v6 = true}},
+	{"ipip6-flows-1048576", TARGET_LB, 1 << 20, {IPIP, .v6 = true}},
+	{"l2-tcp-established", TARGET_LB, 1, {PLAIN, .forward = LB_FORWARD_L2}},
+	{"ipip4-udp-established", TARGET_LB, 1, {.proto = IPPROTO_UDP, .oif = LOOPBACK, .forward = LB_FORWARD_IPIP}},
+	{"new-flow", TARGET_LB, 1 << 20, {IPIP, .syn = true}},
+	{"new-flow-entry", TARGET_LB, 1 << 23, {MOVING, .syn = true}},
+	{"ipip4-moving-4096", TARGET_LB, 1 << 12, {MOVING}},
+	{"ipip4-moving-65536", TARGET_LB, 1 << 16, {MOVING}},
+	{"ipip4-moving-1048576", TARGET_LB, 1 << 20, {MOVING}},
+	{"flood-syn", TARGET_LB, 1 << 30, {IPIP, .syn = true}},
+	{"flood-ack", TARGET_LB, 1 << 30, {IPIP}},
+	{"pass", TARGET_LB, 1, {PLAIN, .pass = true}},
+	{"services-100", TARGET_LB, 1 << 16, {IPIP, .services = 100}},
+	{"services-10000", TARGET_LB, 1 << 16, {IPIP, .services = 10000}},
+	{"backends-1000", TARGET_LB, 1 << 16, {IPIP, .backends = 1000}},
+	{"backends-10000", TARGET_LB, 1 << 16, {IPIP, .backends = 10000}},
+};
+#define NR_CASES (sizeof(cases) / sizeof(cases[0]))
+
+/* What came out, by case. */
+static struct {
+	double ns[ROUNDS];
+	bool valid;
+} results[NR_CASES];
+
+/* A run of @packets; nanoseconds each, or a negative errno. */
+static double run_packets(struct bench_env *e, const uint8_t *frame, unsigned int packets, __u32 *retval)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = LB_BENCH_FRAME_BYTES,
+		    .repeat = (int)packets);
+	struct lb_bench *b = &e->driver->bss->bench;
+	int err;
+
+	b->packets = b->left = packets;
+	err = bpf_prog_test_run_opts(bpf_program__fd(e->driver->progs.bench_driver), &opts);
+	*retval = opts.retval;
+	return err ? err : (double)(b->end_ns - b->start_ns) / (packets - 1);
+}
+
+static int set_target(struct bench_env *e, enum target target)
+{
+	const struct bpf_program *progs[] = {[TARGET_LB] = e->lb->progs.lb_main,
+					     [TARGET_NOTHING] = e->driver->progs.bench_nothing,
+					     [TARGET_ADJUST] = e->driver->progs.bench_adjust,
+					     [TARGET_FLOOR] = e->driver->progs.bench_floor};
+	__u32 key = 0;
+	__u32 fd = (__u32)bpf_program__fd(progs[target]);
+
+	return bpf_map__update_elem(e->driver->maps.bench_target, &key, sizeof(key), &fd, sizeof(fd), BPF_ANY) ? -errno
+													       : 0;
+}
+
+static int run_case(struct bench_env *e, size_t i, int round)
+{
+	const struct bench_case *c = &cases[i];
+	enum lb_verdict want = c->setup.pass ? LB_V_PASS_NO_SERVICE : LB_V_FORWARDED;
+	struct lb_bench *b = &e->driver->bss->bench;
+	uint8_t frame[LB_BENCH_FRAME_BYTES];
+	uint64_t before;
+	__u32 retval;
+	double ns;
+
+	if (set_target(e, c->target) || (c->target == TARGET_LB && bench_env_set(e, &c->setup)))
+		return -EINVAL;
+	bench_env_template(&c->setup, frame);
+	memcpy(b->template, frame, sizeof(b->template));
+	b->v6 = c->setup.v6;
+	b->flow_mask = c->flows - 1;
+	b->services = c->setup.services ?: 1;
+	b->state = 1;
+	/* Established flows of moving slots have their entries already; new ones find the cache cold. */
+	run_packets(e, frame, c->setup.phase && !c->setup.syn ? 20000 + 4 * c->flows : 20000, &retval);
+	before = bench_env_verdict(e, want);
+	ns = run_packets(e, frame, PACKETS, &retval);
+	if (ns < 0)
+		return (int)ns;
+	results[i].valid = retval == (c->setup.pass ? XDP_PASS : XDP_TX) &&
+			   (c->target != TARGET_LB || bench_env_verdict(e, want) - before == PACKETS);
+	if (round >= 0)
+		results[i].ns[round] = ns;
+	return 0;
+}
+
+static uint64_t map_bytes(const struct bpf_object *obj)
+{
+	uint64_t sum = 0, v;
+	char path[64], line[128];
+	struct bpf_map *map;
+
+	bpf_object__for_each_map (map, obj) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", bpf_map__fd(map));
+		f = fopen(path, "r");
+		while (f && fgets(line, sizeof(line), f))
+			if (sscanf(line, "memlock: %lu", &v) == 1)
+				sum += v;
+		if (f)
+			fclose(f);
+	}
+	return sum;
+}
+
+static void add_fixed_rows(const struct bench_env *e, json_t *rows)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+
+	bpf_obj_get_info_by_fd(bpf_program__fd(e->lb->progs.lb_main), &info, &len);
+	json_array_append_new(rows, json_pack("{s:s s:f s:I s:I s:I}", "name", "load", "seconds", e->load_s,
+					      "xlated_bytes", (json_int_t)info.xlated_prog_len, "jited_bytes",
+					      (json_int_t)info.jited_prog_len, "verified_insns",
+					      (json_int_t)info.verified_insns));
+	json_array_append_new(rows, json_pack("{s:s s:I s:I}", "name", "memory", "start_bytes",
+					      (json_int_t)map_bytes(e->lb->obj), "per_flow_bytes",
+					      (json_int_t)(sizeof(struct lb_flow_set) / LB_FLOW_WAYS)));
+}
+
+static int report(struct bench_env *e, json_t *out)
+{
+	int bad = !results[0].valid + !results[1].valid + !results[2].valid;
+	double driver = bench_median(results[0].ns, ROUNDS), adjust = bench_median(results[1].ns, ROUNDS) - driver;
+	double floor_ns = bench_median(results[2].ns, ROUNDS) - driver - adjust;
+	json_t *rows = json_object_get(out, "cases");
+
+	json_object_set_new(out, "driver_ns", json_real(driver));
+	json_object_set_new(out, "adjust_ns", json_real(adjust));
+	json_object_set_new(out, "floor_ns", json_real(floor_ns));
+	for (size_t i = 3; i < NR_CASES; i++) {
+		const struct bench_case *c = &cases[i];
+		double net;
+
+		if (!bench_wanted(c->name))
+			continue;
+		net = bench_median(results[i].ns, ROUNDS) - driver - (c->setup.forward == LB_FORWARD_IPIP ? adjust : 0);
+		bad += !results[i].valid;
+		json_array_append_new(rows, json_pack("{s:s s:f s:f s:I s:b}", "name", c->name, "net_ns", net, "floors",
+						      net / floor_ns, "flows", (json_int_t)c->flows, "valid",
+						      results[i].valid));
+	}
+	add_fixed_rows(e, rows);
+	return bad;
+}
+
+int bench_packets(json_t *out)
+{
+	struct bench_env e = {};
+	int ret = -1;
+
+	if (bench_env_open(&e)) {
+		fprintf(stderr, "bench: the programs do not load\n");
+		goto out;
+	}
+	for (int round = -WARM_ROUNDS; round < ROUNDS; round++) {
+		for (size_t i = 0; i < NR_CASES; i++) {
+			if (i >= 3 && !bench_wanted(cases[i].name))
+				continue;
+			if (run_case(&e, i, round)) {
+				fprintf(stderr, "bench: %s does not run\n", cases[i].name);
+				goto out;
+			}
+		}
+	}
+	ret = report(&e, out);
+out:
+	bench_env_close(&e);
+	return ret;
+}
