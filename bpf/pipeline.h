@@ -152,7 +152,7 @@ static __always_inline __u32 lb_flow_steer(struct lb_world *w, struct lb_flow_qu
 		}
 	}
 	row->flow_misses++;
-	chosen = lb_steer_miss(q.word, opens || !tcp, q.flags & LB_QUERY_TRACKED, &learn);
+	chosen = lb_steer_miss(q.word, opens || !tcp, (q.flags & LB_QUERY_TRACKED) || way >= 0, &learn);
 	return learn ? lb_learn(w, q, set, row, way, chosen, now_ns) : chosen;
 }
 

@@ -296,12 +296,12 @@ const struct row rows[] = {
 	 .after = {.backend = OLD, .proven = true}},
 	{"settling, an entry of another generation",
 	 .setup = {.word = SETTLING, .entry = {.backend = OLD, .gen = 1, .proven = true}}, .backend = NEW, .misses = 1,
-	 .after = {.backend = OLD, .gen = 1, .proven = true}},
+	 .after = {.backend = NEW, .proven = true}},
 	{"settling, an entry of a dead backend", .setup = {.word = SETTLING, .entry = {.backend = OLD}, .old = ZERO},
-	 .backend = NEW, .misses = 1, .after = {.backend = OLD}},
+	 .backend = NEW, .misses = 1, .after = {.backend = NEW, .proven = true}},
 	{"settling, a SYN from a draining backend's flow's port",
 	 .setup = {.word = SETTLING, .entry = {.backend = OLD}, .old = ALIVE}, .in = {.flags = SYN}, .backend = NEW,
-	 .conns = 1, .misses = 1, .after = {.backend = OLD}},
+	 .conns = 1, .misses = 1, .after = {.backend = NEW}},
 
 	/* services that remember all flows */
 	{"tracked TCP, SYN", .setup = {.flags = TRACK_TCP}, .in = {.flags = SYN}, .conns = 1, .misses = 1,
