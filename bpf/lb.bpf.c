@@ -41,11 +41,9 @@ static __always_inline const struct lb_conf *lb_world_conf(struct lb_world *w)
 	return bpf_map_lookup_elem(&lb_conf, &zero);
 }
 
-static __always_inline __u32 lb_world_vip(struct lb_world *w, const struct lb_vip *vip)
+static __always_inline const struct lb_vip_set *lb_world_vips(struct lb_world *w, __u32 set)
 {
-	const __u32 *service = bpf_map_lookup_elem(&lb_vips, vip);
-
-	return service ? *service : 0;
+	return bpf_map_lookup_elem(&lb_vips, &set);
 }
 
 static __always_inline const struct lb_service *lb_world_service(struct lb_world *w, __u32 service)

@@ -24,6 +24,7 @@
 	} map SEC(".maps")
 
 LB_ARRAY(lb_conf, struct lb_conf, 1);
+LB_ARRAY(lb_vips, struct lb_vip_set, LB_VIP_SETS);
 LB_ARRAY(lb_services, struct lb_service, LB_MAX_SERVICES);
 LB_ARRAY(lb_slots, struct lb_slot_line, LB_SLOTS / 16);
 LB_ARRAY(lb_backends, struct lb_backend, LB_MAX_BACKENDS);
@@ -31,14 +32,6 @@ LB_ARRAY(lb_flows, struct lb_flow_set, LB_FLOW_SETS);
 LB_ARRAY(lb_verdict_cpu, struct lb_verdict_cpu, 1);
 LB_ARRAY(lb_service_cpu, struct lb_service_cpu, LB_MAX_SERVICES);
 LB_ARRAY(lb_backend_cpu, struct lb_backend_cpu, LB_MAX_BACKENDS);
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, LB_MAX_VIPS);
-	__uint(pinning, LIBBPF_PIN_BY_NAME);
-	__type(key, struct lb_vip);
-	__type(value, __u32);
-} lb_vips SEC(".maps");
 
 /* Keyed by interface index: where packets may leave by redirection. */
 struct {

@@ -15,6 +15,7 @@
 #include "lb/dp/flow.h"
 #include "lb/dp/parse.h"
 #include "lb/dp/steer.h"
+#include "lb/dp/vip.h"
 
 struct lb_world;
 
@@ -25,9 +26,9 @@ static __always_inline bool lb_world_grow(struct lb_world *w, int nr_bytes);
 /* Sends the frame out of interface @oif; false where packets may not leave by it. */
 static __always_inline bool lb_world_send(struct lb_world *w, __u32 oif);
 
-/* What is configured. NULL, or service 0, where there is none. */
+/* What is configured. NULL where there is none. */
 static __always_inline const struct lb_conf *lb_world_conf(struct lb_world *w);
-static __always_inline __u32 lb_world_vip(struct lb_world *w, const struct lb_vip *vip);
+static __always_inline const struct lb_vip_set *lb_world_vips(struct lb_world *w, __u32 set);
 static __always_inline const struct lb_service *lb_world_service(struct lb_world *w, __u32 service);
 static __always_inline const struct lb_slot_line *lb_world_slots(struct lb_world *w, __u32 line);
 static __always_inline const struct lb_backend *lb_world_backend(struct lb_world *w, __u32 backend);
@@ -77,14 +78,27 @@ struct lb_job {
 	bool learned; /* a flow entry was made for it */
 };
 
+static __always_inline __u32 lb_find_service(struct lb_world *w, const struct lb_packet *p)
+{
+	const struct lb_vip_key key = lb_packet_vip(p);
+	const __u64 hash = lb_vip_hash(&key);
+	const struct lb_vip_set *set = lb_world_vips(w, lb_vip_first(hash));
+	__u32 service_idx;
+
+	if (!set)
+		return 0;
+	service_idx = lb_vip_service(set, &key);
+	if (lb_likely(service_idx || !set->way[0].spilled))
+		return service_idx;
+	set = lb_world_vips(w, lb_vip_second(hash));
+	return set ? lb_vip_service(set, &key) : 0;
+}
+
 /* Whose is it? From here on a packet is a service's and may be dropped. */
 static __always_inline enum lb_verdict lb_classify(struct lb_world *w, struct lb_job *j)
 {
-	struct lb_vip vip __attribute__((__aligned__(8)));
-	__u32 service_idx;
+	__u32 service_idx = lb_find_service(w, &j->pkt);
 
-	lb_packet_vip(&j->pkt, &vip);
-	service_idx = lb_world_vip(w, &vip);
 	if (!service_idx)
 		return LB_V_PASS_NO_SERVICE;
 	j->service = lb_world_service(w, service_idx);

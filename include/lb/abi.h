@@ -14,12 +14,14 @@
 /* Raised whenever a layout or a meaning below changes; the pin folder carries it. */
 #define LB_ABI_VERSION 1
 
-#define LB_MAX_SERVICES 16384  /* service 0 is never used */
-#define LB_MAX_BACKENDS 32768  /* backend 0 means "none" */
-#define LB_MAX_VIPS 65536
-#define LB_MAX_PORTS 64        /* interfaces that packets may leave by */
-#define LB_SLOTS (4U << 20)    /* the slots of all tables together */
-#define LB_TABLE_SHIFT_MIN 4   /* a table has 2^shift slots; one cache line at least */
+#define LB_MAX_SERVICES 16384 /* service 0 is never used */
+#define LB_MAX_BACKENDS 32768 /* backend 0 means "none" */
+#define LB_MAX_VIPS 65536     /* half of the places there are for them, so that there is always one */
+#define LB_VIP_SETS (1U << 16)
+#define LB_VIP_WAYS 2
+#define LB_MAX_PORTS 64	     /* interfaces that packets may leave by */
+#define LB_SLOTS (4U << 20)  /* the slots of all tables together */
+#define LB_TABLE_SHIFT_MIN 4 /* a table has 2^shift slots; one cache line at least */
 #define LB_TABLE_SHIFT_MAX 20
 #define LB_FLOW_SETS (1U << 17) /* 2^17 sets of 8 entries: 1 M flows, 8 MiB */
 #define LB_FLOW_WAYS 8
@@ -45,19 +47,34 @@ struct lb_conf {
 };
 _Static_assert(sizeof(struct lb_conf) == 64, "one cache line");
 
-/* ---- lb_vips: HASH, struct lb_vip -> __u32 service index ---- */
+/* ---- lb_vips: ARRAY [LB_VIP_SETS] of lines, mmapable ----
+ * Each VIP has two sets that it may lie in (lb/dp/vip.h). The second is looked at only where the first says that a VIP
+ * of its own lies there. An entry is written service last; service 0: empty. */
 struct lb_vip {
 	__u8 addr[16];
 	__be16 port;
 	__u8 proto; /* IPPROTO_TCP or IPPROTO_UDP */
 	__u8 pad;   /* 0 */
 };
-_Static_assert(sizeof(struct lb_vip) == 20, "no hole in a map key");
+_Static_assert(sizeof(struct lb_vip) == 20, "no hole in a key");
+
+struct lb_vip_entry {
+	struct lb_vip vip;
+	__u32 service;
+	__u32 spilled; /* of way 0: how many VIPs whose first set this is lie in their second; never too low */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct lb_vip_entry) == 32, "two to a cache line");
+
+struct lb_vip_set {
+	struct lb_vip_entry way[LB_VIP_WAYS];
+};
+_Static_assert(sizeof(struct lb_vip_set) == 64, "one cache line");
 
 /* ---- lb_services: ARRAY [LB_MAX_SERVICES], mmapable ---- */
 #define LB_SERVICE_F_TRACK_TCP (1U << 0) /* every TCP flow gets a flow entry (state all) */
 #define LB_SERVICE_F_TRACK_UDP (1U << 1) /* every UDP flow gets a flow entry (state auto, all) */
-#define LB_SERVICE_F_NO_STATE (1U << 2)  /* never look at the flow cache (state none) */
+#define LB_SERVICE_F_NO_STATE (1U << 2)	 /* never look at the flow cache (state none) */
 
 struct lb_service {
 	__u64 table;   /* LB_TABLE(base, shift), written last in one store; 0: no table */
@@ -88,12 +105,12 @@ enum lb_phase {
 #define LB_SLOT(phase, prev, cur) (((__u32)(phase) << 30) | ((__u32)(prev) << 15) | (__u32)(cur))
 #define LB_SLOT_PHASE(word) ((__u32)(word) >> 30)
 #define LB_SLOT_PREV(word) (((__u32)(word) >> 15) & 0x7fff)
-#define LB_SLOT_CUR(word) ((__u32)(word) & 0x7fff)
+#define LB_SLOT_CUR(word) ((__u32)(word)&0x7fff)
 
 /* ---- lb_backends: ARRAY [LB_MAX_BACKENDS], mmapable ---- */
-#define LB_BACKEND_F_ALIVE (1U << 0)     /* serves the connections it has */
+#define LB_BACKEND_F_ALIVE (1U << 0)	 /* serves the connections it has */
 #define LB_BACKEND_F_TAKES_NEW (1U << 1) /* takes new connections */
-#define LB_BACKEND_F_V4 (1U << 2)        /* addr is an IPv4 address: the outer header is IPv4 */
+#define LB_BACKEND_F_V4 (1U << 2)	 /* addr is an IPv4 address: the outer header is IPv4 */
 
 enum lb_forward {
 	LB_FORWARD_L2 = 1,
@@ -103,18 +120,18 @@ enum lb_forward {
 /* A next hop is three words, each written in one store, oif last; oif 0: not resolved. */
 struct lb_backend {
 	__u8 addr[16];
-	__u8 src[16];   /* outer source: an address, or a prefix whose host bits come from the hash */
-	__u8 dmac[6];   /* word 0 of the next hop */
-	__u16 mtu;      /* bytes of IP packet that the outgoing interface takes */
-	__u8 smac[6];   /* word 1 of the next hop */
+	__u8 src[16]; /* outer source: an address, or a prefix whose host bits come from the hash */
+	__u8 dmac[6]; /* word 0 of the next hop */
+	__u16 mtu;    /* bytes of IP packet that the outgoing interface takes */
+	__u8 smac[6]; /* word 1 of the next hop */
 	__u16 pad0;
-	__u16 service;  /* the service it belongs to; 0: unused */
-	__be16 port;    /* 0: the client's port is kept */
-	__u8 forward;   /* enum lb_forward */
-	__u8 gen;       /* flow entries of another generation do not exist */
-	__u8 src_plen;  /* bits of src that are fixed, of 128; 128: src as it is */
-	__u8 flags;     /* LB_BACKEND_F_* */
-	__u32 oif;      /* word 2 of the next hop: outgoing interface index */
+	__u16 service; /* the service it belongs to; 0: unused */
+	__be16 port;   /* 0: the client's port is kept */
+	__u8 forward;  /* enum lb_forward */
+	__u8 gen;      /* flow entries of another generation do not exist */
+	__u8 src_plen; /* bits of src that are fixed, of 128; 128: src as it is */
+	__u8 flags;    /* LB_BACKEND_F_* */
+	__u32 oif;     /* word 2 of the next hop: outgoing interface index */
 	__u32 pad1;
 };
 _Static_assert(sizeof(struct lb_backend) == 64, "one cache line");
@@ -127,14 +144,14 @@ struct lb_flow_set {
 };
 _Static_assert(sizeof(struct lb_flow_set) == 64, "one cache line");
 
-#define LB_FLOW(tag, age, gen, proven, backend)                                                    \
-	(((__u64)(__u32)(tag) << 32) | ((__u64)(__u8)(age) << 24) | ((__u64)(__u8)(gen) << 16) |   \
-	 ((__u64)((proven) ? 1 : 0) << 15) | ((__u64)(backend) & 0x7fff))
+#define LB_FLOW(tag, age, gen, proven, backend)                                                                        \
+	(((__u64)(__u32)(tag) << 32) | ((__u64)(__u8)(age) << 24) | ((__u64)(__u8)(gen) << 16) |                       \
+	 ((__u64)((proven) ? 1 : 0) << 15) | ((__u64)(backend)&0x7fff))
 #define LB_FLOW_TAG(e) ((__u32)((__u64)(e) >> 32))
 #define LB_FLOW_AGE(e) ((__u8)((__u64)(e) >> 24))
 #define LB_FLOW_GEN(e) ((__u8)((__u64)(e) >> 16))
 #define LB_FLOW_PROVEN(e) ((__u32)((__u64)(e) >> 15) & 1)
-#define LB_FLOW_BACKEND(e) ((__u32)(e) & 0x7fff)
+#define LB_FLOW_BACKEND(e) ((__u32)(e)&0x7fff)
 #define LB_FLOW_AGE_SHIFT 36 /* age is CLOCK_MONOTONIC ns >> 36: ticks of 68.7 s, wraps in 4.9 h */
 
 /* ---- counters: plain ARRAYs, mmapable, one row a possible CPU ----
@@ -156,12 +173,12 @@ struct lb_backend_cpu {
 _Static_assert(sizeof(struct lb_backend_cpu) == 32, "two to a cache line");
 
 struct lb_service_cpu {
-	struct lb_backend_cpu total;  /* packets for the service that no backend's row has */
-	__u64 flow_hits;              /* cache look-ups that found an entry */
+	struct lb_backend_cpu total; /* packets for the service that no backend's row has */
+	__u64 flow_hits;	     /* cache look-ups that found an entry */
 	__u64 flow_misses;
-	__u64 learn_start_ns;         /* flood guard: start of the running second */
-	__u32 learn_count;            /* entries made in it */
-	__u32 learn_refused;          /* entries not made because of it, ever */
+	__u64 learn_start_ns; /* flood guard: start of the running second */
+	__u32 learn_count;    /* entries made in it */
+	__u32 learn_refused;  /* entries not made because of it, ever */
 };
 _Static_assert(sizeof(struct lb_service_cpu) == 64, "one cache line");
 

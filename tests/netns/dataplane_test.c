@@ -13,11 +13,13 @@
 #include <net/if.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/socket.h>
 
 #include "dataplane_priv.h"
 #include "tap.h"
+#include "vipset.h"
 
 static char pin_dir[64], pin_dir2[64];
 static struct lb_err err;
@@ -330,6 +332,16 @@ static void test_kill(void)
 	lb_image_free(none);
 }
 
+static struct lb_vip_set *map_vips(void)
+{
+	int fd = pinned(LB_MAP_VIPS);
+	void *p = mmap(NULL, LB_VIP_SETS * sizeof(struct lb_vip_set), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	tap_need(p != MAP_FAILED, "%s: %s", LB_MAP_VIPS, strerror(errno));
+	close(fd);
+	return p;
+}
+
 static void test_ghosts(void)
 {
 	const struct lb_vip vip1 = {.addr = {1}, .port = 1, .proto = IPPROTO_TCP},
@@ -339,17 +351,15 @@ static void test_ghosts(void)
 	struct lb_backend b = {.service = 20000, .gen = 3}, b2 = {.service = 78, .gen = 5};
 	struct lb_image *image = make_image(3, 6, 0), *found;
 	struct lb_dataplane *dp;
+	struct lb_vip_set *vips;
 	uint32_t value;
 	bool adopted;
-	int vips;
 
 	dp = open_dataplane(&adopted);
 	tap_need(!bring_from_maps(dp, image), "apply: %s", err.message);
 	lb_dataplane_free(dp);
-	vips = pinned(LB_MAP_VIPS);
-	tap_need(!bpf_map_update_elem(vips, &vip1, &unused, BPF_ANY) &&
-			 !bpf_map_update_elem(vips, &vip2, &impossible, BPF_ANY),
-		 "vips");
+	vips = map_vips();
+	tap_need(!lb_vipset_set(vips, &vip1, unused) && !lb_vipset_set(vips, &vip2, impossible), "vips");
 	poke(LB_MAP_SERVICES, 79, &line); /* a table of somebody else, no name */
 	line.table = LB_TABLE(0x7ffffff3, 31);
 	poke(LB_MAP_SERVICES, 80, &line); /* no table at all */
@@ -381,14 +391,13 @@ static void test_ghosts(void)
 	tap_ok(line.table == 0, "a table word that is another's is cleared");
 	lb_image_free(found);
 	tap_ok(!bring_from_maps(dp, image) && distance(dp, image) == 0, "one plan repairs all of it");
-	tap_ok(bpf_map_lookup_elem(vips, &vip1, &value) && bpf_map_lookup_elem(vips, &vip2, &value),
-	       "the VIPs are gone");
+	tap_ok(!lb_vipset_get(vips, &vip1) && !lb_vipset_get(vips, &vip2), "the VIPs are gone");
 	peek(LB_MAP_BACKENDS, 9000, &b);
 	peek(LB_MAP_BACKENDS, 9001, &b2);
 	tap_ok(!b.service && !b2.service, "the backends are gone");
 	tap_ok(lb_regions_free_slots(dp->regions) + lb_regions_retired_slots(dp->regions) == LB_SLOTS - 3 * (1U << 6),
 	       "nobody's table room was given back twice");
-	close(vips);
+	munmap(vips, LB_VIP_SETS * sizeof(*vips));
 	lb_dataplane_free(dp);
 	lb_image_free(image);
 }

@@ -30,11 +30,6 @@ static void *map_memory(struct bpf_map *map)
 	return p;
 }
 
-static int kernel_vip_add(struct world *w, const struct lb_vip *vip, uint32_t service)
-{
-	return bpf_map_update_elem(bpf_map__fd(skel->maps.lb_vips), vip, &service, BPF_ANY) ? -errno : 0;
-}
-
 /* Nothing is really sent: any interface will do for the port's value. */
 static int kernel_port_add(struct world *w, uint32_t ifindex)
 {
@@ -106,6 +101,7 @@ int world_kernel_open(struct world *w)
 		.slow = true,
 		.cpu = (unsigned int)cpu,
 		.conf = map_memory(skel->maps.lb_conf),
+		.vips = map_memory(skel->maps.lb_vips),
 		.services = map_memory(skel->maps.lb_services),
 		.slots = map_memory(skel->maps.lb_slots),
 		.backends = map_memory(skel->maps.lb_backends),
@@ -113,12 +109,11 @@ int world_kernel_open(struct world *w)
 		.verdict_cpu = map_memory(skel->maps.lb_verdict_cpu),
 		.service_cpu = map_memory(skel->maps.lb_service_cpu),
 		.backend_cpu = map_memory(skel->maps.lb_backend_cpu),
-		.vip_add = kernel_vip_add,
 		.port_add = kernel_port_add,
 		.run = kernel_run,
 	};
-	if (!w->conf || !w->services || !w->slots || !w->backends || !w->flows || !w->verdict_cpu || !w->service_cpu ||
-	    !w->backend_cpu)
+	if (!w->conf || !w->vips || !w->services || !w->slots || !w->backends || !w->flows || !w->verdict_cpu ||
+	    !w->service_cpu || !w->backend_cpu)
 		return -ENOMEM;
 	return 0;
 }

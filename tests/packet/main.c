@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "packet.h"
+#include "vipset.h"
 #include "lb/dp/flow.h"
 
 #define MUTATIONS 20000
@@ -387,7 +388,7 @@ static int add_service(struct world *w)
 		struct lb_vip vip = {.port = htons(80), .proto = protos[i % 2]};
 
 		inet_pton(AF_INET6, text[i / 2], vip.addr);
-		rc = w->vip_add(w, &vip, SERVICE);
+		rc = lb_vipset_set(w->vips, &vip, SERVICE);
 	}
 	if (rc)
 		fprintf(stderr, "%s: the service could not be added: %s\n", w->name, strerror(-rc));

@@ -13,7 +13,6 @@
 #define OFFSET 2
 #define CPU 1
 #define NR_ROWS (CPU + 1)
-#define NR_VIPS 8
 
 struct lb_world {
 	uint8_t *mem;
@@ -23,9 +22,8 @@ struct lb_world {
 };
 
 static struct world arrays;
-static struct lb_vip vips[NR_VIPS];
-static uint32_t vip_service[NR_VIPS], ports[LB_MAX_PORTS];
-static unsigned int nr_vips, nr_ports;
+static uint32_t ports[LB_MAX_PORTS];
+static unsigned int nr_ports;
 
 static __always_inline void *lb_world_data(struct lb_world *w)
 {
@@ -71,12 +69,9 @@ static __always_inline const struct lb_conf *lb_world_conf(struct lb_world *w)
 	return arrays.conf;
 }
 
-static __always_inline __u32 lb_world_vip(struct lb_world *w, const struct lb_vip *vip)
+static __always_inline const struct lb_vip_set *lb_world_vips(struct lb_world *w, __u32 set)
 {
-	for (unsigned int i = 0; i < nr_vips; i++)
-		if (!memcmp(&vips[i], vip, sizeof(*vip)))
-			return vip_service[i];
-	return 0;
+	return set < LB_VIP_SETS ? &arrays.vips[set] : NULL;
 }
 
 static __always_inline const struct lb_service *lb_world_service(struct lb_world *w, __u32 service)
@@ -150,15 +145,6 @@ static int native_run(struct world *w, const struct frame *in, bool no_headroom,
 	return 0;
 }
 
-static int native_vip_add(struct world *w, const struct lb_vip *vip, uint32_t service)
-{
-	if (nr_vips == NR_VIPS)
-		return -ENOSPC;
-	vips[nr_vips] = *vip;
-	vip_service[nr_vips++] = service;
-	return 0;
-}
-
 static int native_port_add(struct world *w, uint32_t ifindex)
 {
 	if (nr_ports == LB_MAX_PORTS)
@@ -173,6 +159,7 @@ int world_native_open(struct world *w)
 		.name = "native",
 		.cpu = CPU,
 		.conf = calloc(1, sizeof(struct lb_conf)),
+		.vips = calloc(LB_VIP_SETS, sizeof(struct lb_vip_set)),
 		.services = calloc(LB_MAX_SERVICES, sizeof(struct lb_service)),
 		.slots = calloc(LB_SLOTS / 16, sizeof(struct lb_slot_line)),
 		.backends = calloc(LB_MAX_BACKENDS, sizeof(struct lb_backend)),
@@ -180,13 +167,12 @@ int world_native_open(struct world *w)
 		.verdict_cpu = calloc(NR_ROWS, sizeof(struct lb_verdict_cpu)),
 		.service_cpu = calloc(NR_ROWS * LB_MAX_SERVICES, sizeof(struct lb_service_cpu)),
 		.backend_cpu = calloc(NR_ROWS * LB_MAX_BACKENDS, sizeof(struct lb_backend_cpu)),
-		.vip_add = native_vip_add,
 		.port_add = native_port_add,
 		.run = native_run,
 	};
 	*w = arrays;
-	if (!w->conf || !w->services || !w->slots || !w->backends || !w->flows || !w->verdict_cpu || !w->service_cpu ||
-	    !w->backend_cpu) {
+	if (!w->conf || !w->vips || !w->services || !w->slots || !w->backends || !w->flows || !w->verdict_cpu ||
+	    !w->service_cpu || !w->backend_cpu) {
 		fprintf(stderr, "native: out of memory\n");
 		return -ENOMEM;
 	}
@@ -196,6 +182,7 @@ int world_native_open(struct world *w)
 void world_native_close(void)
 {
 	free(arrays.conf);
+	free(arrays.vips);
 	free(arrays.services);
 	free(arrays.slots);
 	free(arrays.backends);

@@ -110,6 +110,7 @@ struct world {
 	unsigned int cpu;
 	bool slow;
 	struct lb_conf *conf;
+	struct lb_vip_set *vips;
 	struct lb_service *services;
 	struct lb_slot_line *slots;
 	struct lb_backend *backends;
@@ -117,7 +118,6 @@ struct world {
 	struct lb_verdict_cpu *verdict_cpu;
 	struct lb_service_cpu *service_cpu;
 	struct lb_backend_cpu *backend_cpu;
-	int (*vip_add)(struct world *w, const struct lb_vip *vip, uint32_t service);
 	int (*port_add)(struct world *w, uint32_t ifindex);
 	/* 0 with *@action and @out, or -ENOTSUP where the world cannot be given such a packet */
 	int (*run)(struct world *w, const struct frame *in, bool no_headroom, struct frame *out, int *action);

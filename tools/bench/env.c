@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "env.h"
+#include "vipset.h"
 
 static void *map_values(const struct bpf_map *map)
 {
@@ -51,12 +52,13 @@ int bench_env_open(struct bench_env *e)
 	if (lb_bpf__load(e->lb))
 		return -EINVAL;
 	e->load_s = bench_now_s() - start;
+	e->vips = map_values(e->lb->maps.lb_vips);
 	e->services = map_values(e->lb->maps.lb_services);
 	e->backends = map_values(e->lb->maps.lb_backends);
 	e->slots = map_values(e->lb->maps.lb_slots);
 	e->flows = map_values(e->lb->maps.lb_flows);
 	e->verdicts = map_values(e->lb->maps.lb_verdict_cpu);
-	return e->services && e->backends && e->slots && e->flows && e->verdicts ? 0 : -ENOMEM;
+	return e->vips && e->services && e->backends && e->slots && e->flows && e->verdicts ? 0 : -ENOMEM;
 }
 
 void bench_env_close(struct bench_env *e)
@@ -116,18 +118,10 @@ static int set_services(struct bench_env *e, const struct bench_setup *s, unsign
 		e->services[idx] = (struct lb_service){
 			.table = LB_TABLE(v << shift, shift), .name_id = idx, .flags = LB_SERVICE_F_TRACK_UDP};
 		service_addr(s->v6, (uint16_t)v, vip.addr);
-		if (bpf_map__update_elem(e->lb->maps.lb_vips, &vip, sizeof(vip), &idx, sizeof(idx), BPF_ANY))
-			return -errno;
+		if (lb_vipset_set(e->vips, &vip, idx))
+			return -ENOSPC;
 	}
 	return 0;
-}
-
-static void clear_vips(struct bench_env *e)
-{
-	struct lb_vip vip;
-
-	while (!bpf_map__get_next_key(e->lb->maps.lb_vips, NULL, &vip, sizeof(vip)))
-		bpf_map__delete_elem(e->lb->maps.lb_vips, &vip, sizeof(vip), 0);
 }
 
 int bench_env_set(struct bench_env *e, const struct bench_setup *s)
@@ -136,7 +130,7 @@ int bench_env_set(struct bench_env *e, const struct bench_setup *s)
 
 	if (services * each >= LB_MAX_BACKENDS)
 		each = (LB_MAX_BACKENDS - 1) / services;
-	clear_vips(e);
+	memset(e->vips, 0, sizeof(*e->vips) * LB_VIP_SETS);
 	memset(e->flows, 0, sizeof(*e->flows) * LB_FLOW_SETS);
 	set_backends(e, s, services, each);
 	return set_services(e, s, services, each);

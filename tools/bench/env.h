@@ -19,6 +19,7 @@
 struct bench_env {
 	struct lb_bpf *lb;
 	struct bench_bpf *driver;
+	struct lb_vip_set *vips;
 	struct lb_service *services;
 	struct lb_backend *backends;
 	struct lb_slot_line *slots;

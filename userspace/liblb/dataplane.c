@@ -93,6 +93,7 @@ static int map_all(struct lb_dataplane *dp, struct lb_err *err)
 		void **out;
 	} all[] = {
 		{dp->skel->maps.lb_conf, rw, (void **)&dp->conf},
+		{dp->skel->maps.lb_vips, rw, (void **)&dp->vips},
 		{dp->skel->maps.lb_services, rw, (void **)&dp->services},
 		{dp->skel->maps.lb_slots, rw, (void **)&dp->slots},
 		{dp->skel->maps.lb_backends, rw, (void **)&dp->backends},
@@ -108,7 +109,6 @@ static int map_all(struct lb_dataplane *dp, struct lb_err *err)
 		if (ret)
 			return ret;
 	}
-	dp->vips_fd = bpf_map__fd(dp->skel->maps.lb_vips);
 	dp->ports_fd = bpf_map__fd(dp->skel->maps.lb_ports);
 	return 0;
 }
@@ -120,6 +120,7 @@ static void unmap_all(struct lb_dataplane *dp)
 		const void *p;
 	} all[] = {
 		{dp->skel->maps.lb_conf, dp->conf},
+		{dp->skel->maps.lb_vips, dp->vips},
 		{dp->skel->maps.lb_services, dp->services},
 		{dp->skel->maps.lb_slots, dp->slots},
 		{dp->skel->maps.lb_backends, dp->backends},
@@ -145,7 +146,7 @@ static int identify(struct lb_dataplane *dp, struct lb_err *err)
 	for (size_t i = 0; i < sizeof(info.tag); i++)
 		snprintf(dp->tag + 2 * i, 3, "%02x", info.tag[i]);
 	dp->prog_id = info.id;
-	lb_pins_add_kin(dp, dp->vips_fd);
+	lb_pins_add_kin(dp, bpf_map__fd(dp->skel->maps.lb_vips));
 	return 0;
 }
 

@@ -12,8 +12,8 @@
 
 struct lb_dataplane;
 
-/* lb_dataplane_open - adopt the maps pinned in @pin_dir (made if missing; must be on a bpffs, mounted where the host has
- * none on /sys/fs/bpf) or make and pin new ones, and load the program. Pins are under @pin_dir/v<ABI>.
+/* lb_dataplane_open - adopt the maps pinned in @pin_dir (made if missing; must be on a bpffs, mounted where the host
+ * has none on /sys/fs/bpf) or make and pin new ones, and load the program. Pins are under @pin_dir/v<ABI>.
  * @adopted: were maps found? -EPERM, -ENOSYS, -EINVAL ... with @err saying what is missing and the mend. */
 int lb_dataplane_open(const char *pin_dir, struct lb_dataplane **out, bool *adopted, struct lb_err *err);
 /* Closes; maps, program and attachments stay. */
@@ -31,12 +31,12 @@ struct lb_attachment {
 	char ifname[16];
 	uint32_t ifindex;
 	enum lb_attach_mode mode; /* native or generic, as it really is */
-	bool shared;              /* lives in a libxdp dispatcher, beside other programs */
-	char note[160];           /* why not native, or why not shared; "" */
+	bool shared;		  /* lives in a libxdp dispatcher, beside other programs */
+	char note[160];		  /* why not native, or why not shared; "" */
 };
 /* lb_dataplane_attach - through libxdp; already attached with this program: nothing is done; with an older program of
- * ours: replaced without a gap. AUTO takes native, else generic with a note. -ENODEV (no such interface), -EBUSY (another
- * program that cannot share), -ERANGE (MTU too large for the driver's XDP), with @err. */
+ * ours: replaced without a gap. AUTO takes native, else generic with a note. -ENODEV (no such interface), -EBUSY
+ * (another program that cannot share), -ERANGE (MTU too large for the driver's XDP), with @err. */
 int lb_dataplane_attach(struct lb_dataplane *dp, const char *ifname, enum lb_attach_mode mode,
 			struct lb_attachment *out, struct lb_err *err);
 int lb_dataplane_detach(struct lb_dataplane *dp, const char *ifname, struct lb_err *err);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "dataplane_priv.h"
+#include "vipset.h"
 
 #define LINE_WORDS 8
 
@@ -254,19 +255,9 @@ static int del_service(struct lb_dataplane *dp, const struct lb_op *op, struct l
 
 static int set_vip(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
 {
-	uint32_t idx = op->idx;
+	int ret = lb_vipset_set(dp->vips, &op->vip, op->idx);
 
-	if (!bpf_map_update_elem(dp->vips_fd, &op->vip, &idx, BPF_ANY))
-		return 0;
-	return lb_err_set(err, errno == E2BIG ? -ENOSPC : -errno, NULL, "cannot add a VIP (%u at most): %s",
-			  LB_MAX_VIPS, strerror(errno));
-}
-
-static int del_vip(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
-{
-	if (!bpf_map_delete_elem(dp->vips_fd, &op->vip) || errno == ENOENT)
-		return 0;
-	return lb_err_set(err, -errno, NULL, "cannot remove a VIP: %s", strerror(errno));
+	return ret ? lb_err_set(err, ret, NULL, "cannot add a VIP: no place for it beside the others") : 0;
 }
 
 static int apply_op(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
@@ -284,7 +275,8 @@ static int apply_op(struct lb_dataplane *dp, const struct lb_op *op, struct lb_e
 	case LB_OP_VIP_SET:
 		return set_vip(dp, op, err);
 	case LB_OP_VIP_DEL:
-		return del_vip(dp, op, err);
+		lb_vipset_del(dp->vips, &op->vip);
+		return 0;
 	case LB_OP_SERVICE_DEL:
 		return del_service(dp, op, err);
 	case LB_OP_BACKEND_DEL:

@@ -29,6 +29,7 @@ struct lb_dataplane {
 	unsigned int ncpus;
 
 	struct lb_conf *conf;
+	struct lb_vip_set *vips;
 	struct lb_service *services;
 	uint32_t *slots;
 	struct lb_backend *backends;
@@ -36,7 +37,7 @@ struct lb_dataplane {
 	struct lb_verdict_cpu *verdict_cpu;
 	struct lb_service_cpu *service_cpu;
 	struct lb_backend_cpu *backend_cpu;
-	int vips_fd, ports_fd;
+	int ports_fd;
 
 	struct lb_regions *regions;
 	uint64_t tables[LB_MAX_SERVICES];

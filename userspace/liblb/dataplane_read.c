@@ -113,29 +113,30 @@ static int compare_vips(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct lb_vip));
 }
 
+/* Sorted, since the sets' order is nobody's, and each once, though a writer that was killed may have left two. */
+static void tidy_vips(struct lb_service_image *s)
+{
+	size_t nr = 0;
+
+	qsort(s->vips, s->nr_vips, sizeof(struct lb_vip), compare_vips);
+	for (size_t i = 0; i < s->nr_vips; i++)
+		if (!i || compare_vips(&s->vips[i], &s->vips[i - 1]))
+			s->vips[nr++] = s->vips[i];
+	s->nr_vips = nr;
+}
+
 static int read_vips(const struct lb_dataplane *dp, struct lb_image *image)
 {
-	struct lb_vip key, prev;
-	uint32_t service;
-	int ret;
+	for (uint32_t i = 0; i < LB_VIP_SETS * LB_VIP_WAYS; i++) {
+		const struct lb_vip_entry *e = &dp->vips[i / LB_VIP_WAYS].way[i % LB_VIP_WAYS];
+		int ret = e->service ? add_vip(dp, image, &e->vip, e->service) : 0;
 
-	/* Nobody else writes this map, so that walking it finds each key once. */
-	for (const void *from = NULL; !bpf_map_get_next_key(dp->vips_fd, from, &key); from = &prev) {
-		prev = key;
-		if (bpf_map_lookup_elem(dp->vips_fd, &key, &service))
-			continue;
-		ret = add_vip(dp, image, &key, service);
 		if (ret)
 			return ret;
 	}
-	if (errno != ENOENT)
-		return -errno;
-	/* The hash's order is nobody's: equal maps give equal images. */
-	for (uint32_t i = 0; i < LB_MAX_SERVICES; i++) {
+	for (uint32_t i = 0; i < LB_MAX_SERVICES; i++)
 		if (image->services[i] && image->services[i]->nr_vips)
-			qsort(image->services[i]->vips, image->services[i]->nr_vips, sizeof(struct lb_vip),
-			      compare_vips);
-	}
+			tidy_vips(image->services[i]);
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 #include "lb/verdict.h"
 #include "lb/dp/base.h"
 #include "lb/dp/hash.h"
+#include "lb/dp/vip.h"
 
 #define LB_IP6_EXT_MAX 8 /* extension headers followed; sane packets have at most one of each of five kinds */
 
@@ -225,14 +226,14 @@ static __always_inline __u64 lb_packet_hash(const struct lb_packet *p, const __u
 		     : lb_hash_flow4(key, lb_addr_to4(p->saddr[1]), lb_addr_to4(p->daddr[1]), p->ports, p->proto);
 }
 
-/* lb_packet_vip - what the packet is looked up by. @vip: aligned to 8 bytes. */
-static __always_inline void lb_packet_vip(const struct lb_packet *p, struct lb_vip *vip)
+/* lb_packet_vip - what the packet is looked up by. */
+static __always_inline struct lb_vip_key lb_packet_vip(const struct lb_packet *p)
 {
-	lb_put64(vip->addr, p->daddr[0]);
-	lb_put64(vip->addr + 8, p->daddr[1]);
-	vip->port = lb_get16((const __u8 *)&p->ports + 2);
-	vip->proto = p->proto;
-	vip->pad = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return lb_vip_key(p->daddr, (__be16)(p->ports >> 16), p->proto);
+#else
+	return lb_vip_key(p->daddr, (__be16)p->ports, p->proto);
+#endif
 }
 
 #endif
