@@ -28,9 +28,9 @@ static __always_inline bool lb_world_grow(struct lb_world *w, int nr_bytes)
 	return !bpf_xdp_adjust_head(w->ctx, -nr_bytes);
 }
 
-static __always_inline bool lb_world_send(struct lb_world *w, __u32 oif)
+static __always_inline bool lb_world_send(struct lb_world *w, __u32 oif, bool redirect)
 {
-	w->sent = oif == w->ctx->ingress_ifindex ? XDP_TX : bpf_redirect_map(&lb_ports, oif, XDP_DROP);
+	w->sent = oif == w->ctx->ingress_ifindex && !redirect ? XDP_TX : bpf_redirect_map(&lb_ports, oif, XDP_DROP);
 	return w->sent != XDP_DROP;
 }
 

@@ -23,8 +23,9 @@ struct lb_world;
 static __always_inline void *lb_world_data(struct lb_world *w);
 static __always_inline void *lb_world_data_end(struct lb_world *w);
 static __always_inline bool lb_world_grow(struct lb_world *w, int nr_bytes);
-/* Sends the frame out of interface @oif; false where packets may not leave by it. */
-static __always_inline bool lb_world_send(struct lb_world *w, __u32 oif);
+/* Sends the frame out of interface @oif, by redirection when it is another than it came in by or when @redirect is set;
+ * false where packets may not leave by it. */
+static __always_inline bool lb_world_send(struct lb_world *w, __u32 oif, bool redirect);
 
 /* What is configured. NULL where there is none. */
 static __always_inline const struct lb_conf *lb_world_conf(struct lb_world *w);
@@ -272,7 +273,8 @@ static __always_inline enum lb_verdict lb_forward(struct lb_world *w, const stru
 			return LB_V_DROP_MALFORMED;
 		lb_eth_write(data, &hop);
 	}
-	return lb_world_send(w, hop.oif) ? LB_V_FORWARDED : LB_V_DROP_NO_NEXT_HOP;
+	return lb_world_send(w, hop.oif, j->backend->flags & LB_BACKEND_F_REDIRECT) ? LB_V_FORWARDED
+										    : LB_V_DROP_NO_NEXT_HOP;
 }
 
 /* Count it for the backend that got it, or else for the service that found none. */

@@ -111,6 +111,7 @@ enum lb_phase {
 #define LB_BACKEND_F_ALIVE (1U << 0)	 /* serves the connections it has */
 #define LB_BACKEND_F_TAKES_NEW (1U << 1) /* takes new connections */
 #define LB_BACKEND_F_V4 (1U << 2)	 /* addr is an IPv4 address: the outer header is IPv4 */
+#define LB_BACKEND_F_REDIRECT (1U << 3)	 /* leaves by redirection also where it came in: XDP_TX does not do there */
 
 enum lb_forward {
 	LB_FORWARD_L2 = 1,

@@ -199,6 +199,7 @@ static void test_on_link(uint8_t mac_a[6])
 	v4 = watch("10.1.0.2");
 	tap_ok(goes_by(v4, "r0", mac_a), "IPv4 on link is resolved (%.1f ms)", waited);
 	tap_ok(!memcmp(v4->nh.smac, smac, 6) && v4->nh.mtu == 1500, "with the interface's MAC and MTU");
+	tap_ok(v4->nh.redirect, "to be left by redirection, for it is a veth");
 	tap_ok(is_addr(v4->nh.source4, "10.1.0.1") && is_addr(v4->nh.source6, "fd01::1"), "and both its addresses");
 	v6 = watch("fd01::2");
 	tap_ok(goes_by(v6, "r0", mac_a), "IPv6 on link is resolved (%.1f ms)", waited);

@@ -382,7 +382,7 @@ static int add_service(struct world *w)
 {
 	static const char *const text[] = {"::ffff:192.0.2.10", "2001:db8::10"};
 	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP};
-	int rc = w->port_add(w, OTHER);
+	int rc = w->port_add(w, OTHER) ?: w->port_add(w, INGRESS);
 
 	for (int i = 0; i < 4 && !rc; i++) {
 		struct lb_vip vip = {.port = htons(80), .proto = protos[i % 2]};

@@ -52,10 +52,10 @@ static __always_inline bool lb_world_grow(struct lb_world *w, int nr_bytes)
 	return true;
 }
 
-static __always_inline bool lb_world_send(struct lb_world *w, __u32 oif)
+static __always_inline bool lb_world_send(struct lb_world *w, __u32 oif, bool redirect)
 {
 	w->sent = XDP_TX;
-	if (oif == INGRESS)
+	if (oif == INGRESS && !redirect)
 		return true;
 	w->sent = XDP_REDIRECT;
 	for (unsigned int i = 0; i < nr_ports; i++)

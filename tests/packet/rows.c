@@ -53,6 +53,8 @@ const struct row rows[] = {
 	{"IPv6 UDP by MAC", .setup = {.forward = L2, .outer = 6}, .in = {.family = 6, .proto = UDP}},
 	{"redirected to another interface", .setup = {.oif = OTHER}, .action = XDP_REDIRECT},
 	{"redirected by MAC", .setup = {.oif = OTHER, .forward = L2}, .action = XDP_REDIRECT},
+	{"redirected to the interface it came from, where XDP_TX does not do",
+	 .setup = {.old = OPEN | LB_BACKEND_F_REDIRECT}, .action = XDP_REDIRECT},
 	{"an interface that packets may not leave by", .setup = {.oif = CLOSED}, .verdict = LB_V_DROP_NO_NEXT_HOP},
 	{"Ethernet padding behind the packet stays out of the lengths", .in = {.pad = 6}},
 	{"padding behind IPv6", .in = {.family = 6, .pad = 6}},

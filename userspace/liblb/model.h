@@ -15,8 +15,9 @@
 /* How to reach an address. All zero: not reachable now. */
 struct lb_next_hop {
 	uint8_t dmac[6], smac[6];
-	uint16_t mtu;       /* bytes */
+	uint16_t mtu; /* bytes */
 	uint32_t ifindex;
+	bool redirect;	     /* packets leave by redirection only, see LB_BACKEND_F_REDIRECT */
 	uint8_t source4[16]; /* addresses of the outgoing interface, for outer headers; zero: it has none */
 	uint8_t source6[16];
 };
@@ -61,15 +62,16 @@ int lb_model_apply(struct lb_model *m, const struct lb_config *c, uint32_t now_s
 int lb_model_set_health(struct lb_model *m, const char *service, const struct lb_endpoint *backend, enum lb_health h,
 			uint32_t now_s);
 int lb_model_set_next_hop(struct lb_model *m, const uint8_t addr[16], const struct lb_next_hop *nh);
-/* @entries: the flow cache, LB_FLOW_SETS sets, or NULL. @now_age: the age byte of now. Moves phases on. Entries that are
- * dead or idle beyond their limit are erased: a stable slot is not looked up in the cache, so that a connection that
- * takes the ports of an older one would find that one's entry when the slot moves again. Call it only when the last image
- * has been applied: what it decides rests on packets having seen the phases that it knows. */
+/* @entries: the flow cache, LB_FLOW_SETS sets, or NULL. @now_age: the age byte of now. Moves phases on. Entries that
+ * are dead or idle beyond their limit are erased: a stable slot is not looked up in the cache, so that a connection
+ * that takes the ports of an older one would find that one's entry when the slot moves again. Call it only when the
+ * last image has been applied: what it decides rests on packets having seen the phases that it knows. */
 int lb_model_tick(struct lb_model *m, struct lb_flow_set *entries, uint32_t now_s, uint8_t now_age);
 /* True when every slot is stable and no table waits to be merged: then ticks have nothing to do. */
 bool lb_model_settled(const struct lb_model *m);
 
-/* lb_model_image - what the maps should hold now; what did not change since the last call is shared. NULL: no memory. */
+/* lb_model_image - what the maps should hold now; what did not change since the last call is shared. NULL: no memory.
+ */
 struct lb_image *lb_model_image(struct lb_model *m);
 
 const struct lb_config *lb_model_config(const struct lb_model *m);

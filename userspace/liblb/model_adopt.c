@@ -28,7 +28,8 @@ static int by_name_id(const void *a, const void *b)
 /* The next hop as it is in the line; its other source addresses are not there to be read. */
 static struct lb_next_hop next_hop_of(const struct lb_backend *line)
 {
-	struct lb_next_hop nh = {.mtu = line->mtu, .ifindex = line->oif};
+	struct lb_next_hop nh = {
+		.mtu = line->mtu, .ifindex = line->oif, .redirect = line->flags & LB_BACKEND_F_REDIRECT};
 
 	memcpy(nh.dmac, line->dmac, sizeof(nh.dmac));
 	memcpy(nh.smac, line->smac, sizeof(nh.smac));

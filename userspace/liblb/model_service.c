@@ -221,7 +221,7 @@ void lb_entry_line(const struct lb_config *c, const struct lb_service_entry *s, 
 		.gen = ids->gen[b->idx],
 		.src_plen = 128,
 		.flags = (ids->alive[b->idx] ? LB_BACKEND_F_ALIVE : 0) | (b->chosen ? LB_BACKEND_F_TAKES_NEW : 0) |
-			 (v4 ? LB_BACKEND_F_V4 : 0),
+			 (v4 ? LB_BACKEND_F_V4 : 0) | (nh->redirect ? LB_BACKEND_F_REDIRECT : 0),
 		.oif = nh->ifindex,
 	};
 	memcpy(line->addr, b->conf.address.addr, sizeof(line->addr));

@@ -130,6 +130,7 @@ static void make_next_hop(const struct lb_route *r, const struct lb_route_watch 
 	memcpy(nh->smac, l->mac, 6);
 	nh->mtu = w->route_mtu && w->route_mtu < l->mtu ? (uint16_t)w->route_mtu : l->mtu;
 	nh->ifindex = l->ifindex;
+	nh->redirect = l->veth;
 	memcpy(nh->source4, l->addr4, 16);
 	memcpy(nh->source6, l->addr6, 16);
 	if (memcmp(w->source, nowhere, 16))
@@ -294,6 +295,7 @@ void lb_route_on_link(struct lb_route *r, const struct lb_route_link *link, bool
 	}
 	l->up = link->up;
 	l->ethernet = link->ethernet;
+	l->veth = link->veth;
 	l->mtu = link->mtu;
 	memcpy(l->mac, link->mac, 6);
 	for (size_t i = 0; i < LB_ROUTE_BUCKETS; i++) {

@@ -77,6 +77,14 @@ static unsigned char family_of(const uint8_t addr[16])
 
 /* ---- what the kernel tells ---- */
 
+static bool is_veth(struct nlattr *linkinfo)
+{
+	struct nlattr *tb[IFLA_INFO_MAX + 1];
+
+	return linkinfo && nla_parse_nested(tb, IFLA_INFO_MAX, linkinfo, NULL) >= 0 && tb[IFLA_INFO_KIND] &&
+	       !nla_strcmp(tb[IFLA_INFO_KIND], "veth");
+}
+
 static void take_link(struct lb_route *r, struct nlmsghdr *h)
 {
 	const struct ifinfomsg *info = nlmsg_data(h);
@@ -94,6 +102,7 @@ static void take_link(struct lb_route *r, struct nlmsghdr *h)
 		memcpy(link.mac, nla_data(tb[IFLA_ADDRESS]), sizeof(link.mac));
 		link.ethernet = true;
 	}
+	link.veth = is_veth(tb[IFLA_LINKINFO]);
 	lb_route_on_link(r, &link, h->nlmsg_type == RTM_DELLINK);
 }
 

@@ -21,6 +21,7 @@ struct lb_route_link {
 	uint32_t ifindex;
 	bool up;       /* administratively, and with a carrier */
 	bool ethernet; /* has the kind of header that we write */
+	bool veth;     /* wakes its far end after XDP_TX only if that has an XDP program, but always after a redirect */
 	uint16_t mtu;
 	uint8_t mac[6];
 	uint8_t addr4[16], addr6[16]; /* one of its addresses each; zero: none */
