@@ -315,22 +315,39 @@ static __always_inline enum lb_verdict lb_count(struct lb_world *w, enum lb_verd
 	return v;
 }
 
+/* What becomes of a packet that was parsed. */
+static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_job *j)
+{
+	enum lb_verdict v = lb_classify(w, j);
+
+	if (v == LB_V_PASS_NO_SERVICE)
+		return v;
+	if (v == LB_V_FORWARDED)
+		v = lb_select(w, j);
+	if (v == LB_V_FORWARDED)
+		v = lb_forward(w, j);
+	lb_account(w, j, v);
+	return v;
+}
+
+/* Each family has a copy of the stages of its own, in which the other's branches and words are not. */
 static __always_inline enum lb_verdict lb_pipeline(struct lb_world *w)
 {
+	void *data = lb_world_data(w), *end = lb_world_data_end(w);
 	enum lb_verdict v;
 	struct lb_job j;
+	__be16 type;
 
-	v = lb_parse(lb_world_data(w), lb_world_data_end(w), &j.pkt);
-	if (v != LB_V_FORWARDED)
-		return lb_count(w, v);
-	v = lb_classify(w, &j);
-	if (v == LB_V_PASS_NO_SERVICE)
-		return lb_count(w, v);
-	if (v == LB_V_FORWARDED)
-		v = lb_select(w, &j);
-	if (v == LB_V_FORWARDED)
-		v = lb_forward(w, &j);
-	lb_account(w, &j, v);
+	v = lb_parse_eth(data, end, &type);
+	if (type == lb_htons(ETH_P_IP)) {
+		v = lb_parse_ip4(data + sizeof(struct ethhdr), end, &j.pkt);
+		if (v == LB_V_FORWARDED)
+			v = lb_serve(w, &j);
+	} else if (type == lb_htons(ETH_P_IPV6)) {
+		v = lb_parse_ip6(data + sizeof(struct ethhdr), end, &j.pkt);
+		if (v == LB_V_FORWARDED)
+			v = lb_serve(w, &j);
+	}
 	return lb_count(w, v);
 }
 

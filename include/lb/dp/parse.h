@@ -199,18 +199,14 @@ static __always_inline enum lb_verdict lb_parse_ip6(const void *data, const void
 	return lb_parse_l4(data, data_end, &l3, p);
 }
 
-/* lb_parse - what the frame [@data, @data_end) is. Fills @p when it returns LB_V_FORWARDED. */
-static __always_inline enum lb_verdict lb_parse(const void *data, const void *data_end, struct lb_packet *p)
+/* lb_parse_eth - the type of the frame [@data, @data_end), 0 where it is too short to have one; the verdict is for
+ * those that are not IP. */
+static __always_inline enum lb_verdict lb_parse_eth(const void *data, const void *data_end, __be16 *type)
 {
-	__be16 type;
-
+	*type = 0;
 	if (data + sizeof(struct ethhdr) > data_end)
 		return LB_V_PASS_TRUNCATED;
-	type = lb_get16(data + 12);
-	if (type == lb_htons(ETH_P_IP))
-		return lb_parse_ip4(data + sizeof(struct ethhdr), data_end, p);
-	if (type == lb_htons(ETH_P_IPV6))
-		return lb_parse_ip6(data + sizeof(struct ethhdr), data_end, p);
+	*type = lb_get16(data + 12);
 	return LB_V_PASS_NOT_IP;
 }
 
