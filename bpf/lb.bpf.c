@@ -7,6 +7,9 @@
 
 #include "pipeline.h"
 
+/* Does the kernel have bpf_ktime_get_coarse_ns (5.11)? To read a clock of a few milliseconds costs a fraction. */
+const volatile bool lb_coarse_clock = false;
+
 struct lb_world {
 	struct xdp_md *ctx;
 	__u32 cpu;
@@ -63,7 +66,7 @@ static __always_inline const struct lb_backend *lb_world_backend(struct lb_world
 
 static __always_inline __u64 lb_world_now_ns(struct lb_world *w)
 {
-	return bpf_ktime_get_ns();
+	return lb_coarse_clock ? bpf_ktime_get_coarse_ns() : bpf_ktime_get_ns();
 }
 
 static __always_inline struct lb_flow_set *lb_world_flows(struct lb_world *w, __u32 set)

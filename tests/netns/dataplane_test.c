@@ -21,6 +21,8 @@
 #include "tap.h"
 #include "vipset.h"
 
+#define LARGEST_TABLES (LB_SLOTS >> LB_TABLE_SHIFT_MAX)
+
 static char pin_dir[64], pin_dir2[64];
 static struct lb_err err;
 
@@ -443,10 +445,10 @@ static void test_regions(void)
 	       "what is taken cannot be reserved, nor what contains it");
 	while (nr--)
 		lb_regions_release(r, live[nr].base, live[nr].shift);
-	for (int i = 0; i < 4; i++)
+	for (unsigned int i = 0; i < LARGEST_TABLES; i++)
 		tap_need(!lb_regions_alloc(r, LB_TABLE_SHIFT_MAX, 0, &base), "the largest table");
 	tap_ok(lb_regions_alloc(r, LB_TABLE_SHIFT_MIN, 0, &base) == -ENOSPC && lb_regions_free_slots(r) == 0,
-	       "whole again: four of the largest tables fill it");
+	       "whole again: %u of the largest tables fill it", LARGEST_TABLES);
 	tap_ok(lb_regions_reserve(r, 64, 5) == -EEXIST, "a part of a table cannot be reserved");
 	lb_regions_retire(r, 0, LB_TABLE_SHIFT_MAX, 1000);
 	tap_ok(lb_regions_alloc(r, 4, 1000 + LB_REGIONS_QUARANTINE_NS - 1, &base) == -ENOSPC &&
@@ -464,7 +466,8 @@ static void test_pool(void)
 	double start, worst = 0;
 	struct lb_dataplane *dp;
 	bool adopted;
-	int ret = 0, fit = 0;
+	unsigned int fit = 0;
+	int ret = 0;
 
 	dp = open_dataplane(&adopted);
 	tap_need(!bring_from_maps(dp, image[0]), "apply: %s", err.message);
@@ -484,7 +487,7 @@ static void test_pool(void)
 	tap_ok(distance(dp, image[0]) == 0, "the last one is what is there");
 	tap_need(!bring(dp, image[0], none), "apply");
 	big = lb_image_copy(none);
-	for (uint16_t i = 1; i <= 5; i++) {
+	for (uint16_t i = 1; i <= LARGEST_TABLES + 1; i++) {
 		struct lb_image *more = lb_image_copy(big);
 
 		make_service(more, i, "big", LB_TABLE_SHIFT_MAX, 1, 0);
@@ -497,7 +500,7 @@ static void test_pool(void)
 		lb_image_free(big);
 		big = more;
 	}
-	tap_ok(fit == 4 && ret == -ENOSPC, "the fifth of the largest tables does not fit: %s", err.message);
+	tap_ok(fit == LARGEST_TABLES && ret == -ENOSPC, "one more of the largest tables does not fit: %s", err.message);
 	tap_ok(distance(dp, big) > 0 && !bring_from_maps(dp, big) && distance(dp, big) == 0,
 	       "what was begun is undone by the next plan");
 	tap_ok(!bring(dp, big, none), "removed");

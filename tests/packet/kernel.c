@@ -12,6 +12,7 @@
 #include <bpf/libbpf.h>
 
 #include "packet.h"
+#include "program.h"
 #include "lb.skel.h"
 
 #define META 252 /* bytes of metadata in front of a packet: what is left of the headroom is too small for a header */
@@ -65,7 +66,7 @@ static int kernel_run(struct world *w, const struct frame *in, bool no_headroom,
 
 static int kernel_load(void)
 {
-	int nr_cpus = libbpf_num_possible_cpus(), rc;
+	int rc;
 	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
 	struct bpf_map *map;
 
@@ -75,10 +76,9 @@ static int kernel_load(void)
 		return -errno;
 	bpf_object__for_each_map (map, skel->obj)
 		bpf_map__set_pin_path(map, NULL);
-	bpf_map__set_max_entries(skel->maps.lb_verdict_cpu, (uint32_t)nr_cpus);
-	bpf_map__set_max_entries(skel->maps.lb_service_cpu, (uint32_t)(nr_cpus + 1) * LB_MAX_SERVICES);
-	bpf_map__set_max_entries(skel->maps.lb_backend_cpu, (uint32_t)(nr_cpus + 1) * LB_MAX_BACKENDS);
-	rc = lb_bpf__load(skel);
+	rc = lb_program_prepare(skel);
+	if (rc >= 0)
+		rc = lb_bpf__load(skel);
 	if (rc)
 		fprintf(stderr, "kernel: the program does not load: %s\n", strerror(-rc));
 	return rc;

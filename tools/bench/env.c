@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "env.h"
+#include "program.h"
 #include "vipset.h"
 
 static void *map_values(const struct bpf_map *map)
@@ -38,16 +39,15 @@ int bench_env_open(struct bench_env *e)
 	double start;
 
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
-	e->nr_cpus = libbpf_num_possible_cpus();
 	e->lb = lb_bpf__open();
 	e->driver = bench_bpf__open_and_load();
 	if (!e->lb || !e->driver)
 		return -EINVAL;
 	bpf_object__for_each_map (map, e->lb->obj)
 		bpf_map__set_pin_path(map, NULL);
-	bpf_map__set_max_entries(e->lb->maps.lb_verdict_cpu, e->nr_cpus);
-	bpf_map__set_max_entries(e->lb->maps.lb_service_cpu, (e->nr_cpus + 1) * LB_MAX_SERVICES);
-	bpf_map__set_max_entries(e->lb->maps.lb_backend_cpu, (e->nr_cpus + 1) * LB_MAX_BACKENDS);
+	e->nr_cpus = lb_program_prepare(e->lb);
+	if (e->nr_cpus < 0)
+		return e->nr_cpus;
 	start = bench_now_s();
 	if (lb_bpf__load(e->lb))
 		return -EINVAL;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "attach.h"
+#include "program.h"
 #include "lb.skel.h"
 
 static int load_error(struct lb_err *err, int code)
@@ -30,17 +31,6 @@ static int load_error(struct lb_err *err, int code)
 			  *why ? why : strerror(-code), *why ? ": " : "", *why ? strerror(-code) : "");
 }
 
-static int size_maps(struct lb_dataplane *dp)
-{
-	int ret = bpf_map__set_max_entries(dp->skel->maps.lb_verdict_cpu, dp->ncpus);
-
-	if (!ret)
-		ret = bpf_map__set_max_entries(dp->skel->maps.lb_service_cpu, (dp->ncpus + 1) * LB_MAX_SERVICES);
-	if (!ret)
-		ret = bpf_map__set_max_entries(dp->skel->maps.lb_backend_cpu, (dp->ncpus + 1) * LB_MAX_BACKENDS);
-	return ret;
-}
-
 /* Opens the program's object, gives it the pinned maps or pins the new ones, and loads it. */
 static int load(struct lb_dataplane *dp, bool *adopted, struct lb_err *err)
 {
@@ -50,9 +40,10 @@ static int load(struct lb_dataplane *dp, bool *adopted, struct lb_err *err)
 	dp->skel = lb_bpf__open();
 	if (!dp->skel)
 		return load_error(err, errno ? -errno : -ENOMEM);
-	ret = size_maps(dp);
-	if (ret)
-		return load_error(err, ret);
+	ret = lb_program_prepare(dp->skel);
+	if (ret < 0)
+		return lb_err_set(err, ret, NULL, "cannot read the number of CPUs from /sys: %s", strerror(-ret));
+	dp->ncpus = (unsigned int)ret;
 	ret = lb_pins_adopt(dp, adopted, err);
 	if (ret)
 		return ret;
@@ -155,11 +146,8 @@ static int open_into(struct lb_dataplane *dp, const char *pin_dir, bool *adopted
 	/* Kernels before 5.11 charge maps to this limit; later ones ignore it. Where it cannot be raised loading says
 	 * so. */
 	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
-	int ret = libbpf_num_possible_cpus();
+	int ret;
 
-	if (ret < 0)
-		return lb_err_set(err, ret, NULL, "cannot read the number of CPUs from /sys: %s", strerror(-ret));
-	dp->ncpus = (unsigned int)ret;
 	if (!*pin_dir || snprintf(dp->pin_dir, sizeof(dp->pin_dir), "%s", pin_dir) >= (int)sizeof(dp->pin_dir))
 		return lb_err_set(err, -EINVAL, NULL, "the pin directory's name is empty or too long");
 	snprintf(dp->version_dir, sizeof(dp->version_dir), "%s/v%d", dp->pin_dir, LB_ABI_VERSION);

@@ -18,6 +18,7 @@
 #include "xdp.h"
 
 #define MAX_MAPS 32
+#define MAX_CONSTANTS 1024 /* bytes of .rodata; a program with more counts as another one */
 #define MAX_OURS 16
 /* Drivers need an XDP frame to fit a page with headroom and tail; an MTU beyond this cannot. */
 #define MTU_SUSPECT 3000
@@ -68,8 +69,39 @@ static bool has(const uint32_t *ids, size_t nr, uint32_t id)
 	return false;
 }
 
-/* Is the program @id ours? @current: is it, instruction for instruction and map for map, the one that is loaded now?
- * The tag does not cover what a .rodata map holds; but that map is another's then. */
+static int constants(uint32_t id, void *value, size_t size)
+{
+	struct bpf_map_info info = {0};
+	__u32 len = sizeof(info), zero = 0;
+	int fd = bpf_map_get_fd_by_id(id), ret = -EINVAL;
+
+	if (fd < 0)
+		return -errno;
+	if (!bpf_obj_get_info_by_fd(fd, &info, &len) && info.type == BPF_MAP_TYPE_ARRAY &&
+	    info.map_flags & BPF_F_RDONLY_PROG && info.value_size <= size && !bpf_map_lookup_elem(fd, &zero, value))
+		ret = (int)info.value_size;
+	close(fd);
+	return ret;
+}
+
+/* Is the map @id among @ids or, each program having a .rodata map of its own, one of them that holds the same? */
+static bool has_like(const uint32_t *ids, size_t nr, uint32_t id)
+{
+	uint8_t mine[MAX_CONSTANTS], other[MAX_CONSTANTS];
+	int len;
+
+	if (has(ids, nr, id))
+		return true;
+	len = constants(id, mine, sizeof(mine));
+	for (size_t i = 0; i < nr && len > 0; i++) {
+		if (constants(ids[i], other, sizeof(other)) == len && !memcmp(mine, other, (size_t)len))
+			return true;
+	}
+	return false;
+}
+
+/* Is the program @id ours? @current: is it, instruction for instruction, map for map and constant for constant, the one
+ * that is loaded now? */
 static bool is_ours(const struct lb_xdp_prog *prog, uint32_t id, bool *current)
 {
 	uint32_t maps[MAX_MAPS], loaded_maps[MAX_MAPS];
@@ -85,7 +117,7 @@ static bool is_ours(const struct lb_xdp_prog *prog, uint32_t id, bool *current)
 		return kin;
 	*current = !memcmp(info.tag, loaded.tag, sizeof(info.tag)) && info.nr_map_ids == loaded.nr_map_ids;
 	for (size_t i = 0; i < info.nr_map_ids; i++)
-		*current &= has(loaded_maps, loaded.nr_map_ids, maps[i]);
+		*current &= has_like(loaded_maps, loaded.nr_map_ids, maps[i]);
 	return true;
 }
 

@@ -99,7 +99,7 @@ static __always_inline bool lb_flow_admit(__u64 *start_ns, __u32 *count, __u32 r
 {
 	if (!rate)
 		return true;
-	if (now_ns - *start_ns >= 1000000000ULL) {
+	if ((__s64)(now_ns - *start_ns) >= 1000000000LL) {
 		*start_ns = now_ns;
 		*count = 0;
 	}

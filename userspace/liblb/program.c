@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Rows of maps, and helpers that an older kernel may lack: see program.h. */
+#include <bpf/libbpf.h>
+
+#include "lb/abi.h"
+#include "lb.skel.h"
+#include "program.h"
+
+int lb_program_prepare(struct lb_bpf *skel)
+{
+	int cpus = libbpf_num_possible_cpus(), ret;
+	uint32_t rows = (uint32_t)cpus;
+
+	if (cpus < 0)
+		return cpus;
+	ret = bpf_map__set_max_entries(skel->maps.lb_verdict_cpu, rows);
+	if (!ret)
+		ret = bpf_map__set_max_entries(skel->maps.lb_service_cpu, (rows + 1) * LB_MAX_SERVICES);
+	if (!ret)
+		ret = bpf_map__set_max_entries(skel->maps.lb_backend_cpu, (rows + 1) * LB_MAX_BACKENDS);
+	skel->rodata->lb_coarse_clock =
+		libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_ktime_get_coarse_ns, NULL) == 1;
+	return ret ? ret : cpus;
+}

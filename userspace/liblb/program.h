@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The program before it is loaded: what depends on this machine. Called by the dataplane, the packet tests and the
+ * bench. */
+#ifndef LB_PROGRAM_H
+#define LB_PROGRAM_H
+
+struct lb_bpf;
+
+/* lb_program_prepare - size the maps with a row for each CPU, and choose what this kernel can do. @skel: opened, not
+ * loaded. The number of possible CPUs, or -errno. */
+int lb_program_prepare(struct lb_bpf *skel);
+
+#endif
