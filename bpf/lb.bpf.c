@@ -44,6 +44,16 @@ static __always_inline const struct lb_conf *lb_world_conf(struct lb_world *w)
 	return bpf_map_lookup_elem(&lb_conf, &zero);
 }
 
+static __always_inline __u32 lb_world_ingress(struct lb_world *w)
+{
+	return w->ctx->ingress_ifindex;
+}
+
+static __always_inline const struct lb_link *lb_world_link(struct lb_world *w, __u32 link)
+{
+	return bpf_map_lookup_elem(&lb_links, &link);
+}
+
 static __always_inline const struct lb_vip_set *lb_world_vips(struct lb_world *w, __u32 set)
 {
 	return bpf_map_lookup_elem(&lb_vips, &set);

@@ -24,6 +24,7 @@
 	} map SEC(".maps")
 
 LB_ARRAY(lb_conf, struct lb_conf, 1);
+LB_ARRAY(lb_links, struct lb_link, LB_LINKS);
 LB_ARRAY(lb_vips, struct lb_vip_set, LB_VIP_SETS);
 LB_ARRAY(lb_services, struct lb_service, LB_MAX_SERVICES);
 LB_ARRAY(lb_slots, struct lb_slot_line, LB_SLOTS / 16);

@@ -27,7 +27,11 @@ static __always_inline bool lb_world_grow(struct lb_world *w, int nr_bytes);
  * false where packets may not leave by it. */
 static __always_inline bool lb_world_send(struct lb_world *w, __u32 oif, bool redirect);
 
+/* The interface that the frame came in by. */
+static __always_inline __u32 lb_world_ingress(struct lb_world *w);
+
 /* What is configured. NULL where there is none. */
+static __always_inline const struct lb_link *lb_world_link(struct lb_world *w, __u32 link);
 static __always_inline const struct lb_conf *lb_world_conf(struct lb_world *w);
 static __always_inline const struct lb_vip_set *lb_world_vips(struct lb_world *w, __u32 set);
 static __always_inline const struct lb_service *lb_world_service(struct lb_world *w, __u32 service);
@@ -330,6 +334,14 @@ static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_jo
 	return v;
 }
 
+/* Is the frame for this host? @data has an Ethernet header. */
+static __always_inline bool lb_is_ours(struct lb_world *w, const void *data)
+{
+	__u32 ifindex = lb_world_ingress(w);
+
+	return lb_eth_is_to(data, lb_world_link(w, ifindex % LB_LINKS), ifindex);
+}
+
 /* Each family has a copy of the stages of its own, in which the other's branches and words are not. */
 static __always_inline enum lb_verdict lb_pipeline(struct lb_world *w)
 {
@@ -339,11 +351,15 @@ static __always_inline enum lb_verdict lb_pipeline(struct lb_world *w)
 	__be16 type;
 
 	v = lb_parse_eth(data, end, &type);
+	if (type != lb_htons(ETH_P_IP) && type != lb_htons(ETH_P_IPV6))
+		return lb_count(w, v);
+	if (!lb_is_ours(w, data))
+		return lb_count(w, LB_V_PASS_OTHER_HOST);
 	if (type == lb_htons(ETH_P_IP)) {
 		v = lb_parse_ip4(data + sizeof(struct ethhdr), end, &j.pkt);
 		if (v == LB_V_FORWARDED)
 			v = lb_serve(w, &j);
-	} else if (type == lb_htons(ETH_P_IPV6)) {
+	} else {
 		v = lb_parse_ip6(data + sizeof(struct ethhdr), end, &j.pkt);
 		if (v == LB_V_FORWARDED)
 			v = lb_serve(w, &j);

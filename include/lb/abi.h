@@ -20,7 +20,7 @@
 #define LB_VIP_SETS (1U << 16)
 #define LB_VIP_WAYS 2
 #define LB_MAX_PORTS 64	     /* interfaces that packets may leave by */
-#define LB_SLOTS (4U << 20)  /* the slots of all tables together */
+#define LB_SLOTS (8U << 20)  /* the slots of all tables together */
 #define LB_TABLE_SHIFT_MIN 4 /* a table has 2^shift slots; one cache line at least */
 #define LB_TABLE_SHIFT_MAX 20
 #define LB_FLOW_SETS (1U << 17) /* 2^17 sets of 8 entries: 1 M flows, 8 MiB */
@@ -37,6 +37,7 @@
 #define LB_MAP_SERVICE_CPU "lb_service_cpu"
 #define LB_MAP_BACKEND_CPU "lb_backend_cpu"
 #define LB_MAP_PORTS "lb_ports"
+#define LB_MAP_LINKS "lb_links"
 
 /* ---- lb_conf: ARRAY of one, mmapable ---- */
 struct lb_conf {
@@ -46,6 +47,18 @@ struct lb_conf {
 	__u64 pad1[5];
 };
 _Static_assert(sizeof(struct lb_conf) == 64, "one cache line");
+
+/* ---- lb_links: ARRAY [LB_LINKS], mmapable; interface i, where the program is attached, at i % LB_LINKS ----
+ * Frames to other hosts' MAC addresses are not ours, though a switch floods them to us. An entry of another interface
+ * says nothing. */
+#define LB_LINKS 256
+struct lb_link {
+	__u8 mac[6];
+	__u16 pad0; /* 0; with mac one word, written in one store */
+	__u32 ifindex;
+	__u32 pad1;
+};
+_Static_assert(sizeof(struct lb_link) == 16, "two words");
 
 /* ---- lb_vips: ARRAY [LB_VIP_SETS] of lines, mmapable ----
  * Each VIP has two sets that it may lie in (lb/dp/vip.h). The second is looked at only where the first says that a VIP

@@ -15,13 +15,13 @@
 
 struct lb_bench {
 	__u64 template[LB_BENCH_TEMPLATE_BYTES / 8];
-	__u64 state;       /* of the generator; start it at the same value for the same order */
-	__u32 flow_mask;   /* flows - 1 */
-	__u32 services;    /* the destination's low two bytes are 0 .. services - 1 (at most 65536) */
+	__u64 state;	 /* of the generator; start it at the same value for the same order */
+	__u32 flow_mask; /* flows - 1 */
+	__u32 services;	 /* the destination's low two bytes are 0 .. services - 1 (at most 65536) */
 	__u32 v6;
-	__u32 packets;  /* of this run, and how many are left of them */
+	__u32 packets; /* of this run, and how many are left of them */
 	__u32 left;
-	__u32 oif;      /* where bench_emit sends */
+	__u32 oif;	/* where bench_emit sends */
 	__u64 start_ns; /* CLOCK_MONOTONIC at the first packet of the run and at the last */
 	__u64 end_ns;
 };

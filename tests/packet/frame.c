@@ -10,6 +10,8 @@
 
 const uint8_t mac_hop[6] = {0x02, 0x11, 0x22, 0x33, 0x44, 0x55};
 const uint8_t mac_own[6] = {0x02, 0xaa, 0xbb, 0xcc, 0xdd, 0xee};
+static const uint8_t mac_group[6] = {0x01, 0x00, 0x5e, 0x00, 0x02, 0x0a},
+		     mac_all[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 const uint64_t hash_key[2] = {0x0706050403020100ULL, 0x0f0e0d0c0b0a0908ULL};
 
 static const uint8_t mac_client[6] = {0x02, 0x99, 0x88, 0x77, 0x66, 0x55};
@@ -177,10 +179,12 @@ static void put_ip6(struct frame *f, const struct spec *s)
 
 void frame_make(const struct spec *s, struct frame *f)
 {
+	static const uint8_t *const macs[] = {
+		[MAC_OWN] = mac_own, [MAC_OTHER] = mac_hop, [MAC_GROUP] = mac_group, [MAC_BROADCAST] = mac_all};
 	int type = family_of(s) == 4 ? 0x0800 : 0x86dd;
 
 	f->len = 0;
-	put_eth(f, mac_own, mac_client, (unsigned int)or_default(s->ethertype, type));
+	put_eth(f, macs[s->mac], mac_client, (unsigned int)or_default(s->ethertype, type));
 	if (family_of(s) == 4)
 		put_ip4(f, s);
 	else

@@ -101,6 +101,7 @@ int world_kernel_open(struct world *w)
 		.slow = true,
 		.cpu = (unsigned int)cpu,
 		.conf = map_memory(skel->maps.lb_conf),
+		.links = map_memory(skel->maps.lb_links),
 		.vips = map_memory(skel->maps.lb_vips),
 		.services = map_memory(skel->maps.lb_services),
 		.slots = map_memory(skel->maps.lb_slots),
@@ -112,8 +113,8 @@ int world_kernel_open(struct world *w)
 		.port_add = kernel_port_add,
 		.run = kernel_run,
 	};
-	if (!w->conf || !w->vips || !w->services || !w->slots || !w->backends || !w->flows || !w->verdict_cpu ||
-	    !w->service_cpu || !w->backend_cpu)
+	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows ||
+	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu)
 		return -ENOMEM;
 	return 0;
 }

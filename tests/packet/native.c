@@ -69,6 +69,16 @@ static __always_inline const struct lb_conf *lb_world_conf(struct lb_world *w)
 	return arrays.conf;
 }
 
+static __always_inline __u32 lb_world_ingress(struct lb_world *w)
+{
+	return INGRESS;
+}
+
+static __always_inline const struct lb_link *lb_world_link(struct lb_world *w, __u32 link)
+{
+	return link < LB_LINKS ? &arrays.links[link] : NULL;
+}
+
 static __always_inline const struct lb_vip_set *lb_world_vips(struct lb_world *w, __u32 set)
 {
 	return set < LB_VIP_SETS ? &arrays.vips[set] : NULL;
@@ -159,6 +169,7 @@ int world_native_open(struct world *w)
 		.name = "native",
 		.cpu = CPU,
 		.conf = calloc(1, sizeof(struct lb_conf)),
+		.links = calloc(LB_LINKS, sizeof(struct lb_link)),
 		.vips = calloc(LB_VIP_SETS, sizeof(struct lb_vip_set)),
 		.services = calloc(LB_MAX_SERVICES, sizeof(struct lb_service)),
 		.slots = calloc(LB_SLOTS / 16, sizeof(struct lb_slot_line)),
@@ -171,8 +182,8 @@ int world_native_open(struct world *w)
 		.run = native_run,
 	};
 	*w = arrays;
-	if (!w->conf || !w->vips || !w->services || !w->slots || !w->backends || !w->flows || !w->verdict_cpu ||
-	    !w->service_cpu || !w->backend_cpu) {
+	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows ||
+	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu) {
 		fprintf(stderr, "native: out of memory\n");
 		return -ENOMEM;
 	}
@@ -182,6 +193,7 @@ int world_native_open(struct world *w)
 void world_native_close(void)
 {
 	free(arrays.conf);
+	free(arrays.links);
 	free(arrays.vips);
 	free(arrays.services);
 	free(arrays.slots);

@@ -32,6 +32,8 @@ struct ext {
 	uint16_t word;
 };
 
+enum { MAC_OWN, MAC_OTHER, MAC_GROUP, MAC_BROADCAST };
+
 /* A packet to make. What is 0 is as in a plain packet of an established connection to the service. */
 struct spec {
 	int family; /* 4 or 6; 0 is 4 */
@@ -46,6 +48,7 @@ struct spec {
 	int payload; /* bytes behind the transport header */
 	int options; /* IPv4: bytes of options */
 	struct ext ext[NR_EXT];
+	int mac; /* the frame's destination: MAC_OWN */
 	/* lies */
 	int ethertype, version, ihl, ip_len, doff, udp_len;
 	int pad; /* bytes behind the packet */
@@ -87,6 +90,7 @@ struct setup {
 	int rate;     /* learn_rate */
 	bool flooded; /* the rate is used up for this second */
 	bool no_headroom;
+	bool unlinked; /* nobody told the program the interface's MAC address */
 };
 
 struct row {
@@ -110,6 +114,7 @@ struct world {
 	unsigned int cpu;
 	bool slow;
 	struct lb_conf *conf;
+	struct lb_link *links;
 	struct lb_vip_set *vips;
 	struct lb_service *services;
 	struct lb_slot_line *slots;

@@ -78,6 +78,8 @@ void world_setup(struct world *w, const struct setup *s, const struct spec *in)
 
 	memcpy(w->conf->hash_key, hash_key, sizeof(hash_key));
 	w->conf->learn_rate = (__u32)s->rate;
+	w->links[INGRESS].ifindex = s->unlinked ? INGRESS + LB_LINKS : INGRESS;
+	memcpy(w->links[INGRESS].mac, mac_own, sizeof(mac_own));
 	setup_backend(w, s, OLD, s->old);
 	setup_backend(w, s, NEW, s->new);
 	setup_backend(w, s, FOREIGN, OPEN);

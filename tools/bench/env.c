@@ -52,13 +52,14 @@ int bench_env_open(struct bench_env *e)
 	if (lb_bpf__load(e->lb))
 		return -EINVAL;
 	e->load_s = bench_now_s() - start;
+	e->links = map_values(e->lb->maps.lb_links);
 	e->vips = map_values(e->lb->maps.lb_vips);
 	e->services = map_values(e->lb->maps.lb_services);
 	e->backends = map_values(e->lb->maps.lb_backends);
 	e->slots = map_values(e->lb->maps.lb_slots);
 	e->flows = map_values(e->lb->maps.lb_flows);
 	e->verdicts = map_values(e->lb->maps.lb_verdict_cpu);
-	return e->vips && e->services && e->backends && e->slots && e->flows && e->verdicts ? 0 : -ENOMEM;
+	return e->links && e->vips && e->services && e->backends && e->slots && e->flows && e->verdicts ? 0 : -ENOMEM;
 }
 
 void bench_env_close(struct bench_env *e)
@@ -132,6 +133,7 @@ int bench_env_set(struct bench_env *e, const struct bench_setup *s)
 		each = (LB_MAX_BACKENDS - 1) / services;
 	memset(e->vips, 0, sizeof(*e->vips) * LB_VIP_SETS);
 	memset(e->flows, 0, sizeof(*e->flows) * LB_FLOW_SETS);
+	e->links[LOOPBACK] = (struct lb_link){.mac = {2, 0, 0, 0, 0, 1}, .ifindex = LOOPBACK};
 	set_backends(e, s, services, each);
 	return set_services(e, s, services, each);
 }

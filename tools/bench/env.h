@@ -19,6 +19,7 @@
 struct bench_env {
 	struct lb_bpf *lb;
 	struct bench_bpf *driver;
+	struct lb_link *links;
 	struct lb_vip_set *vips;
 	struct lb_service *services;
 	struct lb_backend *backends;
@@ -28,6 +29,8 @@ struct bench_env {
 	int nr_cpus;
 	double load_s;
 };
+
+#define LOOPBACK 1 /* what a test run has for its ingress interface */
 
 /* What steers a case's packets. */
 struct bench_setup {

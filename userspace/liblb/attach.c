@@ -3,7 +3,11 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "attach.h"
 #include "lb.skel.h"
@@ -26,8 +30,31 @@ static struct lb_xdp_prog program(const struct lb_dataplane *dp)
 	return prog;
 }
 
+/* Tells the program which frames are for this host. Without an address, or when another interface has the place, it
+ * takes those for all. */
+static void write_link(struct lb_dataplane *dp, uint32_t ifindex, bool attached)
+{
+	struct lb_link *link = &dp->links[ifindex % LB_LINKS];
+	struct ifreq req = {0};
+	uint64_t mac = 0;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool known = attached && if_indextoname(ifindex, req.ifr_name) && !ioctl(fd, SIOCGIFHWADDR, &req) &&
+		     req.ifr_hwaddr.sa_family == ARPHRD_ETHER;
+
+	if (fd >= 0)
+		close(fd);
+	if (known) {
+		memcpy(&mac, req.ifr_hwaddr.sa_data, sizeof(link->mac));
+		__atomic_store_n((uint64_t *)(void *)link->mac, mac, __ATOMIC_RELAXED);
+		__atomic_store_n(&link->ifindex, ifindex, __ATOMIC_RELEASE);
+	} else if (link->ifindex == ifindex) {
+		__atomic_store_n(&link->ifindex, 0, __ATOMIC_RELEASE);
+	}
+}
+
 static void forget(struct lb_dataplane *dp, uint32_t ifindex)
 {
+	write_link(dp, ifindex, false);
 	for (size_t i = 0; i < dp->nr_ifaces; i++) {
 		if (dp->ifaces[i] == ifindex)
 			dp->ifaces[i--] = dp->ifaces[--dp->nr_ifaces];
@@ -36,8 +63,12 @@ static void forget(struct lb_dataplane *dp, uint32_t ifindex)
 
 static void remember(struct lb_dataplane *dp, uint32_t ifindex)
 {
-	forget(dp, ifindex);
-	if (dp->nr_ifaces < LB_DATAPLANE_IFACES)
+	bool known = false;
+
+	write_link(dp, ifindex, true);
+	for (size_t i = 0; i < dp->nr_ifaces; i++)
+		known |= dp->ifaces[i] == ifindex;
+	if (!known && dp->nr_ifaces < LB_DATAPLANE_IFACES)
 		dp->ifaces[dp->nr_ifaces++] = ifindex;
 }
 

@@ -84,6 +84,7 @@ static int map_all(struct lb_dataplane *dp, struct lb_err *err)
 		void **out;
 	} all[] = {
 		{dp->skel->maps.lb_conf, rw, (void **)&dp->conf},
+		{dp->skel->maps.lb_links, rw, (void **)&dp->links},
 		{dp->skel->maps.lb_vips, rw, (void **)&dp->vips},
 		{dp->skel->maps.lb_services, rw, (void **)&dp->services},
 		{dp->skel->maps.lb_slots, rw, (void **)&dp->slots},
@@ -111,6 +112,7 @@ static void unmap_all(struct lb_dataplane *dp)
 		const void *p;
 	} all[] = {
 		{dp->skel->maps.lb_conf, dp->conf},
+		{dp->skel->maps.lb_links, dp->links},
 		{dp->skel->maps.lb_vips, dp->vips},
 		{dp->skel->maps.lb_services, dp->services},
 		{dp->skel->maps.lb_slots, dp->slots},

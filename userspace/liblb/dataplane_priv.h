@@ -29,6 +29,7 @@ struct lb_dataplane {
 	unsigned int ncpus;
 
 	struct lb_conf *conf;
+	struct lb_link *links;
 	struct lb_vip_set *vips;
 	struct lb_service *services;
 	uint32_t *slots;

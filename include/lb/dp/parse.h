@@ -210,6 +210,24 @@ static __always_inline enum lb_verdict lb_parse_eth(const void *data, const void
 	return LB_V_PASS_NOT_IP;
 }
 
+/* lb_eth_is_to - is the frame at @data to the interface @ifindex, whose MAC address @link may have? Never when it is to
+ * a group: no host takes a unicast packet from there. */
+static __always_inline bool lb_eth_is_to(const void *data, const struct lb_link *link, __u32 ifindex)
+{
+	__u64 differs;
+
+	if (*(const __u8 *)data & 1)
+		return false;
+	if (!link || lb_load(&link->ifindex) != ifindex)
+		return true;
+	differs = lb_get64(data) ^ lb_load((const __u64 __attribute__((__may_alias__)) *)link->mac);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return !(differs << 16);
+#else
+	return !(differs >> 16);
+#endif
+}
+
 /* lb_packet_opens - does it open a TCP connection? */
 static __always_inline bool lb_packet_opens(const struct lb_packet *p)
 {
