@@ -5,6 +5,7 @@
 # status 1 when anything is not as it should be; leaves nothing behind, however it ends (see isolated.sh).
 set -u
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
+unset LBD_SOCKET # the commands below are for the lbd of this script
 if [ -z "${SLUICE_ISOLATED-}" ]; then
 	SLUICE_ISOLATED=1 exec "$ROOT/tools/isolated.sh" "$0" "$@"
 fi
