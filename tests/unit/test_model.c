@@ -42,8 +42,10 @@ static const struct lb_model_backend *backend(const struct lb_model *m, const ch
 static int health(struct lb_model *m, uint32_t n, enum lb_health h, uint32_t now_s)
 {
 	struct lb_endpoint ep = conf_ep(n);
+	int ret = lb_model_set_health(m, WEB, &ep, h, now_s);
 
-	return lb_model_set_health(m, WEB, &ep, h, now_s);
+	lb_image_free(lb_model_image(m)); /* what follows is worked out here */
+	return ret;
 }
 
 /* The line of backend @n of "web" in an image of now. */
@@ -183,6 +185,110 @@ static void test_health(void **state)
 	lb_model_free(m);
 }
 
+/* Tables are built once for all that has come in. What was up again before packets could see it down stays as it was.
+ */
+static void test_lazy(void **state)
+{
+	struct lb_config *c = web(3, LB_CHECK_TCP);
+	struct lb_model *m = lb_model_new();
+	struct lb_endpoint ep[4] = {conf_ep(0), conf_ep(1), conf_ep(2), conf_ep(3)};
+	const struct lb_model_service *s;
+	const uint16_t *table;
+	struct lb_image *before, *after;
+
+	apply(m, c, 0);
+	s = lb_model_service(m, WEB);
+	table = s->policy_table;
+	before = lb_model_image(m);
+	for (uint32_t n = 1; n <= 3; n++)
+		assert_int_equal(lb_model_set_health(m, WEB, &ep[n], LB_HEALTH_UP, 1), 1);
+	assert_ptr_equal(s->policy_table, table);
+	assert_int_equal(s->choice.chosen, 0);
+	after = lb_model_image(m);
+	assert_int_equal(s->choice.chosen, 3);
+	assert_true(s->policy_table[0]);
+	assert_int_equal(plan_size(before, after), 3 + 2);
+	lb_image_free(before);
+	assert_int_equal(lb_model_set_health(m, WEB, &ep[1], LB_HEALTH_DOWN, 2), 1);
+	assert_int_equal(lb_model_set_health(m, WEB, &ep[1], LB_HEALTH_UP, 2), 1);
+	before = after;
+	after = lb_model_image(m);
+	assert_int_equal(plan_size(before, after), 0);
+	assert_true(lb_model_settled(m));
+	lb_image_free(before);
+	/* A configuration that is applied meanwhile works with what came in. */
+	assert_int_equal(lb_model_set_health(m, WEB, &ep[1], LB_HEALTH_DOWN, 3), 1);
+	conf_find(c, WEB, 2)->weight = 7;
+	apply(m, c, 3);
+	s = lb_model_service(m, WEB);
+	assert_int_equal(s->choice.chosen, 2);
+	assert_int_equal(line(m, 1).flags, LB_BACKEND_F_V4);
+	/* A disabled backend's health is kept and changes nothing. */
+	conf_find(c, WEB, 3)->admin = LB_ADMIN_DISABLED;
+	apply(m, c, 4);
+	assert_int_equal(lb_model_set_health(m, WEB, &ep[3], LB_HEALTH_DOWN, 4), 0);
+	assert_int_equal(backend(m, WEB, 3)->health, LB_HEALTH_DOWN);
+	lb_image_free(after);
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
+static uint64_t packets[4]; /* by the backend's number */
+
+static uint64_t packets_of(void *ctx, uint16_t idx)
+{
+	for (uint32_t n = 1; n <= 3; n++) {
+		if (backend(ctx, WEB, n)->idx == idx)
+			return packets[n];
+	}
+	fail();
+	return 0;
+}
+
+/* Three backends, added one by one; what was the only one's is given away twice. */
+static struct lb_model *one_by_one(struct lb_config **c)
+{
+	struct lb_model *m = lb_model_new();
+
+	*c = web(1, LB_CHECK_NONE);
+	for (uint32_t n = 1; n <= 3; n++) {
+		if (n > 1)
+			conf_backend(*c, WEB, n);
+		apply(m, *c, 100 + n);
+	}
+	assert_true(in_phase(m, LB_PHASE_MOVING) > 200);
+	return m;
+}
+
+/* Where nobody has been sent a packet there is nothing to learn. */
+static void test_unused(void **state)
+{
+	struct lb_flow_set *flows = calloc(LB_FLOW_SETS, sizeof(*flows));
+	struct lb_config *c;
+	struct lb_model *m = one_by_one(&c);
+
+	/* Unknown is not none. */
+	assert_int_equal(lb_model_tick(m, flows, NULL, NULL, 104, 0), 0);
+	assert_int_equal(lb_model_tick(m, flows, packets_of, m, 104, 0), 1);
+	assert_int_equal(in_phase(m, LB_PHASE_MOVING), 0);
+	assert_int_equal(lb_model_tick(m, flows, packets_of, m, 105, 0), 1);
+	assert_true(lb_model_settled(m));
+	lb_model_free(m);
+	lb_config_free(c);
+
+	m = one_by_one(&c);
+	packets[1] = 1;
+	lb_model_tick(m, flows, packets_of, m, 104, 0);
+	lb_model_tick(m, flows, packets_of, m, 105, 0);
+	assert_true(in_phase(m, LB_PHASE_MOVING) > 200);
+	packets[1] = 0;
+	/* It is older than the window now: another load balancer may have sent packets to it. */
+	assert_int_equal(lb_model_tick(m, flows, packets_of, m, 132, 0), 0);
+	lb_model_free(m);
+	lb_config_free(c);
+	free(flows);
+}
+
 /* Where all are dead and there is a threshold, all serve; then nothing changes as one more dies. */
 static void test_panic(void **state)
 {
@@ -195,8 +301,8 @@ static void test_panic(void **state)
 	assert_true(lb_model_service(m, WEB)->choice.panic);
 	assert_int_equal(line(m, 1).flags, LB_BACKEND_F_ALIVE | LB_BACKEND_F_TAKES_NEW | LB_BACKEND_F_V4);
 	before = lb_model_image(m);
-	assert_int_equal(health(m, 1, LB_HEALTH_DOWN, 1), 0);
-	assert_int_equal(health(m, 2, LB_HEALTH_UP, 1), 0);
+	assert_int_equal(health(m, 1, LB_HEALTH_DOWN, 1), 1);
+	assert_int_equal(health(m, 2, LB_HEALTH_UP, 1), 1);
 	after = lb_model_image(m);
 	assert_int_equal(plan_size(before, after), 0);
 	lb_image_free(before);
@@ -225,11 +331,11 @@ static void test_admin(void **state)
 	assert_true(in_phase(m, LB_PHASE_MOVING) >= had);
 	assert_false(lb_model_settled(m));
 	/* The window is the configuration's, in whole seconds and never less. */
-	assert_int_equal(lb_model_tick(m, NULL, 40, 0), 0);
-	assert_int_equal(lb_model_tick(m, NULL, 41, 0), 1);
+	assert_int_equal(lb_model_tick(m, NULL, NULL, NULL, 40, 0), 0);
+	assert_int_equal(lb_model_tick(m, NULL, NULL, NULL, 41, 0), 1);
 	assert_int_equal(in_phase(m, LB_PHASE_MOVING), 0);
 	assert_true(in_phase(m, LB_PHASE_SETTLING) >= had);
-	assert_int_equal(lb_model_tick(m, NULL, 42, 0), 0);
+	assert_int_equal(lb_model_tick(m, NULL, NULL, NULL, 42, 0), 0);
 	conf_find(c, WEB, 1)->admin = LB_ADMIN_DISABLED;
 	apply(m, c, 50);
 	assert_int_equal(line(m, 1).flags, LB_BACKEND_F_V4);
@@ -430,10 +536,10 @@ static void test_shrinking(void **state)
 	assert_int_equal(lb_model_service(m, WEB)->slots->shift, 10);
 	for (uint32_t now = 2; !lb_model_settled(m); now++) {
 		assert_true(now < 40);
-		lb_model_tick(m, flows, now, 0);
+		lb_model_tick(m, flows, NULL, NULL, now, 0);
 	}
 	assert_int_equal(lb_model_service(m, WEB)->slots->shift, 9);
-	assert_int_equal(lb_model_tick(m, flows, 100, 0), 0);
+	assert_int_equal(lb_model_tick(m, flows, NULL, NULL, 100, 0), 0);
 	free(flows);
 	lb_config_free(c);
 	lb_model_free(m);
@@ -466,7 +572,7 @@ static struct census settling(struct lb_config **c)
 	while (LB_SLOT_PHASE(s->slots->word[t.tag >> (32 - s->slots->shift)]) != LB_PHASE_MOVING)
 		t.tag += 1U << (32 - s->slots->shift);
 	t.tag += 12345;
-	assert_int_equal(lb_model_tick(t.m, t.flows, 100, 0), 1);
+	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 100, 0), 1);
 	assert_int_equal(in_phase(t.m, LB_PHASE_MOVING), 0);
 	return t;
 }
@@ -486,11 +592,11 @@ static void test_census_waits(void **state)
 
 	/* A connection of the old owner holds its one slot back, for as long as it may be silent. */
 	*e = LB_FLOW(t.tag, 250, t.gen, true, t.was);
-	assert_int_equal(lb_model_tick(t.m, t.flows, 101, 250), 1);
+	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 101, 250), 1);
 	assert_int_equal(in_phase(t.m, LB_PHASE_SETTLING), 1);
-	assert_int_equal(lb_model_tick(t.m, t.flows, 102, (uint8_t)(250 + LB_FLOW_IDLE_TCP)), 0);
+	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 102, (uint8_t)(250 + LB_FLOW_IDLE_TCP)), 0);
 	assert_true(*e != 0);
-	assert_int_equal(lb_model_tick(t.m, t.flows, 103, (uint8_t)(250 + LB_FLOW_IDLE_TCP + 1)), 1);
+	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 103, (uint8_t)(250 + LB_FLOW_IDLE_TCP + 1)), 1);
 	assert_true(*e == 0);
 	assert_true(lb_model_settled(t.m));
 	census_free(&t, c);
@@ -507,7 +613,7 @@ static void test_census_sees_through(void **state)
 	e[2] = LB_FLOW(t.tag, 9, t.gen, true, 4000);	  /* nobody's */
 	e[3] = LB_FLOW(t.tag, 6, t.gen, false, t.was);	  /* never confirmed, and too old */
 	e[4] = LB_FLOW(t.tag, 9, 0, true, 0);
-	assert_int_equal(lb_model_tick(t.m, t.flows, 101, 9), 1);
+	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 101, 9), 1);
 	assert_true(lb_model_settled(t.m));
 	assert_true(e[0] != 0);
 	for (int i = 1; i < 5; i++)
@@ -525,9 +631,9 @@ static void test_census_long_window(void **state)
 	c->learning_window_ns = 900ULL * 1000000000;
 	apply(t.m, c, 100);
 	e[0] = LB_FLOW(t.tag, 0, t.gen, false, t.was);
-	assert_int_equal(lb_model_tick(t.m, t.flows, 101, 14), 1);
+	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 101, 14), 1);
 	assert_int_equal(in_phase(t.m, LB_PHASE_SETTLING), 1);
-	assert_int_equal(lb_model_tick(t.m, t.flows, 102, 15), 1);
+	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 102, 15), 1);
 	assert_true(lb_model_settled(t.m));
 	census_free(&t, c);
 }
@@ -539,11 +645,11 @@ static void test_census_death(void **state)
 	struct census t = settling(&c);
 
 	t.flows[1].entry[0] = LB_FLOW(t.tag, 0, t.gen, true, t.was);
-	lb_model_tick(t.m, t.flows, 101, 0);
+	lb_model_tick(t.m, t.flows, NULL, NULL, 101, 0);
 	assert_int_equal(in_phase(t.m, LB_PHASE_SETTLING), 1);
 	conf_del(c, WEB, 1);
 	apply(t.m, c, 102);
-	lb_model_tick(t.m, t.flows, 103, 0);
+	lb_model_tick(t.m, t.flows, NULL, NULL, 103, 0);
 	assert_true(lb_model_settled(t.m));
 	assert_true(t.flows[1].entry[0] == 0);
 	census_free(&t, c);
@@ -555,6 +661,8 @@ int main(void)
 		cmocka_unit_test(test_first_image),
 		cmocka_unit_test(test_history_does_not_matter),
 		cmocka_unit_test(test_health),
+		cmocka_unit_test(test_lazy),
+		cmocka_unit_test(test_unused),
 		cmocka_unit_test(test_panic),
 		cmocka_unit_test(test_admin),
 		cmocka_unit_test(test_check_changes),

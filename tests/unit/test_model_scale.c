@@ -57,10 +57,13 @@ static struct lb_config *large(size_t nr, size_t each, uint32_t from)
 
 static void test_no_room(void **state)
 {
-	struct lb_config *c = large(1, 20000, 0), *other = large(1, 20000, 30000), *many = large(8200, 3, 0);
+	struct lb_config *c = large(1, 20000, 0), *other = large(1, 20000, 30000), *many = large(260, 3, 0);
 	struct lb_model *m = lb_model_new();
 	struct lb_image *before, *after;
 
+	/* Weights that are far apart take large tables: 2^15 slots each. */
+	for (size_t i = 0; i < many->nr_services; i++)
+		many->services[i].backends[1].weight = many->services[i].backends[2].weight = 100;
 	assert_int_equal(lb_model_apply(m, many, 1, &err), -ENOSPC);
 	assert_non_null(strstr(err.message, "slots"));
 	apply(m, c, 0);
@@ -130,11 +133,45 @@ static void test_one_of_many(void **state)
 	lb_model_free(m);
 }
 
+/* First checks of very many backends of one service: each is only noted, and one table is built for all. */
+static void test_burst(void **state)
+{
+	const uint32_t nr = 6000;
+	struct lb_config *c = large(1, nr, 1);
+	struct lb_model *m = lb_model_new();
+	struct lb_image *image;
+	double start, worst = 0, sum;
+
+	apply(m, c, 0);
+	lb_image_free(lb_model_image(m));
+	sum = now_ms();
+	for (uint32_t n = 1; n <= nr; n++) {
+		struct lb_endpoint ep = conf_ep(n);
+		double took;
+
+		start = now_ms();
+		assert_int_equal(lb_model_set_health(m, "s00000", &ep, LB_HEALTH_UP, 1), 1);
+		took = now_ms() - start;
+		worst = took > worst ? took : worst;
+	}
+	sum = now_ms() - sum;
+	start = now_ms();
+	image = lb_model_image(m);
+	print_message("%u first checks: %.1f ms in all, %.3f ms at worst; then one image: %.0f ms\n", nr, sum, worst,
+		      now_ms() - start);
+	assert_int_equal(lb_model_service(m, "s00000")->choice.chosen, nr);
+	assert_true(sum < 1000); /* a table for each would be 100 s */
+	lb_image_free(image);
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_room),
 		cmocka_unit_test(test_one_of_many),
+		cmocka_unit_test(test_burst),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

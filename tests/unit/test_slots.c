@@ -56,7 +56,7 @@ static size_t tick(struct lb_slots *s, int foreign, uint32_t now_s)
 	bool f[64];
 
 	memset(f, foreign == 1, sizeof(f));
-	return lb_slots_tick(s, 4, foreign < 0 ? NULL : f, alive, NULL, now_s, WINDOW);
+	return lb_slots_tick(s, 4, foreign < 0 ? NULL : f, NULL, alive, NULL, now_s, WINDOW);
 }
 
 static void test_new(void **state)
@@ -195,14 +195,14 @@ static void test_shrinking(void **state)
 
 		assert_int_equal(s->word[i], was == is ? STABLE(is) : MOVING(was, is));
 	}
-	assert_true(lb_slots_tick(s, 4, foreign, alive, NULL, WINDOW + 1, WINDOW) > 0);
+	assert_true(lb_slots_tick(s, 4, foreign, NULL, alive, NULL, WINDOW + 1, WINDOW) > 0);
 	assert_int_equal(s->shift, 6);
 	/* One slot holds the whole table back. */
 	foreign[1] = true;
-	assert_true(lb_slots_tick(s, 4, foreign, alive, NULL, WINDOW + 2, WINDOW) > 0);
+	assert_true(lb_slots_tick(s, 4, foreign, NULL, alive, NULL, WINDOW + 2, WINDOW) > 0);
 	assert_int_equal(s->shift, 6);
 	foreign[1] = false;
-	assert_int_equal(lb_slots_tick(s, 4, foreign, alive, NULL, WINDOW + 3, WINDOW), 1 + 48);
+	assert_int_equal(lb_slots_tick(s, 4, foreign, NULL, alive, NULL, WINDOW + 3, WINDOW), 1 + 48);
 	assert_int_equal(s->shift, 4);
 	for (uint16_t i = 0; i < 16; i++)
 		assert_int_equal(s->word[i], STABLE(owners[i]));
@@ -224,7 +224,7 @@ static void test_partial_merge(void **state)
 	all_alive();
 	for (uint16_t i = 0; i < 64; i++)
 		s->word[i] = STABLE(1 + i / 2 % 2);
-	assert_int_equal(lb_slots_tick(s, 4, NULL, alive, NULL, 0, WINDOW), 32);
+	assert_int_equal(lb_slots_tick(s, 4, NULL, NULL, alive, NULL, 0, WINDOW), 32);
 	assert_int_equal(s->shift, 5);
 	for (uint16_t i = 0; i < 32; i++)
 		assert_int_equal(s->word[i], STABLE(1 + i % 2));
@@ -263,7 +263,7 @@ static void test_random_changes(void **state)
 			assert_true(!prev || alive_of[prev]);
 		}
 		if (random() % 2)
-			lb_slots_tick(s, shift, random() % 4 ? foreign : NULL, alive, NULL, step, WINDOW);
+			lb_slots_tick(s, shift, random() % 4 ? foreign : NULL, NULL, alive, NULL, step, WINDOW);
 	}
 	lb_slots_free(s);
 }

@@ -14,7 +14,9 @@
 #include "stats.h"
 
 #define TICK_NS (5 * LB_NSEC_PER_SEC)
-#define TICKS_SETTLED 12 /* while nothing moves, only every so many ticks do anything */
+#define TICK_SOON_NS (GRACE_NS + LB_NSEC_PER_SEC / 10) /* after slots began to move */
+#define GRACE_NS LB_NSEC_PER_SEC /* by then every packet that saw the dataplane before a commit is done and counted */
+#define TICKS_SETTLED 12	 /* while nothing moves, only every so many ticks do anything */
 #define UPKEEP_NS (2 * LB_NSEC_PER_SEC)
 #define UPKEEPS_CONFIRMED 5 /* by then a next hop that was adopted has been confirmed, or is gone */
 #define COMMIT_RETRY_NS LB_NSEC_PER_SEC
@@ -27,11 +29,33 @@ static void set_last_apply(struct lb_control *c, bool success, const char *error
 	snprintf(c->last_apply.error, sizeof(c->last_apply.error), "%s", error);
 }
 
-/* Facts that arrive in one round of the event loop make one plan. */
+/* Facts that arrive in one round of the event loop make one plan; where a plan takes long, those that arrive within the
+ * time that the last one took: building tables for first checks that come in one by one must not keep the loop from
+ * checking. */
 static void commit_soon(struct lb_control *c)
 {
+	uint64_t now_ns = lb_now_ns();
+	struct timeval rest;
+
 	c->uncommitted = true;
-	event_active(c->commit_event, EV_TIMEOUT, 0);
+	if (now_ns >= c->rest_until_ns) {
+		event_active(c->commit_event, EV_TIMEOUT, 0);
+		return;
+	}
+	rest = lb_timeval(c->rest_until_ns - now_ns);
+	evtimer_add(c->commit_event, &rest);
+}
+
+/* A tick that is due earlier stays. */
+static int tick_within(struct lb_control *c, uint64_t delay_ns)
+{
+	uint64_t now_ns = lb_now_ns(), at_ns = now_ns + delay_ns;
+	struct timeval tv = lb_timeval(delay_ns);
+
+	if (c->next_tick_ns > now_ns && c->next_tick_ns <= at_ns)
+		return 0;
+	c->next_tick_ns = at_ns;
+	return event_add(c->tick_event, &tv);
 }
 
 /* After a plan that failed halfway, what the maps hold is what the maps say. */
@@ -59,9 +83,10 @@ static bool builds_table(const struct lb_plan *plan)
 /* Brings the dataplane to what the model wants. */
 static int commit(struct lb_control *c, struct lb_err *err)
 {
-	uint64_t start_ns = lb_now_ns();
+	uint64_t start_ns = lb_now_ns(), begin_ns = start_ns;
 	struct lb_plan plan = {0};
 	struct lb_image *want;
+	bool table;
 	int ret;
 
 	want = lb_model_image(c->model);
@@ -73,7 +98,8 @@ static int commit(struct lb_control *c, struct lb_err *err)
 		lb_image_free(want);
 		return lb_err_set(err, ret, NULL, "cannot plan: %s", strerror(-ret));
 	}
-	if (builds_table(&plan))
+	table = builds_table(&plan);
+	if (table)
 		lb_histogram_add(&c->table_build, c->build_ns);
 	start_ns = lb_now_ns();
 	ret = plan.nr ? lb_dataplane_apply(c->dp, &plan, err) : 0;
@@ -83,6 +109,10 @@ static int commit(struct lb_control *c, struct lb_err *err)
 		       (unsigned long long)c->build_ns / 1000, (unsigned long long)(lb_now_ns() - start_ns) / 1000,
 		       lb_quoted(ret ? lb_err_str(err) : ""));
 	c->build_ns = 0;
+	if (plan.nr) {
+		c->committed_ns = lb_now_ns();
+		c->rest_until_ns = 2 * c->committed_ns - begin_ns;
+	}
 	lb_plan_fini(&plan);
 	if (ret) {
 		lb_image_free(want);
@@ -93,6 +123,8 @@ static int commit(struct lb_control *c, struct lb_err *err)
 	lb_image_free(c->image);
 	c->image = want;
 	c->uncommitted = false;
+	if (table && !lb_model_settled(c->model))
+		tick_within(c, TICK_SOON_NS);
 	return 0;
 }
 
@@ -142,18 +174,31 @@ static void on_health(void *ctx, const char *service, const struct lb_endpoint *
 		commit_soon(c);
 }
 
+static uint64_t packets_of(void *ctx, uint16_t idx)
+{
+	const struct lb_control *c = ctx;
+	struct lb_backend_cpu sum;
+
+	lb_dataplane_backend(c->dp, idx, &sum);
+	return sum.pkts;
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *ctx)
 {
 	struct lb_control *c = ctx;
 	uint64_t now_ns = lb_now_ns();
 	int ret;
 
+	c->next_tick_ns = 0;
+	tick_within(c, TICK_NS);
 	/* The model may count on packets having seen the phases that it knows. */
 	if (c->uncommitted)
 		return;
 	if (lb_model_settled(c->model) && ++c->ticks % TICKS_SETTLED)
 		return;
-	ret = lb_model_tick(c->model, lb_dataplane_flows(c->dp), now_ns / LB_NSEC_PER_SEC, lb_flow_age(now_ns));
+	ret = lb_model_tick(c->model, lb_dataplane_flows(c->dp),
+			    now_ns - c->committed_ns >= GRACE_NS ? packets_of : NULL, c, now_ns / LB_NSEC_PER_SEC,
+			    lb_flow_age(now_ns));
 	c->build_ns += lb_now_ns() - now_ns;
 	if (ret < 0)
 		lb_log(LB_LOG_ERROR, "msg=\"tick\" error=%s", lb_quoted(strerror(-ret)));
@@ -180,10 +225,12 @@ static void tell_health(struct lb_control *c)
 	for (size_t i = 0; i < nr; i++) {
 		for (size_t j = 0; j < list[i]->conf.nr_backends; j++) {
 			const struct lb_model_backend *b = &list[i]->backends[j];
-			const struct lb_target_stats *t =
-				lb_prober_stats(c->prober, list[i]->conf.name, &b->conf.address);
+			const struct lb_target_stats *t;
 
-			if (b->health == LB_HEALTH_UNKNOWN && t && t->health.health != LB_HEALTH_UNCHECKED)
+			if (b->health != LB_HEALTH_UNKNOWN)
+				continue;
+			t = lb_prober_stats(c->prober, list[i]->conf.name, &b->conf.address);
+			if (t && t->health.health != LB_HEALTH_UNCHECKED)
 				lb_model_set_health(c->model, list[i]->conf.name, &b->conf.address, t->health.health,
 						    lb_now_s());
 		}
@@ -214,7 +261,7 @@ static int save(struct lb_control *c, struct lb_config *conf, uint64_t generatio
 	struct lb_state state = {.config = conf, .generation = generation};
 
 	memcpy(state.fingerprint, fingerprint, sizeof(state.fingerprint));
-	return lb_store_save(c->options.state_dir, &state, err);
+	return lb_store_save(c->store, &state, err);
 }
 
 static void roll_back(struct lb_control *c, const struct lb_config *refused)
@@ -370,7 +417,7 @@ static int open_dataplane(struct lb_control *c, struct lb_err *err)
 static int make_parts(struct lb_control *c, struct lb_err *err)
 {
 	c->commit_event = evtimer_new(c->base, on_commit, c);
-	c->tick_event = event_new(c->base, -1, EV_PERSIST, on_tick, c);
+	c->tick_event = evtimer_new(c->base, on_tick, c);
 	c->upkeep_event = event_new(c->base, -1, EV_PERSIST, on_upkeep, c);
 	c->prober = lb_prober_new(c->base, on_health, c);
 	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->prober)
@@ -409,9 +456,9 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, s
 
 static int start_timers(struct lb_control *c, struct lb_err *err)
 {
-	struct timeval tick = lb_timeval(TICK_NS), upkeep = lb_timeval(UPKEEP_NS);
+	struct timeval upkeep = lb_timeval(UPKEEP_NS);
 
-	if (event_add(c->tick_event, &tick) || event_add(c->upkeep_event, &upkeep))
+	if (tick_within(c, TICK_NS) || event_add(c->upkeep_event, &upkeep))
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	return 0;
 }
@@ -430,6 +477,9 @@ int lb_control_start(struct event_base *base, const struct lb_control_options *o
 	c->base = base;
 	c->options = *options;
 	c->start_ns = lb_now_ns();
+	c->store = lb_store_new(c->options.state_dir);
+	if (!c->store)
+		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	ret = lb_source_start(options, &state, &previous, err);
 	if (ret)
 		return ret;
@@ -470,6 +520,7 @@ void lb_control_free(struct lb_control *c)
 	lb_model_free(c->model);
 	lb_dataplane_free(c->dp);
 	lb_config_free(c->config);
+	lb_store_free(c->store);
 	free(c);
 }
 

@@ -40,6 +40,7 @@ struct lb_control {
 	struct lb_dataplane *dp;
 	struct lb_nexthops *nexthops;
 	struct lb_prober *prober;
+	struct lb_store *store;
 	struct lb_ifaces ifaces;
 	uint64_t generation; /* changes applied, ever */
 	char fingerprint[LB_FINGERPRINT_LEN];
@@ -50,7 +51,10 @@ struct lb_control {
 	uint64_t build_ns; /* spent on the model since the last commit */
 	struct lb_histogram table_build;
 	struct event *commit_event, *tick_event, *upkeep_event;
-	bool uncommitted; /* the model has changes that the dataplane has not */
+	bool uncommitted;	/* the model has changes that the dataplane has not */
+	uint64_t committed_ns;	/* when the dataplane last changed */
+	uint64_t rest_until_ns; /* facts that come in earlier wait: see commit_soon */
+	uint64_t next_tick_ns;
 	unsigned int ticks, upkeeps;
 	uint64_t census_ns; /* when flow entries were last counted */
 	uint64_t flow_entries;

@@ -258,13 +258,26 @@ static struct lb_group *group_new(struct lb_prober *p, const struct lb_model_ser
 	return g;
 }
 
+static bool has_targets(const struct lb_group *g, const struct lb_model_service *s)
+{
+	if (g->nr != s->conf.nr_backends)
+		return false;
+	for (size_t i = 0; i < g->nr; i++)
+		if (endpoint_cmp(&g->targets[i]->address, &s->conf.backends[i].address))
+			return false;
+	return true;
+}
+
 /* Gives @g the backends of @s: those that stay keep their targets. 0 or -ENOMEM with nothing changed. */
 static int group_set_targets(struct lb_group *g, const struct lb_model_service *s)
 {
 	size_t nr = s->conf.nr_backends, taken = 0;
 	struct lb_group was = *g;
-	struct lb_target **list = calloc(nr ? nr : 1, sizeof(struct lb_target *));
+	struct lb_target **list;
 
+	if (has_targets(g, s))
+		return 0;
+	list = calloc(nr ? nr : 1, sizeof(struct lb_target *));
 	if (!list)
 		return -ENOMEM;
 	for (size_t i = 0; i < nr; i++) {
@@ -346,7 +359,7 @@ static void drop_groups(struct lb_prober *p, struct lb_group **groups, size_t nr
 int lb_prober_sync(struct lb_prober *p, const struct lb_model *m)
 {
 	const struct lb_model_service *const *list;
-	size_t nr = lb_model_services(m, &list), backends = 0, nr_fresh = 0, made = 0;
+	size_t nr = lb_model_services(m, &list), backends = 0, nr_fresh = 0, made = 0, was = 0;
 	struct lb_target **fresh;
 	struct lb_group **groups;
 	int ret = 0;
@@ -361,9 +374,13 @@ int lb_prober_sync(struct lb_prober *p, const struct lb_model *m)
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < nr; i++) {
-		struct lb_group **old = group_find(p, list[i]->conf.name);
-		struct lb_group *g = old ? *old : group_new(p, list[i]);
+		struct lb_group *g;
+		int order = 1;
 
+		/* Both are in order of name. */
+		while (was < p->nr && (order = strcmp(p->groups[was]->service, list[i]->conf.name)) < 0)
+			was++;
+		g = was < p->nr && !order ? p->groups[was] : group_new(p, list[i]);
 		if (!g || group_sync(g, list[i], fresh, &nr_fresh))
 			ret = -ENOMEM; /* the others are checked all the same */
 		if (g)

@@ -189,30 +189,191 @@ static int sync_dir(const char *dir)
 	return ret;
 }
 
-int lb_store_save(const char *dir, const struct lb_state *state, struct lb_err *err)
-{
-	char path[512], tmp[520], *text = NULL;
-	json_t *root, *config;
-	int ret = -ENOMEM;
+/* A service as it is in the file. */
+struct piece {
+	struct lb_service_conf conf;
+	char *text;
+	size_t len;
+};
 
-	snprintf(path, sizeof(path), "%s/" STATE_FILE, dir);
-	snprintf(tmp, sizeof(tmp), "%s.new", path);
-	config = lb_document_config(state->config);
+struct lb_store {
+	const char *dir;
+	struct lb_service_conf defaults; /* what the pieces leave out */
+	struct piece **pieces;		 /* in order of name */
+	size_t nr;
+};
+
+static void free_piece(struct piece *p)
+{
+	if (!p)
+		return;
+	lb_service_conf_fini(&p->conf);
+	free(p->text);
+	free(p);
+}
+
+static void free_pieces(struct piece **pieces, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		free_piece(pieces[i]);
+	free(pieces);
+}
+
+struct lb_store *lb_store_new(const char *dir)
+{
+	struct lb_store *s = calloc(1, sizeof(*s));
+
+	if (s)
+		s->dir = dir;
+	return s;
+}
+
+static void forget(struct lb_store *s)
+{
+	free_pieces(s->pieces, s->nr);
+	lb_service_conf_fini(&s->defaults);
+	s->pieces = NULL;
+	s->nr = 0;
+}
+
+void lb_store_free(struct lb_store *s)
+{
+	if (!s)
+		return;
+	forget(s);
+	free(s);
+}
+
+/* @c with its services replaced, as JSON. */
+static json_t *encode_with(const struct lb_config *c, struct lb_service_conf *services, size_t nr)
+{
+	struct lb_config part = *c;
+
+	part.services = services;
+	part.nr_services = nr;
+	return lb_document_config(&part);
+}
+
+static struct piece *make_piece(const struct lb_config *c, struct lb_service_conf *conf)
+{
+	struct piece *p = calloc(1, sizeof(*p));
+	json_t *root;
+
+	if (!p || lb_service_conf_copy(&p->conf, conf)) {
+		free(p);
+		return NULL;
+	}
+	root = encode_with(c, conf, 1);
+	p->text = json_dumps(json_array_get(json_object_get(root, "services"), 0), JSON_COMPACT);
+	json_decref(root);
+	if (!p->text) {
+		free_piece(p);
+		return NULL;
+	}
+	p->len = strlen(p->text);
+	return p;
+}
+
+/* Brings the pieces to @c. After an error there are none. */
+static int update_pieces(struct lb_store *s, const struct lb_config *c)
+{
+	struct piece **pieces = calloc(c->nr_services + 1, sizeof(*pieces));
+	size_t made = 0, was = 0;
+
+	if (!lb_service_conf_same(&s->defaults, &c->defaults))
+		forget(s);
+	for (; pieces && made < c->nr_services; made++) {
+		struct lb_service_conf *conf = &c->services[made];
+
+		while (was < s->nr && strcmp(s->pieces[was]->conf.name, conf->name) < 0)
+			free_piece(s->pieces[was++]);
+		if (was < s->nr && lb_service_conf_same(&s->pieces[was]->conf, conf))
+			pieces[made] = s->pieces[was++];
+		else
+			pieces[made] = make_piece(c, conf);
+		if (!pieces[made])
+			break;
+	}
+	while (was < s->nr)
+		free_piece(s->pieces[was++]);
+	free(s->pieces);
+	lb_service_conf_fini(&s->defaults);
+	s->pieces = pieces;
+	s->nr = made;
+	if (pieces && made == c->nr_services && !lb_service_conf_copy(&s->defaults, &c->defaults))
+		return 0;
+	forget(s);
+	return -ENOMEM;
+}
+
+/* All but the services, open at the end. */
+static char *encode_head(const struct lb_state *state)
+{
+	json_t *config = encode_with(state->config, NULL, 0), *root;
+	char *text;
+
 	if (!config)
-		goto out;
+		return NULL;
+	json_object_del(config, "services");
 	root = json_pack("{s:i, s:I, s:s, s:o}", "format", STATE_FORMAT, "generation", (json_int_t)state->generation,
 			 "config_file", state->fingerprint, "config", config);
-	if (!root)
-		goto out;
-	text = json_dumps(root, JSON_INDENT(1));
+	text = root ? json_dumps(root, JSON_COMPACT) : NULL;
 	json_decref(root);
-	if (!text)
+	if (text)
+		text[strlen(text) - 2] = '\0'; /* of "}}" */
+	return text;
+}
+
+/* The state as JSON, a line a service. */
+static int encode(const struct lb_store *s, const struct lb_state *state, char **text, size_t *len)
+{
+	static const char begin[] = "\"services\":[", end[] = "\n]}}\n";
+	char *head = encode_head(state), *at;
+	size_t size, head_len;
+
+	if (!head)
+		return -ENOMEM;
+	head_len = strlen(head);
+	size = head_len + sizeof(begin) + sizeof(end) + 1;
+	for (size_t i = 0; i < s->nr; i++)
+		size += s->pieces[i]->len + 2;
+	*text = at = malloc(size);
+	if (at) {
+		at = mempcpy(at, head, head_len);
+		if (head[head_len - 1] != '{')
+			*at++ = ',';
+		at = mempcpy(at, begin, sizeof(begin) - 1);
+		for (size_t i = 0; i < s->nr; i++) {
+			if (i)
+				*at++ = ',';
+			*at++ = '\n';
+			at = mempcpy(at, s->pieces[i]->text, s->pieces[i]->len);
+		}
+		at = mempcpy(at, end, sizeof(end) - 1);
+		*len = (size_t)(at - *text);
+	}
+	free(head);
+	return at ? 0 : -ENOMEM;
+}
+
+int lb_store_save(struct lb_store *s, const struct lb_state *state, struct lb_err *err)
+{
+	char path[512], tmp[520], *text = NULL;
+	size_t len;
+	int ret;
+
+	snprintf(path, sizeof(path), "%s/" STATE_FILE, s->dir);
+	snprintf(tmp, sizeof(tmp), "%s.new", path);
+	ret = update_pieces(s, state->config);
+	if (!ret)
+		ret = encode(s, state, &text, &len);
+	if (ret)
 		goto out;
-	ret = write_synced(tmp, text, strlen(text));
+	ret = write_synced(tmp, text, len);
 	if (!ret && rename(tmp, path))
 		ret = -errno;
 	if (!ret)
-		ret = sync_dir(dir);
+		ret = sync_dir(s->dir);
 	if (ret)
 		unlink(tmp);
 out:

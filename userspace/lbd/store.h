@@ -21,8 +21,13 @@ struct lb_state {
 int lb_store_lock(const char *dir, struct lb_err *err);
 /* 0; -ENOENT: there is none yet; else with @err. *@out's config is the caller's. */
 int lb_store_load(const char *dir, struct lb_state *out, struct lb_err *err);
+/* What was last saved, service by service, so that saving costs what has changed and not what there is. */
+struct lb_store;
+
+struct lb_store *lb_store_new(const char *dir); /* @dir must outlive it; NULL: out of memory */
+void lb_store_free(struct lb_store *s);
 /* On disk when it returns 0; on error the old state is still there. */
-int lb_store_save(const char *dir, const struct lb_state *state, struct lb_err *err);
+int lb_store_save(struct lb_store *s, const struct lb_state *state, struct lb_err *err);
 
 /* lb_file_read - all of @path, NUL-terminated, malloc'ed. -ENOENT and others with @err. */
 int lb_file_read(const char *path, char **text, size_t *len, struct lb_err *err);

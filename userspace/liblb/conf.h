@@ -78,6 +78,8 @@ void lb_config_free(struct lb_config *c);
 /* lb_service_conf_copy - a deep copy into uninitialised @dst. 0 or -ENOMEM with @dst empty. */
 int lb_service_conf_copy(struct lb_service_conf *dst, const struct lb_service_conf *src);
 void lb_service_conf_fini(struct lb_service_conf *s);
+/* Does lb_config_diff find nothing between them? */
+bool lb_service_conf_same(const struct lb_service_conf *a, const struct lb_service_conf *b);
 /* Put what was filled in any order into the order promised above. */
 void lb_service_conf_sort(struct lb_service_conf *s);
 void lb_config_sort(struct lb_config *c);

@@ -21,9 +21,9 @@ static int check_pair(const struct lb_service_conf *s, const struct lb_backend_c
 	const char *mode = s->forward == LB_FORWARD_L2 ? "l2" : "ipip";
 	char addr[LB_ADDR_STRLEN], text[LB_ADDR_STRLEN];
 
-	lb_addr_format(b->address.addr, addr);
 	if (!memcmp(b->address.addr, vip->addr, sizeof(vip->addr))) {
-		lb_err_set(err, -EINVAL, NULL, "%s is the service's own VIP; write the backend's address", addr);
+		lb_err_set(err, -EINVAL, NULL, "%s is the service's own VIP; write the backend's address",
+			   lb_addr_format(b->address.addr, addr));
 		return refuse_field(where, "address");
 	}
 	if (b->address.port && b->address.port != vip->port) {
@@ -34,7 +34,7 @@ static int check_pair(const struct lb_service_conf *s, const struct lb_backend_c
 	}
 	if (s->forward == LB_FORWARD_L2 && lb_addr_is_v4(b->address.addr) != lb_addr_is_v4(vip->addr)) {
 		lb_err_set(err, -EINVAL, NULL, "l2 cannot bring %s to %s, of another family; use ipip",
-			   lb_vip_format(vip, text), addr);
+			   lb_vip_format(vip, text), lb_addr_format(b->address.addr, addr));
 		return refuse_field(where, "address");
 	}
 	return 0;

@@ -53,7 +53,66 @@ static void diff_texts(struct diff *d, const struct lb_field *f, const void *a, 
 	}
 }
 
+static bool same_object(const struct lb_object *o, const void *a, const void *b);
+
+static bool same_list(const struct lb_field *f, const void *a, const void *b)
+{
+	size_t nr_a = *(const size_t *)((const char *)a + f->nr_offset);
+	size_t nr_b = *(const size_t *)((const char *)b + f->nr_offset);
+	const char *x, *y;
+
+	if (nr_a != nr_b)
+		return false;
+	memcpy(&x, (const char *)a + f->offset, sizeof(x));
+	memcpy(&y, (const char *)b + f->offset, sizeof(y));
+	for (size_t i = 0; i < nr_a; i++)
+		if (!same_object(f->object, x + i * f->object->size, y + i * f->object->size))
+			return false;
+	return true;
+}
+
+/* Nothing to report, found out without a word of it being written. */
+static bool same_object(const struct lb_object *o, const void *a, const void *b)
+{
+	for (const struct lb_field *f = o->fields; f->name; f++) {
+		bool same;
+
+		if (f->kind == LB_FIELD_LIST)
+			same = same_list(f, a, b);
+		else if (f->kind == LB_FIELD_OBJECT)
+			same = same_object(f->object, (const char *)a + f->offset, (const char *)b + f->offset);
+		else
+			same = lb_field_equal(f, a, b);
+		if (!same)
+			return false;
+	}
+	return true;
+}
+
+bool lb_service_conf_same(const struct lb_service_conf *a, const struct lb_service_conf *b)
+{
+	return same_object(&lb_object_service, a, b);
+}
+
 static void diff_object(struct diff *d, const struct lb_object *o, const void *a, const void *b);
+
+/* One element of both lists: which is not there is NULL. */
+static void diff_item(struct diff *d, const struct lb_object *o, const void *a, const void *b)
+{
+	char name[LB_FIELD_STRLEN];
+	size_t before;
+
+	if (a && b && same_object(o, a, b))
+		return;
+	before = push(d, "[%s]", lb_field_format(&o->fields[0], a ? a : b, name));
+	if (!b)
+		report(d, "remove", NULL, NULL);
+	else if (!a)
+		report(d, "add", NULL, NULL);
+	else
+		diff_object(d, o, a, b);
+	pop(d, before);
+}
 
 /* The first field of a list's element is its name. */
 static int compare_items(const struct lb_object *o, const void *a, const void *b)
@@ -69,22 +128,14 @@ static void diff_list(struct diff *d, const struct lb_field *f, const void *a, c
 	size_t nr_a = *(const size_t *)((const char *)a + f->nr_offset);
 	size_t nr_b = *(const size_t *)((const char *)b + f->nr_offset);
 	const struct lb_object *o = f->object;
-	char name[LB_FIELD_STRLEN];
 	const char *x, *y;
 
 	memcpy(&x, (const char *)a + f->offset, sizeof(x));
 	memcpy(&y, (const char *)b + f->offset, sizeof(y));
 	while (nr_a || nr_b) {
 		int order = !nr_a ? 1 : !nr_b ? -1 : compare_items(o, x, y);
-		size_t before = push(d, "[%s]", lb_field_format(&o->fields[0], order <= 0 ? x : y, name));
 
-		if (order < 0)
-			report(d, "remove", NULL, NULL);
-		else if (order > 0)
-			report(d, "add", NULL, NULL);
-		else
-			diff_object(d, o, x, y);
-		pop(d, before);
+		diff_item(d, o, order <= 0 ? x : NULL, order >= 0 ? y : NULL);
 		if (order <= 0) {
 			x += o->size;
 			nr_a--;

@@ -360,6 +360,26 @@ bool lb_field_item_order(const struct lb_field *f, const void *a, size_t i, cons
 	return x || y;
 }
 
+/* The same bytes are the same value: mostly that is all there is to find out. */
+static bool same_bytes(const struct lb_field *f, const void *a, const void *b)
+{
+	const char *x = (const char *)a + f->offset, *y = (const char *)b + f->offset;
+
+	switch (f->kind) {
+	case LB_FIELD_TEXT:
+		return !strcmp(x, y);
+	case LB_FIELD_NUMBER:
+	case LB_FIELD_DURATION:
+	case LB_FIELD_WORD:
+	case LB_FIELD_ADDRESS:
+		return !memcmp(x, y, f->size);
+	case LB_FIELD_STATUS:
+		return !memcmp(x, y, 2 * sizeof(uint16_t));
+	default:
+		return false;
+	}
+}
+
 bool lb_field_equal(const struct lb_field *f, const void *a, const void *b)
 {
 	char text_a[LB_FIELD_STRLEN], text_b[LB_FIELD_STRLEN];
@@ -378,6 +398,8 @@ bool lb_field_equal(const struct lb_field *f, const void *a, const void *b)
 			i++;
 		return !order;
 	}
+	if (same_bytes(f, a, b))
+		return true;
 	x = lb_field_format(f, a, text_a);
 	y = lb_field_format(f, b, text_b);
 	return x && y ? !strcmp(x, y) : x == y;

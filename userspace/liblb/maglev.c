@@ -6,6 +6,7 @@
  * free, which comes first in the member's permutation?
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,12 +17,16 @@
 #define SLOTS_PER_BACKEND 100
 #define WIDE_SHIFT_MAX 16 /* how far weights that are far apart may enlarge a table */
 
-#define LAST_MAX (1U << (LB_TABLE_SHIFT_MAX / 2 + 1))
+#define PREFETCH 8    /* turns ahead */
+#define VISITS_MAX 24 /* for a turn: beyond that a heap is faster */
 
-/* A member's permutation: next, next + skip, next + 2 skip, ... modulo the table's size. */
+#define LAST_MAX (1U << (LB_TABLE_SHIFT_MAX / 2))
+
+/* A member's permutation: next, next + skip, next + 2 skip, ... modulo the table's size. What each turn needs and
+ * nothing else: all of them are read in every round. */
 struct cursor {
 	uint32_t next, skip;
-	uint32_t inverse; /* inverse * skip == 1 modulo 2^32 */
+	uint16_t value;
 };
 
 struct build {
@@ -35,8 +40,7 @@ struct build {
 	uint32_t nr_last;
 	uint32_t last[LAST_MAX]; /* the free ones, once there are only nr_last or fewer */
 	struct cursor *cursors;
-	uint64_t *
-		acc; /* by member: weight gathered towards its next turn; counts in units of 1 / max_weight of a turn */
+	uint64_t *acc; /* by member: weight gathered towards its next turn, which takes max_weight */
 };
 
 static unsigned int shift_of(uint64_t slots)
@@ -74,6 +78,7 @@ unsigned int lb_maglev_shift(const uint32_t *weights, size_t nr)
 	return shift;
 }
 
+/* inverse_of(odd) * odd == 1 modulo 2^32 */
 static uint32_t inverse_of(uint32_t odd)
 {
 	uint32_t x = odd; /* right in 3 bits; each step doubles them */
@@ -96,11 +101,11 @@ static void list_last(struct build *b)
 /* The free slot that comes first: the one whose place in the permutation, seen from .next, is least. */
 static uint32_t take_last(struct build *b, const struct cursor *c)
 {
-	uint32_t best = UINT32_MAX, slot;
+	uint32_t inverse = inverse_of(c->skip), best = UINT32_MAX, slot;
 
 	for (uint32_t i = 0; i < b->left; i++) {
-		uint32_t place = (b->last[i] - c->next) * c->inverse & b->mask;
-		uint32_t key = place * LAST_MAX + i; /* 20 bits and 11: both in one word, for one minimum */
+		uint32_t place = (b->last[i] - c->next) * inverse & b->mask;
+		uint32_t key = place * LAST_MAX + i; /* 20 bits and 10: both in one word, for one minimum */
 
 		best = key < best ? key : best;
 	}
@@ -109,41 +114,86 @@ static uint32_t take_last(struct build *b, const struct cursor *c)
 	return slot;
 }
 
+static inline uint32_t is_taken(const struct build *b, uint32_t slot)
+{
+	slot &= b->mask;
+	return (uint32_t)(b->taken[slot >> 6] >> (slot & 63)) & 1;
+}
+
+static inline uint32_t are_taken(const struct build *b, uint32_t slot, uint32_t skip)
+{
+	return is_taken(b, slot) | is_taken(b, slot + skip) << 1 | is_taken(b, slot + 2 * skip) << 2 |
+	       is_taken(b, slot + 3 * skip) << 3;
+}
+
+/* Whether a slot is taken cannot be foretold: looking at several at once is cheaper than guessing wrong at most turns.
+ */
 static uint32_t take_next(struct build *b, const struct cursor *c)
 {
-	uint32_t slot = c->next;
+	bool wide = b->left <= b->mask / 2;
+	uint32_t slot = c->next, all = wide ? 0xff : 0xf, taken;
 
-	while ((b->taken[slot >> 6] >> (slot & 63)) & 1)
-		slot = (slot + c->skip) & b->mask;
+	for (;;) {
+		taken = are_taken(b, slot, c->skip);
+		if (wide)
+			taken |= are_taken(b, slot + 4 * c->skip, c->skip) << 4;
+		if (taken != all)
+			break;
+		slot += (wide ? 8 : 4) * c->skip;
+	}
+	slot = (slot + (uint32_t)__builtin_ctz(~taken) * c->skip) & b->mask;
 	b->taken[slot >> 6] |= 1ULL << (slot & 63);
 	return slot;
 }
 
-static void take_turn(struct build *b, size_t i)
+static void take_turn(struct build *b, struct cursor *c)
 {
-	struct cursor *c = &b->cursors[i];
 	uint32_t slot = b->left > b->nr_last ? take_next(b, c) : take_last(b, c);
 
-	b->table[slot] = b->members[i].value;
+	b->table[slot] = c->value;
 	c->next = (slot + c->skip) & b->mask;
 	if (--b->left == b->nr_last)
 		list_last(b);
 }
 
-/* Every member is visited in every round: right where most have a turn in most rounds. */
-static void fill_by_rounds(struct build *b)
+/* Every member has a turn in every round. */
+static void fill_equal(struct build *b)
 {
-	for (;;) {
-		for (size_t i = 0; i < b->nr; i++) {
-			b->acc[i] += b->members[i].weight;
-			if (b->acc[i] < b->max_weight)
-				continue;
-			b->acc[i] -= b->max_weight;
-			take_turn(b, i);
-			if (!b->left)
-				return;
+	size_t left;
+
+	while (b->left) {
+		left = b->left < b->nr ? b->left : b->nr;
+		for (size_t i = 0; i < left; i++) {
+			__builtin_prefetch(&b->table[b->cursors[i + PREFETCH].next], 1);
+			take_turn(b, &b->cursors[i]);
 		}
 	}
+}
+
+/* Every member is visited in every round: right where most have a turn in most rounds. Whose turn it is is gathered
+ * first, without a branch. */
+static int fill_by_rounds(struct build *b)
+{
+	uint32_t *turns = malloc(b->nr * sizeof(*turns));
+	size_t nr;
+
+	if (!turns)
+		return -ENOMEM;
+	while (b->left) {
+		nr = 0;
+		for (size_t i = 0; i < b->nr; i++) {
+			uint64_t acc = b->acc[i] + b->members[i].weight;
+			bool turn = acc >= b->max_weight;
+
+			turns[nr] = (uint32_t)i;
+			nr += turn;
+			b->acc[i] = acc - (turn ? b->max_weight : 0);
+		}
+		for (size_t i = 0; i < nr && b->left; i++)
+			take_turn(b, &b->cursors[turns[i]]);
+	}
+	free(turns);
+	return 0;
 }
 
 /* Rounds that pass until member @i has its next turn; leaves in .acc what it has gathered beyond it. */
@@ -184,7 +234,7 @@ static int fill_by_heap(struct build *b)
 	while (b->left) {
 		size_t i = heap[0] & 0xffff;
 
-		take_turn(b, i);
+		take_turn(b, &b->cursors[i]);
 		heap[0] += rounds_to_turn(b, i) << 16;
 		sift_down(heap, b->nr, 0);
 	}
@@ -192,10 +242,23 @@ static int fill_by_heap(struct build *b)
 	return 0;
 }
 
+static void start_permutations(struct build *b, const uint64_t key[2], unsigned int shift)
+{
+	const __u64 sip_key[2] = {key[0], key[1]};
+
+	for (size_t i = 0; i < b->nr; i++) {
+		const uint64_t *id = b->members[i].id;
+		uint64_t h = lb_sip_words(sip_key, (const __u64[]){id[0], id[1], id[2]}, 3);
+
+		b->cursors[i].next = (uint32_t)(h >> (64 - shift));
+		b->cursors[i].skip = ((uint32_t)h & b->mask) | 1;
+		b->cursors[i].value = b->members[i].value;
+	}
+}
+
 int lb_maglev_build(const struct lb_maglev_member *members, size_t nr, const uint64_t key[2], unsigned int shift,
 		    uint16_t *table)
 {
-	const __u64 sip_key[2] = {key[0], key[1]};
 	struct build b = {.members = members, .nr = nr, .mask = (1U << shift) - 1, .table = table};
 	uint64_t sum = 0;
 	int ret = -ENOMEM;
@@ -205,26 +268,23 @@ int lb_maglev_build(const struct lb_maglev_member *members, size_t nr, const uin
 		return 0;
 	}
 	b.left = 1U << shift;
-	b.nr_last = 1U << (shift / 2 + 1);
+	b.nr_last = 1U << (shift / 2);
 	b.taken = calloc((b.mask >> 6) + 1, sizeof(*b.taken));
-	b.cursors = malloc(nr * sizeof(*b.cursors));
+	b.cursors = calloc(nr + PREFETCH, sizeof(*b.cursors));
 	b.acc = calloc(nr, sizeof(*b.acc));
 	if (!b.taken || !b.cursors || !b.acc)
 		goto out;
+	start_permutations(&b, key, shift);
 	for (size_t i = 0; i < nr; i++) {
-		const __u64 words[3] = {members[i].id[0], members[i].id[1], members[i].id[2]};
-		uint64_t h = lb_sip_words(sip_key, words, 3);
-
-		b.cursors[i].next = (uint32_t)(h >> (64 - shift));
-		b.cursors[i].skip = ((uint32_t)h & b.mask) | 1;
-		b.cursors[i].inverse = inverse_of(b.cursors[i].skip);
 		sum += members[i].weight;
 		if (members[i].weight > b.max_weight)
 			b.max_weight = members[i].weight;
 	}
 	ret = 0;
-	if (sum >= (uint64_t)nr * b.max_weight / 8)
-		fill_by_rounds(&b);
+	if (sum == (uint64_t)nr * b.max_weight)
+		fill_equal(&b);
+	else if (sum >= (uint64_t)nr * b.max_weight / VISITS_MAX)
+		ret = fill_by_rounds(&b);
 	else
 		ret = fill_by_heap(&b);
 out:

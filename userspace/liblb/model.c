@@ -97,7 +97,6 @@ int lb_model_set_health(struct lb_model *m, const char *service, const struct lb
 	const struct lb_backend_conf *conf = s ? lb_service_conf_backend(&s->pub.conf, backend) : NULL;
 	struct lb_model_backend *b;
 	enum lb_health before;
-	int ret;
 
 	if (!conf)
 		return -ENOENT;
@@ -106,10 +105,11 @@ int lb_model_set_health(struct lb_model *m, const char *service, const struct lb
 	if (s->pub.conf.check.type == LB_CHECK_NONE || before == h)
 		return 0;
 	b->health = h;
-	ret = lb_entry_compute(m, s, false, false, now_s);
-	if (ret < 0)
-		b->health = before;
-	return ret;
+	if (b->conf.admin == LB_ADMIN_DISABLED)
+		return 0;
+	s->stale = true;
+	s->stale_s = now_s;
+	return 1;
 }
 
 /* The first of .addrs that is not before @addr. */
@@ -160,9 +160,22 @@ bool lb_model_settled(const struct lb_model *m)
 	return true;
 }
 
+/* What the facts that came in mean. False: out of memory; what was not worked out yet is still to be. */
+static bool compute_stale(struct lb_model *m)
+{
+	for (size_t i = 0; i < m->nr; i++) {
+		struct lb_service_entry *s = m->services[i];
+
+		if (s->stale && lb_entry_compute(m, s, false, false, s->stale_s) < 0)
+			return false;
+		s->stale = false;
+	}
+	return true;
+}
+
 struct lb_image *lb_model_image(struct lb_model *m)
 {
-	struct lb_image *image = lb_image_new();
+	struct lb_image *image = compute_stale(m) ? lb_image_new() : NULL;
 
 	if (!image)
 		return NULL;

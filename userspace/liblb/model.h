@@ -58,15 +58,22 @@ int lb_model_adopt(struct lb_model *m, const struct lb_image *found);
  * when ids run out, -ENOMEM; nothing changed on error. */
 int lb_model_apply(struct lb_model *m, const struct lb_config *c, uint32_t now_s, struct lb_err *err);
 
-/* Facts. Each returns 1 when an image made now would differ, 0 when not, -ENOMEM, -ENOENT. */
+/* Facts. Each returns 1 when an image made now may differ, 0 when not, -ENOMEM, -ENOENT. What follows from health is
+ * worked out by lb_model_image, once for all that has come in: until then .choice, .chosen and tables are as before. */
 int lb_model_set_health(struct lb_model *m, const char *service, const struct lb_endpoint *backend, enum lb_health h,
 			uint32_t now_s);
 int lb_model_set_next_hop(struct lb_model *m, const uint8_t addr[16], const struct lb_next_hop *nh);
 /* @entries: the flow cache, LB_FLOW_SETS sets, or NULL. @now_age: the age byte of now. Moves phases on. Entries that
  * are dead or idle beyond their limit are erased: a stable slot is not looked up in the cache, so that a connection
  * that takes the ports of an older one would find that one's entry when the slot moves again. Call it only when the
- * last image has been applied: what it decides rests on packets having seen the phases that it knows. */
-int lb_model_tick(struct lb_model *m, struct lb_flow_set *entries, uint32_t now_s, uint8_t now_age);
+ * last image has been applied: what it decides rests on packets having seen the phases that it knows.
+ * @packets: how many backend @idx has ever been sent; slots that leave one which is younger than the learning window
+ * and has had none need not wait for the window's end. NULL: not known, or a packet that is still on its way may have
+ * seen what was before the last image. (Another load balancer may have sent to older ones, and its connections come
+ * here when it fails.) */
+typedef uint64_t (*lb_model_packets_fn)(void *ctx, uint16_t idx);
+int lb_model_tick(struct lb_model *m, struct lb_flow_set *entries, lb_model_packets_fn packets, void *ctx,
+		  uint32_t now_s, uint8_t now_age);
 /* True when every slot is stable and no table waits to be merged: then ticks have nothing to do. */
 bool lb_model_settled(const struct lb_model *m);
 

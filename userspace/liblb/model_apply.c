@@ -124,6 +124,7 @@ static int build_backends(struct change *c, struct lb_service_entry *s, const st
 			return ret;
 		b->gen = c->m->ids.gen[b->idx];
 		c->m->ids.service_of[b->idx] = s->pub.idx;
+		c->m->ids.born_s[b->idx] = c->now_s;
 		known_next_hop(c->m, b);
 	}
 	for (size_t i = 0; old && i < old->pub.conf.nr_backends; i++) {
@@ -237,6 +238,7 @@ static int check_room(const struct change *c)
 
 static int index_addrs(struct change *c)
 {
+	bool unsorted = false; /* one service's backends are in order already */
 	size_t nr = 0;
 
 	for (size_t i = 0; i < c->nr; i++)
@@ -253,7 +255,10 @@ static int index_addrs(struct change *c)
 			ref->service = c->services[i];
 		}
 	}
-	qsort(c->addrs, c->nr_addrs, sizeof(*c->addrs), compare_addrs);
+	for (size_t i = 1; i < c->nr_addrs && !unsorted; i++)
+		unsorted = compare_addrs(&c->addrs[i - 1], &c->addrs[i]) > 0;
+	if (unsorted)
+		qsort(c->addrs, c->nr_addrs, sizeof(*c->addrs), compare_addrs);
 	return 0;
 }
 

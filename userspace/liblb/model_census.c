@@ -15,6 +15,7 @@ struct census {
 	bool **foreign; /* by service index; NULL where all is settled */
 	__u8 now_age;
 	unsigned int idle_proven, idle_unproven;
+	bool unused[LB_MAX_BACKENDS];
 };
 
 /* A connection may be silent for as long as the learning window: its entry must not be given up before that. */
@@ -95,27 +96,55 @@ static int take_census(struct census *c, struct lb_flow_set *entries)
 	return 1;
 }
 
-int lb_model_tick(struct lb_model *m, struct lb_flow_set *entries, uint32_t now_s, uint8_t now_age)
+static void find_unused(struct census *c, lb_model_packets_fn packets, void *ctx, uint32_t now_s, uint32_t window_s)
 {
-	struct census c = {.m = m, .now_age = now_age};
-	uint32_t window_s = (m->conf->learning_window_ns + 999999999) / 1000000000;
-	int counted, ret = 0;
+	const struct lb_ids *ids = &c->m->ids;
 
-	if (lb_model_settled(m))
-		return 0;
-	set_limits(&c);
-	counted = take_census(&c, entries);
-	for (size_t i = 0; counted >= 0 && i < m->nr; i++) {
+	for (size_t i = 0; i < c->m->nr; i++) {
+		const struct lb_model_service *s = &c->m->services[i]->pub;
+
+		for (size_t j = 0; !c->m->services[i]->settled && j < s->conf.nr_backends; j++) {
+			uint16_t idx = s->backends[j].idx;
+
+			c->unused[idx] = ids->born_s[idx] && now_s - ids->born_s[idx] <= window_s && !packets(ctx, idx);
+		}
+	}
+}
+
+static int tick_services(struct census *c, bool counted, uint32_t now_s, uint32_t window_s)
+{
+	struct lb_model *m = c->m;
+	int ret = 0;
+
+	for (size_t i = 0; i < m->nr; i++) {
 		struct lb_service_entry *s = m->services[i];
-		const bool *foreign = counted ? c.foreign[s->pub.idx] : NULL;
+		const bool *foreign = counted ? c->foreign[s->pub.idx] : NULL;
 
-		if (s->settled ||
-		    !lb_slots_tick(s->pub.slots, s->pub.policy_shift, foreign, lb_ids_alive, &m->ids, now_s, window_s))
+		if (s->settled || !lb_slots_tick(s->pub.slots, s->pub.policy_shift, foreign, c->unused, lb_ids_alive,
+						 &m->ids, now_s, window_s))
 			continue;
 		lb_entry_settled(s);
 		lb_entry_dirty(s);
 		ret = 1;
 	}
+	return ret;
+}
+
+int lb_model_tick(struct lb_model *m, struct lb_flow_set *entries, lb_model_packets_fn packets, void *ctx,
+		  uint32_t now_s, uint8_t now_age)
+{
+	struct census c = {.m = m, .now_age = now_age};
+	uint32_t window_s = (m->conf->learning_window_ns + 999999999) / 1000000000;
+	int ret;
+
+	if (lb_model_settled(m))
+		return 0;
+	set_limits(&c);
+	if (packets)
+		find_unused(&c, packets, ctx, now_s, window_s);
+	ret = take_census(&c, entries);
+	if (ret >= 0)
+		ret = tick_services(&c, ret, now_s, window_s);
 	free_census(&c);
-	return counted < 0 ? counted : ret;
+	return ret;
 }

@@ -17,12 +17,15 @@ struct lb_ids {
 	uint8_t gen[LB_MAX_BACKENDS];
 	bool alive[LB_MAX_BACKENDS];
 	uint16_t service_of[LB_MAX_BACKENDS]; /* 0: none */
+	uint32_t born_s[LB_MAX_BACKENDS];     /* 0: found in the maps */
 };
 
 struct lb_service_entry {
 	struct lb_model_service pub;	/* .conf points into the model's configuration and owns nothing */
 	struct lb_service_image *image; /* as it is now; NULL: to be made */
 	bool settled;
+	bool stale;	  /* health has changed since lb_entry_compute */
+	uint32_t stale_s; /* when it last did */
 };
 
 struct lb_addr_ref {

@@ -149,15 +149,11 @@ static int plan_backends_set(struct work *w, const struct pair *p)
 	return 0;
 }
 
-static int plan_table(struct work *w, const struct pair *p)
+static int plan_table_set(struct work *w, const struct pair *p)
 {
-	struct table t;
-	struct lb_op *op;
+	struct table t = table_of(p->new);
+	struct lb_op *op = add_op(w, LB_OP_TABLE_SET, p->new->idx);
 
-	if (!p->new || same_table(p))
-		return 0;
-	t = table_of(p->new);
-	op = add_op(w, LB_OP_TABLE_SET, p->new->idx);
 	if (!op)
 		return -ENOMEM;
 	op->slots = t.slots;
@@ -167,10 +163,13 @@ static int plan_table(struct work *w, const struct pair *p)
 
 static int plan_service_set(struct work *w, const struct pair *p)
 {
+	bool table = p->new && !same_table(p);
 	struct lb_op *op;
 
-	if (!p->new || (same_table(p) && same_line(p)))
+	if (!p->new || (!table && same_line(p)))
 		return 0;
+	if (table && plan_table_set(w, p))
+		return -ENOMEM;
 	op = add_op(w, LB_OP_SERVICE_SET, p->new->idx);
 	if (!op)
 		return -ENOMEM;
@@ -293,8 +292,6 @@ int lb_plan_make(const struct lb_image *old, const struct lb_image *new, struct 
 		ret = plan_conf(&w);
 	if (!ret)
 		ret = plan_each(&w, plan_backends_set);
-	if (!ret)
-		ret = plan_each(&w, plan_table);
 	if (!ret)
 		ret = plan_each(&w, plan_service_set);
 	if (!ret)

@@ -3,8 +3,10 @@
  * From one image to the next: ordered operations of which none lets a packet see half an update. Pure; never sees a
  * file descriptor. Equal images give an empty plan. Called by lbd's control loop; dataplane.c carries plans out.
  *
- * Order: conf; new and changed backends; tables (written where no packet looks yet); services (one store makes the new
- * table the service's); VIPs that appear; VIPs that go; services that go; backends that go. A service without a table
+ * Order: conf; new and changed backends; service by service its table (written where no packet looks yet) and the
+ * service (one store makes the new table its own); VIPs that appear; VIPs that go; services that go; backends that go.
+ * Each table is directly followed by its service, so that the room of the table it replaces can be had again within
+ * the same plan: one that replaces every table needs little more room than the tables. A service without a table
  * counts as one with the smallest, of nobody. The new image must not give an index that the old one uses to another
  * service or backend: while the plan is carried out both are there.
  */
@@ -14,12 +16,12 @@
 #include "image.h"
 
 enum lb_op_kind {
-	LB_OP_CONF,        /* conf */
+	LB_OP_CONF,	   /* conf */
 	LB_OP_BACKEND_SET, /* idx, backend */
 	LB_OP_TABLE_SET,   /* idx (service), shift, slots */
 	LB_OP_SERVICE_SET, /* idx, service; takes the table of the TABLE_SET before it, else keeps the one it has */
-	LB_OP_VIP_SET,     /* vip, idx */
-	LB_OP_VIP_DEL,     /* vip */
+	LB_OP_VIP_SET,	   /* vip, idx */
+	LB_OP_VIP_DEL,	   /* vip */
 	LB_OP_SERVICE_DEL, /* idx; its table is given back */
 	LB_OP_BACKEND_DEL, /* idx, gen, owner (a service: the counters go to that one; 0: nowhere) */
 };

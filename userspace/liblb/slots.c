@@ -9,6 +9,11 @@
  *   settling(0) -> n     settling(n), and stable(0) -> n stable(n): nobody had no connections
  *   settling(0)          when s died: entries made for others meanwhile still lead to them
  *
+ *   moving(s -> c)       need not learn when s has never been sent a packet, at a time when all packets see the slot
+ *                        moving: whoever had a connection with s would have sent one, and from now on new ones go to c.
+ *                        A counter that was read earlier proves nothing: until the slot moved, new connections went to
+ * s
+ *
  * After lb_slots_change each slot's owner is the policy's, and what it was before is alive or forgotten: so no word
  * names a backend that is gone, and its index may be given to another.
  */
@@ -149,13 +154,14 @@ static size_t merge(struct lb_slots *s, unsigned int policy_shift)
 }
 
 /* One step at a time: what begins to settle now has not been looked at by the census that is at hand. */
-static uint32_t tick_slot(uint32_t word, uint32_t age_s, const bool *foreign, struct alive *alive, uint32_t window_s)
+static uint32_t tick_slot(uint32_t word, uint32_t age_s, const bool *foreign, const bool *unused, struct alive *alive,
+			  uint32_t window_s)
 {
-	uint16_t cur = LB_SLOT_CUR(word);
+	uint16_t prev = LB_SLOT_PREV(word), cur = LB_SLOT_CUR(word);
 
 	switch (LB_SLOT_PHASE(word)) {
 	case LB_PHASE_MOVING:
-		if (is_alive(alive, LB_SLOT_PREV(word)) && (!cur || age_s <= window_s))
+		if (is_alive(alive, prev) && (!cur || (age_s <= window_s && !(unused && unused[prev]))))
 			return word;
 		return LB_SLOT(LB_PHASE_SETTLING, 0, cur);
 	case LB_PHASE_SETTLING:
@@ -165,15 +171,15 @@ static uint32_t tick_slot(uint32_t word, uint32_t age_s, const bool *foreign, st
 	}
 }
 
-size_t lb_slots_tick(struct lb_slots *s, unsigned int policy_shift, const bool *foreign, lb_slots_alive_fn alive,
-		     void *ctx, uint32_t now_s, uint32_t window_s)
+size_t lb_slots_tick(struct lb_slots *s, unsigned int policy_shift, const bool *foreign, const bool *unused,
+		     lb_slots_alive_fn alive, void *ctx, uint32_t now_s, uint32_t window_s)
 {
 	struct alive a = {.fn = alive, .ctx = ctx};
 	size_t changed = 0;
 
 	for (uint32_t i = 0; i < 1U << s->shift; i++) {
-		uint32_t word =
-			tick_slot(s->word[i], now_s - s->since_s[i], foreign ? &foreign[i] : NULL, &a, window_s);
+		uint32_t word = tick_slot(s->word[i], now_s - s->since_s[i], foreign ? &foreign[i] : NULL, unused, &a,
+					  window_s);
 
 		changed += word != s->word[i];
 		s->word[i] = word;
@@ -183,7 +189,13 @@ size_t lb_slots_tick(struct lb_slots *s, unsigned int policy_shift, const bool *
 
 void lb_slots_count(const struct lb_slots *s, size_t count[3])
 {
-	count[0] = count[1] = count[2] = 0;
-	for (uint32_t i = 0; i < 1U << s->shift; i++)
-		count[LB_SLOT_PHASE(s->word[i])]++;
+	size_t moving = 0, settling = 0;
+
+	for (uint32_t i = 0; i < 1U << s->shift; i++) {
+		moving += LB_SLOT_PHASE(s->word[i]) == LB_PHASE_MOVING;
+		settling += LB_SLOT_PHASE(s->word[i]) == LB_PHASE_SETTLING;
+	}
+	count[LB_PHASE_STABLE] = (1UL << s->shift) - moving - settling;
+	count[LB_PHASE_MOVING] = moving;
+	count[LB_PHASE_SETTLING] = settling;
 }

@@ -4,7 +4,7 @@
  * Pure state machine; the other half, which the packets play, is include/lb/dp/steer.h. Called by model.c.
  *
  *   stable(o) --owner n--> moving(o -> n) while o is alive, else stable(n)
- *   moving(s -> c) --owner n--> moving(s -> n), also n == s;  s dead, or the window is over --> settling(c)
+ *   moving(s -> c) --owner n--> moving(s -> n), also n == s;  s dead or unused, or the window is over --> settling(c)
  *   settling(c) --owner n--> moving(c -> n), restarting the window; c dead --> settling(n)
  *   settling(c) --no live entry of the slot names another backend--> stable(c)
  */
@@ -19,7 +19,7 @@
 
 struct lb_slots {
 	unsigned int shift; /* 1 << shift slots; at least the policy table's: see lb_slots_change */
-	uint32_t *word;     /* LB_SLOT() */
+	uint32_t *word;	    /* LB_SLOT() */
 	uint32_t *since_s;  /* when the slot became moving, CLOCK_MONOTONIC seconds */
 };
 
@@ -35,10 +35,12 @@ int lb_slots_change(struct lb_slots *s, const uint16_t *owner, unsigned int shif
 		    uint32_t now_s);
 
 /* lb_slots_tick - let time pass. @foreign[slot]: a live flow entry of the slot names a backend that is not its owner
- * (NULL: the cache was not walked, nothing becomes stable). @policy_shift: merge down to it where each pair of slots
- * is the same and stable. Returns the number of slots that changed. */
-size_t lb_slots_tick(struct lb_slots *s, unsigned int policy_shift, const bool *foreign, lb_slots_alive_fn alive,
-		     void *ctx, uint32_t now_s, uint32_t window_s);
+ * (NULL: the cache was not walked, nothing becomes stable). @unused[backend]: it has never been sent a packet, as was
+ * found out after the last packet that may have seen the slots before their last change (NULL: not known); there is no
+ * connection that would have to be learned. @policy_shift: merge down to it where each pair of slots is the same and
+ * stable. Returns the number of slots that changed. */
+size_t lb_slots_tick(struct lb_slots *s, unsigned int policy_shift, const bool *foreign, const bool *unused,
+		     lb_slots_alive_fn alive, void *ctx, uint32_t now_s, uint32_t window_s);
 
 /* How many slots are in each phase, by enum lb_phase. */
 void lb_slots_count(const struct lb_slots *s, size_t count[3]);

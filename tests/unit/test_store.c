@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What is saved is what is read again, whatever of it was kept from the time before. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "../../userspace/lbd/store.c"
+#include "model_conf.h"
+
+static char dir[] = "/tmp/lb_store_XXXXXX";
+static uint64_t rng = 88172645463325252;
+
+static uint32_t rnd(uint32_t n)
+{
+	rng ^= rng << 13;
+	rng ^= rng >> 7;
+	rng ^= rng << 17;
+	return (uint32_t)(rng >> 20) % n;
+}
+
+static void change(struct lb_config *c)
+{
+	char name[LB_NAME_MAX] = {(char)('a' + rnd(6))};
+	struct lb_service_conf *s = lb_config_service(c, name);
+	struct lb_iface_conf iface = {.name = "eth0"};
+	uint32_t n = 1 + rnd(5);
+	struct lb_err err;
+
+	if (!rnd(15)) {
+		c->defaults.check.interval_ns = (2 + rnd(3)) * 1000000000ULL;
+	} else if (!rnd(15)) {
+		if (lb_config_add_iface(c, &iface, &err))
+			assert_int_equal(lb_config_del_iface(c, iface.name, &err), 0);
+	} else if (!s) {
+		s = conf_service(c, name, rnd(2) ? LB_CHECK_TCP : LB_CHECK_NONE);
+		lb_service_conf_fini(s);
+		assert_int_equal(lb_service_conf_copy(s, &c->defaults), 0);
+		strcpy(s->name, name);
+		s->vips = calloc(1, sizeof(*s->vips));
+		s->nr_vips = 1;
+		s->vips[0] = (struct lb_vip){.addr = {[10] = 0xff, [11] = 0xff, [12] = 192, [15] = (uint8_t)name[0]},
+					     .port = htons(80),
+					     .proto = 6};
+	} else if (!rnd(5)) {
+		assert_int_equal(lb_config_del_service(c, name, &err), 0);
+	} else if (conf_find(c, name, n)) {
+		if (rnd(2))
+			conf_del(c, name, n);
+		else
+			conf_find(c, name, n)->weight = rnd(200);
+	} else {
+		conf_backend(c, name, n);
+	}
+}
+
+static void expect(const struct lb_config *c, uint64_t generation)
+{
+	struct lb_state found = {0};
+	struct lb_err err = {0};
+
+	if (lb_store_load(dir, &found, &err))
+		fail_msg("%s", lb_err_str(&err));
+	assert_int_equal(lb_config_diff(c, found.config, NULL, NULL), 0);
+	assert_int_equal(found.generation, generation);
+	assert_string_equal(found.fingerprint, "0123456789abcdef");
+	lb_config_free(found.config);
+}
+
+static void test_random(void **state)
+{
+	struct lb_store *store = lb_store_new(dir);
+	struct lb_config *c = conf_new();
+	size_t kept = 0;
+
+	for (uint64_t i = 0; i < 400; i++) {
+		struct lb_state s = {.config = c, .generation = i, .fingerprint = "0123456789abcdef"};
+		struct piece *before = store->nr ? store->pieces[0] : NULL;
+		struct lb_err err;
+
+		assert_int_equal(lb_store_save(store, &s, &err), 0);
+		kept += store->nr && store->pieces[0] == before;
+		expect(c, i);
+		if (rnd(4))
+			change(c);
+	}
+	assert_true(kept > 100);
+	lb_store_free(store);
+	lb_config_free(c);
+}
+
+/* What cannot be saved leaves what was. */
+static void test_failure(void **state)
+{
+	struct lb_store *store = lb_store_new(dir);
+	struct lb_config *c = conf_new();
+	struct lb_state s = {.config = c, .generation = 7, .fingerprint = "0123456789abcdef"};
+	char blocker[64];
+	struct lb_err err;
+
+	assert_int_equal(lb_store_save(store, &s, &err), 0);
+	snprintf(blocker, sizeof(blocker), "%s/state.json.new", dir);
+	assert_int_equal(mkdir(blocker, 0700), 0);
+	s.generation = 8;
+	assert_int_equal(lb_store_save(store, &s, &err), -EIO);
+	expect(c, 7);
+	assert_int_equal(rmdir(blocker), 0);
+	assert_int_equal(lb_store_save(store, &s, &err), 0);
+	expect(c, 8);
+	lb_store_free(store);
+	lb_store_free(NULL);
+	lb_config_free(c);
+}
+
+static int make_dir(void **state)
+{
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/state.json", dir);
+	unlink(path);
+	return rmdir(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_failure),
+	};
+
+	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
