@@ -121,11 +121,20 @@ $(B)/tools/bench: $(call objs,tools/bench,obj) $(B)/obj/liblb.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(PKG_LIBS)
 
-# BENCH=name: the cases whose names begin so. Figures are worth comparing within one run only.
-bench: $(B)/tools/bench
+# BENCH=name: the cases whose names begin so. Figures are worth comparing within one run only; see docs/benchmarks.md.
+bench: all $(B)/tools/bench $(B)/tools/xdp_pass
 	$(Q)$(B)/tools/bench $(B)/bench.json
 
-.PHONY: bench
+bench-compare: $(B)/tools/bench_compare
+	$(Q)[ -n "$(OLD)" -a -n "$(NEW)" ] || { echo 'usage: make bench-compare OLD=a.json NEW=b.json' >&2; exit 2; }
+	$(Q)$(B)/tools/bench_compare "$(OLD)" "$(NEW)"
+
+# What Sluice is held against; a peer that is not there is left out.
+DEPS_BENCH := haproxy libnginx-mod-stream nftables
+deps-bench:
+	$(Q)$(MAKE) --no-print-directory deps DEPS="$(DEPS_BUILD) $(DEPS_RUN) $(DEPS_BENCH)"
+
+.PHONY: bench bench-compare deps-bench
 
 # ---- what the README promises ----
 DEPS_BUILD := gcc make pkg-config clang llvm bpftool libc6-dev libbpf-dev libxdp-dev libelf-dev zlib1g-dev libnl-3-dev \

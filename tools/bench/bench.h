@@ -8,6 +8,8 @@
 
 /* Is the case or part called @name asked for? */
 bool bench_wanted(const char *name);
+/* May cases whose names begin with @prefix be asked for? */
+bool bench_part_wanted(const char *prefix);
 
 /* Per packet, by BPF_PROG_TEST_RUN: adds "floor_ns", "driver_ns", "adjust_ns" and rows to @out's "cases", and the
  * "load" and "memory" rows. Returns how many cases were not valid, -1 with a line on stderr when nothing could run. */
@@ -17,7 +19,26 @@ int bench_packets(json_t *out);
  * Leaves the process in a network namespace of its own. 0, or -1 with a line on stderr. */
 int bench_veth(json_t *out);
 
+/* Against what people use, in a laboratory of network namespaces: rows "peer-NAME". 0, or -1 with a line on stderr. */
+int bench_peers(json_t *out);
+
+/* The control plane and its memory: rows "table-build-N" and those of a real lbd in a laboratory. 0, or -1 with a line
+ * on stderr. */
+int bench_control(json_t *out);
+
+/* What those two run inside the laboratory, `bench --in-lab peers|control ...`: prints the rows as a JSON array. */
+int bench_lab_peers(int argc, char **argv);
+int bench_lab_control(int argc, char **argv);
+
+/* Run `lab.sh @part`, which builds the laboratory and calls `bench --in-lab @part` in it, and add its rows to @out's
+ * "cases". 0, or -1 with a line on stderr. */
+int bench_in_lab(const char *part, json_t *out);
+
 /* The median of @values, which it sorts. */
 double bench_median(double *values, size_t nr);
+
+/* bench_add_spread - @row gets @key, the median of @values (which it sorts), and the quartiles as @key_q1 and @key_q3:
+ * what bench_compare tells noise from a regression by. */
+void bench_add_spread(json_t *row, const char *key, double *values, size_t nr);
 
 #endif

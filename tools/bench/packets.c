@@ -15,7 +15,6 @@
 #define ROUNDS 41
 #define WARM_ROUNDS 1
 #define PACKETS 50000 /* a case and round: less than the scheduler's patience */
-#define LOOPBACK 1    /* what a test run has for its ingress interface */
 
 enum target { TARGET_LB, TARGET_NOTHING, TARGET_ADJUST, TARGET_FLOOR };
 
