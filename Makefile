@@ -51,6 +51,7 @@ help:
 	@echo 'make demo       a load balancer in network namespaces, with real traffic (root)'
 	@echo 'make test       every test (root)'
 	@echo 'make vm-test    boot kernels in QEMU and test there (no root needed)'
+	@echo 'make bench      measure (root); make deps-bench installs what it compares with, docs/benchmarks.md explains'
 	@echo 'make deps       install what Debian 12 needs for all of this (root)'
 	@echo 'make install    DESTDIR and PREFIX are honoured; make uninstall undoes it'
 	@echo 'make clean'
@@ -141,7 +142,7 @@ DEPS_BUILD := gcc make pkg-config clang llvm bpftool libc6-dev libbpf-dev libxdp
 	libnl-route-3-dev libevent-dev libmicrohttpd-dev libcurl4-openssl-dev libjansson-dev libfyaml-dev libsmartcols-dev \
 	libcap-ng-dev
 DEPS_RUN := iproute2 ethtool procps nginx-light curl jq
-DEPS_TEST := libcmocka-dev iputils-ping tcpdump prometheus qemu-system-x86 busybox-static cpio xz-utils kmod dpkg-dev groff
+DEPS_TEST := libcmocka-dev iputils-ping spin tcpdump prometheus qemu-system-x86 busybox-static cpio xz-utils kmod dpkg-dev groff
 DEPS := $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST)
 
 # Only what is missing is installed; where nothing is, apt is not asked. Services that packages bring are not started.

@@ -27,7 +27,8 @@
 
 #define MS 1000000ULL
 #define MAX_PORTS 16
-#define MAX_NAMES 64
+#define MAX_NAMES 256
+#define MAX_FAILURES 4096
 
 enum outcome { ALIVE, REFUSED, RESET, CLOSED, SILENT, UNREACHABLE, GARBLED, MOVED, NR_OUTCOMES };
 static const char *const outcome_name[] = {"ok",     "refused",	    "reset",   "closed",
@@ -229,7 +230,7 @@ struct conn {
 	enum { CONNECTING, ASKED, IDLE, DONE } state;
 	enum outcome outcome;
 	int server; /* who answered first; -1: nobody yet */
-	uint64_t asked_ns;
+	uint64_t begun_ns, asked_ns, ended_ns;
 	size_t len;
 	char buf[768];
 };
@@ -240,6 +241,13 @@ static unsigned int nr_names, in_flight;
 static uint64_t answers_by[MAX_NAMES], answers, outcomes[NR_OUTCOMES];
 static uint64_t last_failure_ns, last_answer_ns[MAX_NAMES], failures_since_mark, answers_since_mark, max_gap_ns;
 static bool one_shot; /* connections end after one answer */
+
+/* load: its failures, as they are listed */
+static struct {
+	enum outcome outcome;
+	uint64_t begun_ns, ended_ns;
+} failures[MAX_FAILURES];
+static unsigned int nr_failures;
 
 static int name_idx(const char *name, size_t len)
 {
@@ -261,8 +269,12 @@ static void finish(struct conn *c, enum outcome o)
 	c->fd = -1;
 	c->state = DONE;
 	c->outcome = o;
+	c->ended_ns = now_ns();
 	outcomes[o]++;
 	if (o != ALIVE) {
+		failures[nr_failures % MAX_FAILURES].outcome = o;
+		failures[nr_failures % MAX_FAILURES].begun_ns = c->begun_ns;
+		failures[nr_failures++ % MAX_FAILURES].ended_ns = c->ended_ns;
 		last_failure_ns = c->asked_ns;
 		if (mark_ns && c->asked_ns >= mark_ns)
 			failures_since_mark++;
@@ -332,7 +344,7 @@ static void start(struct conn *c, unsigned int i)
 	c->server = -1;
 	c->outcome = ALIVE;
 	c->len = 0;
-	c->asked_ns = now_ns();
+	c->begun_ns = c->asked_ns = now_ns();
 	in_flight++;
 	setsockopt(c->fd, IPPROTO_IP, IP_TOS, &opt.tos, sizeof(opt.tos));
 	if (opt.to.ss_family == AF_INET6)
@@ -523,11 +535,34 @@ static void ask_all(void)
 		turn(10);
 }
 
+/* Milliseconds of the clock on the wall, so that scripts can compare. */
+static unsigned long long wall_ms(uint64_t ns)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ((uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec - (now_ns() - ns)) / MS;
+}
+
+/* PORT SERVER OUTCOME BEGUN ENDED, where what there is not is "-" or 0; then a dot. */
 static void print_conns(void)
 {
-	for (unsigned int i = 0; i < opt.count; i++)
-		printf("%u %s %s\n", opt.first_port + i, conns[i].server >= 0 ? names[conns[i].server] : "-",
-		       conns[i].fd >= 0 ? "ok" : outcome_name[conns[i].outcome]);
+	for (unsigned int i = 0; i < opt.count; i++) {
+		const struct conn *c = &conns[i];
+
+		printf("%u %s %s %llu %llu\n", opt.first_port + i, c->server >= 0 ? names[c->server] : "-",
+		       c->fd >= 0 ? "ok" : outcome_name[c->outcome], wall_ms(c->begun_ns),
+		       c->fd >= 0 ? 0 : wall_ms(c->ended_ns));
+	}
+	puts(".");
+	fflush(stdout);
+}
+
+static void print_failures(void)
+{
+	for (unsigned int i = nr_failures > MAX_FAILURES ? nr_failures - MAX_FAILURES : 0; i < nr_failures; i++)
+		printf("0 - %s %llu %llu\n", outcome_name[failures[i % MAX_FAILURES].outcome],
+		       wall_ms(failures[i % MAX_FAILURES].begun_ns), wall_ms(failures[i % MAX_FAILURES].ended_ns));
 	puts(".");
 	fflush(stdout);
 }
@@ -578,7 +613,7 @@ static int hold(void)
 }
 
 /* load: new connections all the time, @rate a second, at most @parallel open at once, each asks once. Commands: "mark"
- * starts the since_mark counts, "report", "quit". */
+ * starts the since_mark counts, "report", "list" those that failed, "quit". */
 static int load(void)
 {
 	uint64_t start_ns = now_ns(), started = 0;
@@ -604,7 +639,10 @@ static int load(void)
 		}
 		if (!strcmp(line, "quit"))
 			break;
-		report(line);
+		if (!strcmp(line, "list"))
+			print_failures();
+		else
+			report(line);
 	}
 	while (in_flight)
 		turn(10);
@@ -618,7 +656,8 @@ static int usage(void)
 		"usage: traffic serve --name NAME --port PORT...\n"
 		"       traffic spread|hold --to ADDR:PORT [--count N] [--parallel N] [--from ADDR]\n"
 		"               [--first-port N] [--udp] [--http PATH] [--timeout MS] [--every MS] [--big] [--tos N]\n"
-		"       traffic load --to ADDR:PORT [--rate N] [--parallel N] [--http PATH] [--timeout MS]\n");
+		"       traffic load --to ADDR:PORT [--rate N] [--parallel N] [--from ADDR] [--http PATH] [--timeout "
+		"MS]\n");
 	return 2;
 }
 
