@@ -10,6 +10,9 @@
 /* Does the kernel have bpf_ktime_get_coarse_ns (5.11)? To read a clock of a few milliseconds costs a fraction. */
 const volatile bool lb_coarse_clock = false;
 
+/* Whose program it is, also when its pins are gone: lbd knows its own on an interface by it. */
+const volatile __u64 lb_instance = 0;
+
 struct lb_world {
 	struct xdp_md *ctx;
 	__u32 cpu;

@@ -48,6 +48,7 @@ struct lb_flow_query {
 #define LB_QUERY_TCP 1U
 #define LB_QUERY_OPENS 2U   /* the packet opens a TCP connection */
 #define LB_QUERY_TRACKED 4U /* its service remembers all such flows */
+#define LB_QUERY_CLOSES 8U  /* the packet ends a TCP connection, or a direction of it */
 #define LB_LEARNED 0x8000U  /* in the answer, beside the backend's index: an entry was made */
 
 /* Answers with lb_flow_steer; the world may have it do so in a frame of its own. */
@@ -121,11 +122,15 @@ static __always_inline __u32 lb_learn(struct lb_world *w, struct lb_flow_query q
 	const struct lb_backend *b = lb_world_backend(w, chosen);
 	const struct lb_conf *conf = lb_world_conf(w);
 	bool proven = (q.flags & (LB_QUERY_TCP | LB_QUERY_OPENS)) == LB_QUERY_TCP;
+	struct lb_life life;
 
-	if (!b || !conf || !(b->flags & LB_BACKEND_F_ALIVE))
+	if (!b || !conf)
+		return chosen;
+	life = lb_life_of(b);
+	if (!(life.flags & LB_BACKEND_F_ALIVE))
 		return chosen;
 	if (way < 0) {
-		if (!lb_flow_admit(&row->learn_start_ns, &row->learn_count, conf->learn_rate, now_ns))
+		if (!lb_flow_admit(&row->learn_start_ns, &row->learn_count, conf->learn_rate, proven, now_ns))
 			row->learn_refused++;
 		else
 			way = lb_flow_victim(set, proven, lb_flow_age(now_ns));
@@ -135,7 +140,8 @@ static __always_inline __u32 lb_learn(struct lb_world *w, struct lb_flow_query q
 		return b ? lb_steer_unlearned(q.word, chosen, b->flags) : chosen;
 	}
 	lb_store(&set->entry[way & (LB_FLOW_WAYS - 1)],
-		 LB_FLOW(lb_flow_tag(q.hash), lb_flow_age(now_ns), b->gen, proven, chosen));
+		 LB_FLOW(lb_flow_tag(q.hash), lb_flow_age(now_ns), life.gen, proven, chosen) |
+			 (q.flags & LB_QUERY_CLOSES ? LB_FLOW_CLOSED : 0));
 	return chosen | LB_LEARNED;
 }
 
@@ -159,10 +165,13 @@ static __always_inline __u32 lb_flow_steer(struct lb_world *w, struct lb_flow_qu
 		__u64 e = lb_load(entry);
 		const struct lb_backend *b = lb_world_backend(w, LB_FLOW_BACKEND(e));
 
+		const struct lb_life life = b ? lb_life_of(b) : (struct lb_life){0};
+
 		/* another CPU may have used the place since it was found */
-		if (LB_FLOW_TAG(e) == tag && b && LB_FLOW_GEN(e) == b->gen && b->service == q.service_idx &&
-		    (tcp || lb_flow_idle(e, age) <= LB_FLOW_IDLE_UDP) && lb_steer_hit_counts(b->flags, opens)) {
-			__u64 touched = lb_flow_touch(e, age, !opens);
+		if (LB_FLOW_TAG(e) == tag && b && LB_FLOW_GEN(e) == life.gen && b->service == q.service_idx &&
+		    (tcp || lb_flow_idle(e, age) <= LB_FLOW_IDLE_UDP) &&
+		    lb_steer_hit_counts(life.flags, opens, e & LB_FLOW_CLOSED)) {
+			__u64 touched = lb_flow_touch(e, age, !opens, q.flags & LB_QUERY_CLOSES);
 
 			if (touched != e)
 				lb_store(entry, touched);
@@ -199,7 +208,8 @@ static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_j
 	if (lb_unlikely(lb_steer_wants_flow(word, tracked)) && !(flags & LB_SERVICE_F_NO_STATE)) {
 		struct lb_flow_query q = {.hash = j->hash, .service_idx = j->service_idx, .word = word};
 
-		q.flags = (tcp ? LB_QUERY_TCP : 0) | (lb_packet_opens(&j->pkt) ? LB_QUERY_OPENS : 0) |
+		q.flags = (j->pkt.tcp_flags & (LB_TCP_FIN | LB_TCP_RST) ? LB_QUERY_CLOSES : 0) |
+			  (tcp ? LB_QUERY_TCP : 0) | (lb_packet_opens(&j->pkt) ? LB_QUERY_OPENS : 0) |
 			  (tracked ? LB_QUERY_TRACKED : 0);
 		chosen = lb_world_flow_steer(w, q);
 		j->learned = chosen & LB_LEARNED;

@@ -141,7 +141,7 @@ struct lb_backend {
 	__u16 pad0;
 	__u16 service; /* the service it belongs to; 0: unused */
 	__be16 port;   /* 0: the client's port is kept */
-	__u8 forward;  /* enum lb_forward */
+	__u8 forward;  /* enum lb_forward; gen and flags are to be read in one word with it: lb/dp/steer.h */
 	__u8 gen;      /* flow entries of another generation do not exist */
 	__u8 src_plen; /* bits of src that are fixed, of 128; 128: src as it is */
 	__u8 flags;    /* LB_BACKEND_F_* */
@@ -151,17 +151,19 @@ struct lb_backend {
 _Static_assert(sizeof(struct lb_backend) == 64, "one cache line");
 
 /* ---- lb_flows: ARRAY [LB_FLOW_SETS], mmapable ----
- * An entry is tag:32 | age:8 | gen:8 | proven:1 | backend:15; 0 is empty. tag is the upper half of the
- * flow's hash, so (tag >> (32 - shift)) is its slot; the set is the hash's low bits. */
+ * An entry is tag:31 | closed:1 | age:8 | gen:8 | proven:1 | backend:15; 0 is empty. The tag is the upper half of the
+ * flow's hash without its last bit, so (tag >> (32 - shift)) is its slot; the set is the hash's low bits. closed: a FIN
+ * or RST was seen, so that a SYN that finds it opens another connection on the same ports. */
 struct lb_flow_set {
 	__u64 entry[LB_FLOW_WAYS];
 };
 _Static_assert(sizeof(struct lb_flow_set) == 64, "one cache line");
 
 #define LB_FLOW(tag, age, gen, proven, backend)                                                                        \
-	(((__u64)(__u32)(tag) << 32) | ((__u64)(__u8)(age) << 24) | ((__u64)(__u8)(gen) << 16) |                       \
+	(((__u64)((__u32)(tag) & ~1U) << 32) | ((__u64)(__u8)(age) << 24) | ((__u64)(__u8)(gen) << 16) |               \
 	 ((__u64)((proven) ? 1 : 0) << 15) | ((__u64)(backend)&0x7fff))
-#define LB_FLOW_TAG(e) ((__u32)((__u64)(e) >> 32))
+#define LB_FLOW_CLOSED (1ULL << 32)
+#define LB_FLOW_TAG(e) ((__u32)((__u64)(e) >> 32) & ~1U)
 #define LB_FLOW_AGE(e) ((__u8)((__u64)(e) >> 24))
 #define LB_FLOW_GEN(e) ((__u8)((__u64)(e) >> 16))
 #define LB_FLOW_PROVEN(e) ((__u32)((__u64)(e) >> 15) & 1)

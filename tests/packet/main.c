@@ -137,11 +137,12 @@ static struct entry flow_entry(const struct world *w, const struct spec *s, uint
 	for (int i = 0; i < LB_FLOW_WAYS; i++) {
 		uint64_t e = w->flows[hash & (LB_FLOW_SETS - 1)].entry[i];
 
-		if (e && e >> 32 == hash >> 32)
+		if (e && LB_FLOW_TAG(e) == lb_flow_tag(hash))
 			return (struct entry){.backend = (int)LB_FLOW_BACKEND(e),
 					      .gen = LB_FLOW_GEN(e) - w->backends[LB_FLOW_BACKEND(e)].gen,
 					      .idle = (uint8_t)(age - LB_FLOW_AGE(e)),
-					      .proven = LB_FLOW_PROVEN(e)};
+					      .proven = LB_FLOW_PROVEN(e),
+					      .closed = e & LB_FLOW_CLOSED};
 	}
 	return (struct entry){0};
 }
@@ -201,6 +202,7 @@ static bool row_fails(const struct world *w, const struct row *r, const struct f
 	bad |= differs(w, "the entry's generation", e.gen, r->after.gen);
 	bad |= differs(w, "the entry's idle time", e.idle, r->after.idle);
 	bad |= differs(w, "the entry's proof", e.proven, r->after.proven);
+	bad |= differs(w, "the entry's end", e.closed, r->after.closed);
 	return bad | counters_wrong(w, r, counted_len(&r->in, in));
 }
 

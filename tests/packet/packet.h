@@ -60,7 +60,7 @@ struct entry {
 	int backend; /* 0: none */
 	int gen;     /* added to the backend's: 1 makes it one of another generation */
 	int idle;    /* ticks */
-	bool proven;
+	bool proven, closed;
 };
 
 #define OLD 2 /* backend indices; every row has both */

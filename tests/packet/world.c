@@ -66,10 +66,11 @@ static void setup_flow(struct world *w, const struct setup *s, const struct spec
 
 	if (s->full)
 		for (int i = 0; i < LB_FLOW_WAYS; i++)
-			set->entry[i] = LB_FLOW((hash >> 32) + 1 + (unsigned int)i, age, GEN, true, NEW);
+			set->entry[i] = LB_FLOW((hash >> 32) + 2 + 2 * (unsigned int)i, age, GEN, true, NEW);
 	if (s->entry.backend)
-		set->entry[5] =
-			LB_FLOW(hash >> 32, age - s->entry.idle, GEN + s->entry.gen, s->entry.proven, s->entry.backend);
+		set->entry[5] = LB_FLOW(hash >> 32, age - s->entry.idle, GEN + s->entry.gen, s->entry.proven,
+					s->entry.backend) |
+				(s->entry.closed ? LB_FLOW_CLOSED : 0);
 }
 
 void world_setup(struct world *w, const struct setup *s, const struct spec *in)

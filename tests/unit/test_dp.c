@@ -134,19 +134,23 @@ static void test_hash_flows(void **state)
 
 static void test_flow_words(void **state)
 {
-	__u64 e = LB_FLOW(0xdeadbeef, 0x12, 0x34, true, 0x7abc), touched;
+	__u64 e = LB_FLOW(0xdeadbeee, 0x12, 0x34, true, 0x7abc), touched;
 
-	assert_int_equal(e, 0xdeadbeef1234fabcULL);
-	assert_int_equal(LB_FLOW_TAG(e), 0xdeadbeef);
+	assert_int_equal(e, 0xdeadbeee1234fabcULL);
+	assert_int_equal(LB_FLOW(0xdeadbeef, 0x12, 0x34, true, 0x7abc), e); /* the last bit is not the tag's */
+	assert_int_equal(LB_FLOW_TAG(e), 0xdeadbeee);
+	assert_int_equal(LB_FLOW_TAG(e | LB_FLOW_CLOSED), 0xdeadbeee);
 	assert_int_equal(LB_FLOW_AGE(e), 0x12);
 	assert_int_equal(LB_FLOW_GEN(e), 0x34);
 	assert_int_equal(LB_FLOW_PROVEN(e), 1);
 	assert_int_equal(LB_FLOW_BACKEND(e), 0x7abc);
 
-	touched = lb_flow_touch(e, 0x13, false);
-	assert_int_equal(touched, 0xdeadbeef1334fabcULL); /* what is proven stays so */
-	assert_int_equal(lb_flow_touch(0xdeadbeef12347abcULL, 0x12, false), 0xdeadbeef12347abcULL);
-	assert_int_equal(lb_flow_touch(0xdeadbeef12347abcULL, 0x12, true), 0xdeadbeef1234fabcULL);
+	touched = lb_flow_touch(e, 0x13, false, false);
+	assert_int_equal(touched, 0xdeadbeee1334fabcULL); /* what is proven stays so */
+	assert_int_equal(lb_flow_touch(0xdeadbeee12347abcULL, 0x12, false, false), 0xdeadbeee12347abcULL);
+	assert_int_equal(lb_flow_touch(0xdeadbeee12347abcULL, 0x12, true, false), 0xdeadbeee1234fabcULL);
+	assert_int_equal(lb_flow_touch(0xdeadbeee12347abcULL, 0x12, false, true), 0xdeadbeef12347abcULL);
+	assert_int_equal(lb_flow_touch(0xdeadbeef12347abcULL, 0x12, false, false), 0xdeadbeef12347abcULL);
 
 	assert_int_equal(lb_flow_age(5ULL << 36), 5);
 	assert_int_equal(lb_flow_age(261ULL << 36), 5);
@@ -172,14 +176,14 @@ static void test_flow_find(void **state)
 {
 	struct lb_flow_set set = {0};
 
-	assert_int_equal(lb_flow_find(&set, 7), -1);
+	assert_int_equal(lb_flow_find(&set, 6), -1);
 	assert_int_equal(lb_flow_find(&set, 0), -1); /* an empty way is no entry of tag 0 */
 	for (int i = 0; i < LB_FLOW_WAYS; i++)
-		set.entry[i] = LB_FLOW(100 + i, 0, 0, false, 1);
+		set.entry[i] = LB_FLOW(100 + 2 * i, 0, 0, false, 1) | (i % 3 ? 0 : LB_FLOW_CLOSED);
 	for (int i = 0; i < LB_FLOW_WAYS; i++)
-		assert_int_equal(lb_flow_find(&set, 100 + i), i);
-	assert_int_equal(lb_flow_find(&set, 99), -1);
-	assert_int_equal(lb_flow_find(&set, 108), -1);
+		assert_int_equal(lb_flow_find(&set, 100 + 2 * (__u32)i), i);
+	assert_int_equal(lb_flow_find(&set, 98), -1);
+	assert_int_equal(lb_flow_find(&set, 116), -1);
 	set.entry[3] = LB_FLOW(0, 0, 0, false, 1);
 	assert_int_equal(lb_flow_find(&set, 0), 3);
 }
@@ -242,14 +246,18 @@ static void test_flow_admit(void **state)
 	__u32 count = 0;
 
 	for (int i = 0; i < 1000; i++)
-		assert_true(lb_flow_admit(&start, &count, 0, 5)); /* no limit, nothing is counted */
+		assert_true(lb_flow_admit(&start, &count, 0, false, 5)); /* no limit, nothing is counted */
 	assert_int_equal(count, 0);
 
-	for (int i = 0; i < 10; i++)
-		assert_true(lb_flow_admit(&start, &count, 10, 2000000000));
-	assert_false(lb_flow_admit(&start, &count, 10, 2000000000));
-	assert_false(lb_flow_admit(&start, &count, 10, 2999999999));
-	assert_true(lb_flow_admit(&start, &count, 10, 3000000000)); /* the next second */
+	for (int i = 0; i < 5; i++)
+		assert_true(lb_flow_admit(&start, &count, 10, false, 2000000000));
+	assert_false(lb_flow_admit(&start, &count, 10, false, 2000000000)); /* half of it is for the proven */
+	for (int i = 0; i < 5; i++)
+		assert_true(lb_flow_admit(&start, &count, 10, true, 2000000000));
+	assert_false(lb_flow_admit(&start, &count, 10, true, 2000000000));
+	assert_false(lb_flow_admit(&start, &count, 10, true, 1999999999)); /* the coarse clock of another CPU */
+	assert_false(lb_flow_admit(&start, &count, 10, true, 2999999999));
+	assert_true(lb_flow_admit(&start, &count, 10, false, 3000000000)); /* the next second */
 	assert_int_equal(start, 3000000000);
 	assert_int_equal(count, 1);
 }
@@ -305,13 +313,15 @@ static void test_steer_hit(void **state)
 	for (int v4 = 0; v4 < 2; v4++) {
 		__u8 more = v4 ? LB_BACKEND_F_V4 : 0;
 
-		assert_true(lb_steer_hit_counts(serving | more, false));
-		assert_true(lb_steer_hit_counts(serving | more, true));
-		assert_true(lb_steer_hit_counts(draining | more, false));
-		assert_false(lb_steer_hit_counts(draining | more, true));
-		assert_false(lb_steer_hit_counts(more, false));
-		assert_false(lb_steer_hit_counts(more, true));
-		assert_false(lb_steer_hit_counts(LB_BACKEND_F_TAKES_NEW | more, true));
+		assert_true(lb_steer_hit_counts(serving | more, false, false));
+		assert_true(lb_steer_hit_counts(serving | more, true, false));
+		assert_true(lb_steer_hit_counts(serving | more, false, true));
+		assert_false(lb_steer_hit_counts(serving | more, true, true));
+		assert_true(lb_steer_hit_counts(draining | more, false, false));
+		assert_false(lb_steer_hit_counts(draining | more, true, false));
+		assert_false(lb_steer_hit_counts(more, false, false));
+		assert_false(lb_steer_hit_counts(more, true, false));
+		assert_false(lb_steer_hit_counts(LB_BACKEND_F_TAKES_NEW | more, true, false));
 	}
 }
 

@@ -142,7 +142,7 @@ static uint16_t choose(struct world *w, struct conn *c, bool opens)
 
 		b = LB_FLOW_BACKEND(e);
 		if ((LB_FLOW_GEN(e) == w->gen[b] || w->without == GENERATIONS) &&
-		    lb_steer_hit_counts(flags_of(w, b), opens && w->traffic != UDP)) {
+		    lb_steer_hit_counts(flags_of(w, b), opens && w->traffic != UDP, e & LB_FLOW_CLOSED)) {
 			set->entry[way] = LB_FLOW(LB_FLOW_TAG(e), lb_flow_age(w->now_ns), LB_FLOW_GEN(e), proven, b);
 			return b;
 		}

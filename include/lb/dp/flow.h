@@ -23,7 +23,7 @@ static __always_inline __u8 lb_flow_age(__u64 now_ns)
 
 static __always_inline __u32 lb_flow_tag(__u64 hash)
 {
-	return (__u32)(hash >> 32);
+	return (__u32)(hash >> 32) & ~1U;
 }
 
 static __always_inline __u32 lb_flow_set_idx(__u64 hash)
@@ -86,16 +86,18 @@ static __always_inline int lb_flow_victim(const struct lb_flow_set *set, bool pr
 	return LB_FLOW_WAYS - 1 - (best & (LB_FLOW_WAYS - 1));
 }
 
-/* lb_flow_touch - @entry as a packet leaves it: refreshed, and proven when it was or now is. */
-static __always_inline __u64 lb_flow_touch(__u64 entry, __u8 now_age, bool proven)
+/* lb_flow_touch - @entry as a packet leaves it: refreshed, proven when it was or now is, closed likewise. */
+static __always_inline __u64 lb_flow_touch(__u64 entry, __u8 now_age, bool proven, bool closed)
 {
 	return LB_FLOW(LB_FLOW_TAG(entry), now_age, LB_FLOW_GEN(entry), proven || LB_FLOW_PROVEN(entry),
-		       LB_FLOW_BACKEND(entry));
+		       LB_FLOW_BACKEND(entry)) |
+	       (closed ? LB_FLOW_CLOSED : entry & LB_FLOW_CLOSED);
 }
 
 /* lb_flow_admit - the flood guard: may one more entry be made? @start_ns and @count are the CPU's own for the service.
- */
-static __always_inline bool lb_flow_admit(__u64 *start_ns, __u32 *count, __u32 rate, __u64 now_ns)
+ * Newcomers that are not proven may use up half of @rate, so that a flood of SYNs leaves room for the connections that
+ * are there. */
+static __always_inline bool lb_flow_admit(__u64 *start_ns, __u32 *count, __u32 rate, bool proven, __u64 now_ns)
 {
 	if (!rate)
 		return true;
@@ -103,7 +105,7 @@ static __always_inline bool lb_flow_admit(__u64 *start_ns, __u32 *count, __u32 r
 		*start_ns = now_ns;
 		*count = 0;
 	}
-	if (*count >= rate)
+	if (*count >= (proven ? rate : rate / 2))
 		return false;
 	(*count)++;
 	return true;

@@ -9,6 +9,23 @@
 #include "lb/abi.h"
 #include "lb/dp/base.h"
 
+/* A backend's generation and flags as they were at one moment: read apart, they could be those of two lives. */
+struct lb_life {
+	__u8 gen;
+	__u8 flags; /* LB_BACKEND_F_* */
+};
+
+static __always_inline struct lb_life lb_life_of(const struct lb_backend *b)
+{
+	__u32 word = lb_load((const __u32 __attribute__((__may_alias__)) *)&b->forward);
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return (struct lb_life){.gen = (__u8)(word >> 8), .flags = (__u8)(word >> 24)};
+#else
+	return (struct lb_life){.gen = (__u8)(word >> 16), .flags = (__u8)word};
+#endif
+}
+
 /* lb_steer_wants_flow - must the flow cache be asked? Not while the slot is stable and the service tracks nothing. */
 static __always_inline bool lb_steer_wants_flow(__u32 word, bool tracked)
 {
@@ -18,13 +35,15 @@ static __always_inline bool lb_steer_wants_flow(__u32 word, bool tracked)
 /* lb_steer_hit_counts - does an entry found for a packet decide? @flags: its backend's, whose generation is the
  * entry's. Not when the backend is gone; nor for a new connection when it takes none (a reused port on a draining
  * backend).
+ * @closed: the entry's connection has ended; a SYN then opens another one, while the SYN of an open entry is one sent
+ * again.
  * @is_new: a SYN; of a protocol that does not say what is new (UDP) false, or its flows would leave a draining backend.
  * An entry that was found and does not count must be overwritten with what lb_steer_miss returns, in its place and
  * whatever the flood guard says, or the new connection's next packet would go where the old one went: pass its presence
  * to lb_steer_miss as @tracked. */
-static __always_inline bool lb_steer_hit_counts(__u8 flags, bool is_new)
+static __always_inline bool lb_steer_hit_counts(__u8 flags, bool is_new, bool closed)
 {
-	return (flags & LB_BACKEND_F_ALIVE) && (!is_new || (flags & LB_BACKEND_F_TAKES_NEW));
+	return (flags & LB_BACKEND_F_ALIVE) && (!is_new || ((flags & LB_BACKEND_F_TAKES_NEW) && !closed));
 }
 
 /* lb_steer_miss - the backend for a packet without an entry. @is_new: it opens a connection (a SYN; or any packet of a
