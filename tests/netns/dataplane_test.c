@@ -662,6 +662,25 @@ static void test_two(void)
 	lb_dataplane_free(dp);
 }
 
+static void test_pins_gone(void)
+{
+	struct lb_attachment at;
+	struct lb_dataplane *dp;
+	bool adopted;
+	uint32_t id;
+
+	dp = open_dataplane(&adopted);
+	tap_need(!lb_dataplane_attach(dp, "lbt0", LB_ATTACH_AUTO, &at, &err), "attach: %s", err.message);
+	id = prog_on("lbt0");
+	lb_dataplane_free(dp);
+	command("rm -r %s/v%d", pin_dir, LB_ABI_VERSION);
+	dp = open_dataplane(&adopted);
+	tap_ok(!adopted && !lb_dataplane_attach(dp, "lbt0", LB_ATTACH_AUTO, &at, &err) && prog_on("lbt0") != id,
+	       "a program of ours whose pins are gone is replaced: %s", err.message);
+	tap_ok(!lb_dataplane_detach(dp, "lbt0", &err) && !prog_on("lbt0"), "and is not in the way afterwards");
+	lb_dataplane_free(dp);
+}
+
 static void test_older(void)
 {
 	int ifindex = (int)if_nametoindex("lbt0"), vips, older, other;
@@ -804,6 +823,7 @@ static int run_tests(void)
 	test_pool();
 	test_attach();
 	test_two();
+	test_pins_gone();
 	test_older();
 	test_mtu();
 	test_run_stats();

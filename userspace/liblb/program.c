@@ -6,7 +6,7 @@
 #include "lb.skel.h"
 #include "program.h"
 
-int lb_program_prepare(struct lb_bpf *skel)
+int lb_program_prepare(struct lb_bpf *skel, uint64_t instance)
 {
 	int cpus = libbpf_num_possible_cpus(), ret;
 	uint32_t rows = (uint32_t)cpus;
@@ -18,6 +18,7 @@ int lb_program_prepare(struct lb_bpf *skel)
 		ret = bpf_map__set_max_entries(skel->maps.lb_service_cpu, (rows + 1) * LB_MAX_SERVICES);
 	if (!ret)
 		ret = bpf_map__set_max_entries(skel->maps.lb_backend_cpu, (rows + 1) * LB_MAX_BACKENDS);
+	skel->rodata->lb_instance = instance;
 	skel->rodata->lb_coarse_clock =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_ktime_get_coarse_ns, NULL) == 1;
 	return ret ? ret : cpus;

@@ -4,10 +4,12 @@
 #ifndef LB_PROGRAM_H
 #define LB_PROGRAM_H
 
+#include <stdint.h>
+
 struct lb_bpf;
 
 /* lb_program_prepare - size the maps with a row for each CPU, and choose what this kernel can do. @skel: opened, not
- * loaded. The number of possible CPUs, or -errno. */
-int lb_program_prepare(struct lb_bpf *skel);
+ * loaded. @instance: whose it is, see lb_instance. The number of possible CPUs, or -errno. */
+int lb_program_prepare(struct lb_bpf *skel, uint64_t instance);
 
 #endif

@@ -113,8 +113,13 @@ static bool is_ours(const struct lb_xdp_prog *prog, uint32_t id, bool *current)
 		return false;
 	for (size_t i = 0; i < prog->nr_kin; i++)
 		kin |= has(maps, info.nr_map_ids, prog->kin[i]);
-	if (!kin || prog_info(prog->id, &loaded, loaded_maps))
+	if (prog_info(prog->id, &loaded, loaded_maps))
 		return kin;
+	/* Its pins may be gone, and with them what it was known by. */
+	for (size_t i = 0; i < info.nr_map_ids && !kin; i++)
+		kin = has_like(loaded_maps, loaded.nr_map_ids, maps[i]);
+	if (!kin)
+		return false;
 	*current = !memcmp(info.tag, loaded.tag, sizeof(info.tag)) && info.nr_map_ids == loaded.nr_map_ids;
 	for (size_t i = 0; i < info.nr_map_ids; i++)
 		*current &= has_like(loaded_maps, loaded.nr_map_ids, maps[i]);
