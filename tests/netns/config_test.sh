@@ -72,7 +72,19 @@ reload
 is "the mended file is accepted" "$(lbctl --json status | jq .last_apply.success)" true
 is "and changes nothing" "$(lbctl export)" "$before"
 
+cp "$RUN/lb/lbd.yaml" "$RUN/whole.yaml"
+echo '# nothing' >"$RUN/lb/lbd.yaml"
+reload
+is "a file without content is refused" "$(lbctl --json status | jq .last_apply.success)" false
+matches "and why" "$(lbctl --json status | jq -r .last_apply.error)" 'lbd.yaml: the document is empty; write \{\} '
+is "it changes nothing" "$(lbctl export)" "$before"
+
 lbd_end
+lbd_spawn
+wait "${LBD_PID[lb]}"
+is "lbd with a file without content does not start" $? 1
+matches "and says why" "$(tail -n 1 "$RUN/lb/log")" 'lbd.yaml: the document is empty'
+mv "$RUN/whole.yaml" "$RUN/lb/lbd.yaml"
 sed -i 's/10.0.0.13:80/10.0.0.13:8x/' "$RUN/lb/lbd.yaml"
 lbd_spawn
 wait "${LBD_PID[lb]}"

@@ -25,11 +25,12 @@ refused() {
 	got=$?
 	is "lbctl $*: exit status" $got "$status"
 	matches "lbctl $*: message" "$(cat "$RUN/err")" "$regex"
-	[ "$status" != 1 ] || is "lbctl $*: one line" "$(wc -l <"$RUN/err")" 1
+	is "lbctl $*: one line" "$(wc -l <"$RUN/err")" 1
 }
 
-refused 2 'usage|unknown|help' frobnicate
-refused 2 'NAME|VIP|usage' service add
+refused 2 'unknown.*lbctl help' frobnicate
+refused 2 'NAME is missing.*lbctl help service add' service add
+refused 2 'trace.*not available in this version' trace --from 198.51.100.1
 refused 2 'wieght.*weight' backend add web 10.0.0.12:80 --wieght 3
 refused 2 'needs a value|weight' backend set web 10.0.0.11:80 --weight
 refused 1 '70000' service add x 192.0.2.10:70000/tcp
@@ -37,7 +38,7 @@ refused 1 '192.0.2.999' service add x 192.0.2.999:80/tcp
 refused 1 'sctp' service add x 192.0.2.10:81/sctp
 refused 1 'nowhere' service add x nowhere
 refused 1 '.' service add x '2001:db8::10:80/tcp/'
-refused 1 'exist|taken|already' service add web 192.0.2.11:80/tcp
+refused 1 'exists already; change it with .lbctl service set web.' service add web 192.0.2.11:80/tcp
 refused 1 '192.0.2.10:80.*web|web.*192.0.2.10:80' service add other 192.0.2.10:80/tcp
 refused 1 'forward|l3' service add x 192.0.2.11:80/tcp --forward l3
 refused 1 'check|smtp' service add x 192.0.2.11:80/tcp --check smtp
@@ -47,17 +48,40 @@ refused 1 'name|letters' service add 'a b' 192.0.2.11:80/tcp
 refused 1 'wub.*web|web' service show wub
 refused 1 'wub.*web|web' service del wub
 refused 1 'wub.*web|web' backend add wub 10.0.0.12:80
-refused 1 '10.0.0.11:80' backend add web 10.0.0.11:80
+refused 1 'already; change it with .lbctl backend set web 10.0.0.11:80.' backend add web 10.0.0.11:80
 refused 1 'port' backend add web 10.0.0.12:8080
 refused 1 'weight' backend set web 10.0.0.11:80 --weight 70000
 refused 1 'weight' backend set web 10.0.0.11:80 --weight -1
 refused 1 'weight' backend add web 10.0.0.12:80 --weight many
 refused 1 'tier' backend add web 10.0.0.12:80 --tier 99
 refused 1 '10.0.0.99' backend drain web 10.0.0.99:80
-refused 1 'nothere' attach nothere
+refused 1 'interfaces.nothere.: there is no interface nothere' attach nothere
+refused 1 'lb0 is attached already; detach it first' attach lb0 --mode generic
 refused 1 'mode|turbo' attach lb0 --mode turbo
 refused 1 'nothere' detach nothere
 refused 1 '/nowhere' apply -f /nowhere/file.yaml
+refused 1 '^lbctl: stdin: the document is empty; write \{\} ' apply -f -
+refused 1 '^lbctl: /dev/null: the document is empty; write \{\} ' apply -f /dev/null
+refused 1 '^lbctl: stdin: the document is empty; write \{\} ' diff -f -
+echo '# nothing' >"$RUN/comment.yaml"
+refused 1 'comment.yaml: the document is empty; write \{\} ' apply -f "$RUN/comment.yaml"
+matches "and for lbd --check-config" "$("$BUILD/lbd" --check-config --config "$RUN/comment.yaml" 2>&1)" 'comment.yaml: the document is empty; write \{\} '
+echo 'interfaces: [{name: lb0}, {name: nosuch7}]' >"$RUN/iface.yaml"
+refused 1 'interfaces.nosuch7.: there is no interface nosuch7' apply -f "$RUN/iface.yaml"
+
+# lbd_refused STATUS REGEX ARG...: lbd ARG... does not start
+lbd_refused() {
+	local status=$1 regex=$2
+
+	shift 2
+	timeout 5 "$@" >"$RUN/out" 2>"$RUN/err"
+	is "${*##*/}: exit status" $? "$status"
+	matches "${*##*/}: message" "$(cat "$RUN/err")" "$regex"
+	is "${*##*/}: one line" "$(wc -l <"$RUN/err")" 1
+}
+lbd_refused 2 '--metrics: foo' "$BUILD/lbd" --metrics foo:bar
+lbd_refused 2 '--metrics .*port.*127.0.0.1' "$BUILD/lbd" --metrics 127.0.0.1
+lbd_refused 1 'root is needed' setpriv --bounding-set -sys_admin --inh-caps -sys_admin "$BUILD/lbd" --state-dir "$RUN/none" --socket "$RUN/none.sock"
 
 # file REGEX: a file on stdin is refused with a message like REGEX that has its name and a line
 file() {
@@ -109,5 +133,43 @@ is "a method that is not allowed" "$(api -X DELETE http://lbd/v1/status)" "405 a
 is "broken JSON" "$(api -d '{"name": ' http://lbd/v1/services)" "400 application/problem+json"
 is "a key that is not known" "$(api -d '{"name":"x","vip":"192.0.2.11:80","wait":1}' http://lbd/v1/services)" "400 application/problem+json"
 is "it exists" "$(api -d '{"name":"web","vip":"192.0.2.11:80"}' http://lbd/v1/services)" "409 application/problem+json"
+detail() { jq -r .detail "$RUN/body"; }
+put() { api -X PUT --data-binary '{}' "http://lbd/v1/$1"; }
+is "a parameter that is misspelt" "$(put 'config?dryrun=1')" "400 application/problem+json"
+matches "its detail" "$(detail)" '^unknown parameter dryrun; did you mean dry_run\?$'
+is "dry_run=yes" "$(put 'config?dry_run=yes')" "400 application/problem+json"
+is "its detail" "$(detail)" "dry_run: must be 0 or 1"
+is "dry_run alone" "$(put 'config?dry_run')" "400 application/problem+json"
+is "dry_run twice" "$(put 'config?dry_run=0&dry_run=1')" "400 application/problem+json"
+is "a parameter where none is known" "$(api 'http://lbd/v1/services?name=web')" "400 application/problem+json"
+is "its detail" "$(detail)" "unknown parameter name; none is known here"
+is "a DELETE with one" "$(api -X DELETE 'http://lbd/v1/services/web?dry_run=1')" "400 application/problem+json"
+is "dry_run=1" "$(put 'config?dry_run=1')" "200 application/json"
+is "an empty body" "$(api -X PUT --data-binary '' 'http://lbd/v1/config')" "400 application/problem+json"
+is "its detail" "$(detail)" "the document is empty; write {} for a configuration without anything"
+patch() { api -X PATCH -d "$2" "http://lbd/v1/services/$1"; }
+is "a service's name" "$(patch web '{"name":"other"}')" "400 application/problem+json"
+is "its detail" "$(detail)" "name: cannot be changed from web; remove it and add another"
+for address in 10.0.0.12:80 10.0.0.11 10.0.0.11:81; do
+	is "a backend's address, $address" "$(patch web/backends/10.0.0.11:80 "{\"address\":\"$address\"}")" "400 application/problem+json"
+	is "its detail" "$(detail)" "address: cannot be changed from 10.0.0.11:80; remove it and add another"
+done
+is "the backend's own address" "$(patch web/backends/10.0.0.11 '{"address":"10.0.0.11:80"}')" "200 application/json"
 is "the configuration is what it was" "$(lbctl export)" "$before"
+
+echo "# requests that are never completed"
+for nr in 300 1500; do
+	talk_start half$nr "$BUILD/tests/half_open" "$RUN/lb/lbd.sock" $nr 20
+	talk_read half$nr
+	is "$nr half requests are open" "$ANSWER" ready
+	ok "lbctl status is answered all the same" timeout 2 env "LBD_SOCKET=$RUN/lb/lbd.sock" "$BUILD/lbctl" status
+	ok "/metrics too" host lb curl -sf --max-time 2 -o "$RUN/body" http://127.0.0.1:9707/metrics
+	talk_read half$nr
+	is "within 20 s they are closed" "$ANSWER" "open 0"
+done
+is "the configuration is what it was" "$(lbctl export)" "$before"
+
+echo "# a timeout that is not given"
+ok "--check-interval 500ms alone" lbctl service set web --check tcp --check-interval 500ms
+is "the timeout follows" "$(service_json web '.check.interval + " " + .check.timeout')" "500ms 500ms"
 done_testing

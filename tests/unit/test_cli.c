@@ -135,54 +135,49 @@ static void test_request_headers(void **state)
 
 struct usage_case {
 	const char *const *args;
-	const char *err; /* both lines without "lbctl: " and "usage: lbctl " */
+	const char *err; /* without "lbctl: " and "lbctl help" */
 };
-
-#define GENERAL "[--socket PATH] [--json] COMMAND ...; 'lbctl help' lists the commands"
 
 static void test_usage(void **state)
 {
 	const struct usage_case cases[] = {
-		{ARGS("servce"), "unknown command 'servce'; did you mean 'service'?|" GENERAL},
-		{ARGS("xyzzy"), "unknown command 'xyzzy'|" GENERAL},
-		{ARGS("--json"), "a command is missing|" GENERAL},
-		{ARGS("service"), "service: what to do is missing|service add|set|del|list|show ..."},
-		{ARGS("service", "lst"),
-		 "unknown command 'service lst'; did you mean 'list'?|service add|set|del|list|show ..."},
-		{ARGS("service", "add"), "service add: NAME is missing|service add NAME VIP [OPTIONS]"},
-		{ARGS("service", "add", "web"), "service add: VIP is missing|service add NAME VIP [OPTIONS]"},
-		{ARGS("service", "add", "", "v"), "service add: NAME is empty|service add NAME VIP [OPTIONS]"},
-		{ARGS("service", "add", "a", "b", "c"),
-		 "service add: 'c' is one argument too many|service add NAME VIP [OPTIONS]"},
-		{ARGS("service", "set", "web"),
-		 "service set: say what to set, with an option|service set NAME [OPTIONS]"},
+		{ARGS("servce"), "unknown command 'servce'; did you mean 'service'?|"},
+		{ARGS("xyzzy"), "unknown command 'xyzzy';|"},
+		{ARGS("--json"), "a command is missing;|"},
+		{ARGS("service"), "service: what to do is missing;| service"},
+		{ARGS("service", "lst"), "unknown command 'service lst'; did you mean 'list'?| service"},
+		{ARGS("service", "add"), "service add: NAME is missing;| service add"},
+		{ARGS("service", "add", "web"), "service add: VIP is missing;| service add"},
+		{ARGS("service", "add", "", "v"), "service add: NAME is empty;| service add"},
+		{ARGS("service", "add", "a", "b", "c"), "service add: 'c' is one argument too many;| service add"},
+		{ARGS("service", "set", "web"), "service set: say what to set, with an option;| service set"},
 		{ARGS("service", "add", "a", "b", "--weigth", "1"),
-		 "service add: unknown option --weigth; did you mean --weight?|service add NAME VIP [OPTIONS]"},
+		 "service add: unknown option --weigth; did you mean --weight?| service add"},
 		{ARGS("service", "list", "--check-intervall=1s"),
-		 "service list: unknown option --check-intervall; did you mean --check-interval?|service list"},
+		 "service list: unknown option --check-intervall; did you mean --check-interval?| service list"},
 		{ARGS("service", "add", "a", "b", "--weight", "1"),
-		 "service add: option --weight is not for this command|service add NAME VIP [OPTIONS]"},
-		{ARGS("status", "-x"), "status: unknown option -x|status"},
-		{ARGS("status", "--json=yes"), "status: option --json takes no value|status"},
+		 "service add: option --weight is not for this command;| service add"},
+		{ARGS("status", "-x"), "status: unknown option -x;| status"},
+		{ARGS("status", "--json=yes"), "status: option --json takes no value;| status"},
 		{ARGS("service", "add", "a", "b", "--slow-start", "1s"),
-		 "service add: option --slow-start is not available in this version|service add NAME VIP [OPTIONS]"},
-		{ARGS("top"), "command 'top' is not available in this version|" GENERAL},
-		{ARGS("backend", "add", "web"),
-		 "backend add: ADDR[:PORT] is missing|backend add SERVICE ADDR[:PORT] [--weight N] [--tier N]"},
-		{ARGS("backend", "set", "web", "a"), "backend set: say what to set, with an option|backend set SERVICE "
-						     "ADDR[:PORT] [--weight N] [--tier N]"},
+		 "service add: option --slow-start is not available in this version;| service add"},
+		{ARGS("top"), "command 'top' is not available in this version;|"},
+		{ARGS("trace", "--from", "192.0.2.1"), "command 'trace' is not available in this version;|"},
+		{ARGS("--json", "flows", "web", "--limit=3"), "command 'flows' is not available in this version;|"},
+		{ARGS("monitor", "-x", "\xff"), "command 'monitor' is not available in this version;|"},
+		{ARGS("top", "--help"), "command 'top' is not available in this version;|"},
+		{ARGS("backend", "add", "web"), "backend add: ADDR[:PORT] is missing;| backend add"},
+		{ARGS("backend", "set", "web", "a"), "backend set: say what to set, with an option;| backend set"},
 		{ARGS("backend", "set", "web", "a", "--weight"),
-		 "backend set: option --weight needs a value: --weight N|backend set SERVICE ADDR[:PORT] [--weight N] "
-		 "[--tier N]"},
+		 "backend set: option --weight needs a value: --weight N;| backend set"},
 		{ARGS("backend", "set", "web", "a", "--weight", "--tier", "1"),
-		 "backend set: option --weight needs a value: --weight N|backend set SERVICE ADDR[:PORT] [--weight N] "
-		 "[--tier N]"},
-		{ARGS("apply"), "apply: -f FILE is missing|apply -f FILE [--dry-run]"},
-		{ARGS("diff", "lbd.yaml"), "diff: 'lbd.yaml' is one argument too many|diff -f FILE"},
-		{ARGS("diff", "-f", "a", "--dry-run"), "diff: option --dry-run is not for this command|diff -f FILE"},
-		{ARGS("attach"), "attach: IFACE is missing|attach IFACE [--mode auto|native|generic]"},
-		{ARGS("service", "del", "\xff"), "service del: an argument is not UTF-8 text|service del NAME"},
-		{ARGS("help", "servic"), "unknown command 'servic'; did you mean 'service'?|" GENERAL},
+		 "backend set: option --weight needs a value: --weight N;| backend set"},
+		{ARGS("apply"), "apply: -f FILE is missing;| apply"},
+		{ARGS("diff", "lbd.yaml"), "diff: 'lbd.yaml' is one argument too many;| diff"},
+		{ARGS("diff", "-f", "a", "--dry-run"), "diff: option --dry-run is not for this command;| diff"},
+		{ARGS("attach"), "attach: IFACE is missing;| attach"},
+		{ARGS("service", "del", "\xff"), "service del: an argument is not UTF-8 text;| service del"},
+		{ARGS("help", "servic"), "unknown command 'servic'; did you mean 'service'?|"},
 	};
 	char *answer = http(200, "{}"), want[512];
 	struct seen s;
@@ -191,7 +186,7 @@ static void test_usage(void **state)
 		size_t first = strcspn(cases[i].err, "|");
 
 		run(cases[i].args, NULL, answer, &s);
-		snprintf(want, sizeof(want), "lbctl: %.*s\nusage: lbctl %s\n", (int)first, cases[i].err,
+		snprintf(want, sizeof(want), "lbctl: %.*s see `lbctl help%s`\n", (int)first, cases[i].err,
 			 cases[i].err + first + 1);
 		same(cases[i].args, "stderr", s.err.data, want);
 		same(cases[i].args, "stdout", s.out.data, "");

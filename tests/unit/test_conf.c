@@ -116,7 +116,7 @@ static void test_services(void **state)
 	assert_int_equal(c->services[1].backends[0].weight, LB_WEIGHT_DEFAULT);
 
 	assert_int_equal(add(c, "web", "192.0.2.99:80", "", &err), -EEXIST);
-	assert_string_equal(lb_err_str(&err), "service web exists already");
+	assert_string_equal(lb_err_str(&err), "service web exists already; change it with `lbctl service set web`");
 	assert_int_equal(add(c, "other", "192.0.2.99:80 192.0.2.10:80/tcp", "", &err), -EEXIST);
 	assert_string_equal(lb_err_str(&err), "192.0.2.10:80/tcp is a VIP of service web already");
 	assert_int_equal(add(c, "dns", "192.0.2.10:80/udp", "", &err), 0);
@@ -161,7 +161,9 @@ static void test_backends(void **state)
 	assert_null(lb_service_conf_backend(&s, &ep));
 
 	assert_int_equal(lb_service_conf_add_backend(&s, &b, &err), -EEXIST);
-	assert_string_equal(lb_err_str(&err), "10.0.0.1 is a backend of service web already");
+	assert_string_equal(
+		lb_err_str(&err),
+		"10.0.0.1 is a backend of service web already; change it with `lbctl backend set web 10.0.0.1`");
 	ep = endpoint("10.0.0.9");
 	assert_int_equal(lb_service_conf_del_backend(&s, &ep, &err), -ENOENT);
 	assert_string_equal(lb_err_str(&err), "service web has no backend 10.0.0.9; did you mean 10.0.0.2?");
@@ -189,7 +191,7 @@ static void test_ifaces(void **state)
 	assert_non_null(c);
 	assert_int_equal(lb_config_add_iface(c, &i, &err), 0);
 	assert_int_equal(lb_config_add_iface(c, &i, &err), -EEXIST);
-	assert_string_equal(lb_err_str(&err), "interface eth1 is attached already");
+	assert_string_equal(lb_err_str(&err), "interface eth1 is attached already; detach it first to change the mode");
 	strcpy(i.name, "eth0");
 	assert_int_equal(lb_config_add_iface(c, &i, &err), 0);
 	assert_string_equal(c->ifaces[0].name, "eth0");
@@ -278,11 +280,16 @@ static void test_check(void **state)
 		"another family; use ipip");
 
 	c = config();
+	assert_int_equal(c->services[1].check.type,
+			 LB_CHECK_NONE); /* switched on by its type alone, it must be right */
 	c->services[1].check.timeout_ns = 3000000000;
-	assert_int_equal(lb_config_check(c, NULL), 0);
-	c->services[1].check.type = LB_CHECK_TCP;
 	refused_by_check(c, -EINVAL,
 			 "services[web].check.timeout: the timeout, 3s, is longer than the interval, 2s; shorten it");
+
+	c = config();
+	c->defaults.check.timeout_ns = 3000000000;
+	refused_by_check(c, -EINVAL,
+			 "defaults.check.timeout: the timeout, 3s, is longer than the interval, 2s; shorten it");
 
 	c = config();
 	c->services[1].backends[1] = c->services[1].backends[0];

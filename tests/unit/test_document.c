@@ -258,6 +258,11 @@ static void test_service_part(void **state)
 	assert_int_equal(s.nr_vips, 2);
 	assert_int_equal(s.vips[0].addr[15], 11);
 
+	/* A timeout that is not in it follows an interval that is shorter. */
+	ret = lb_document_patch_service(TEXT("{\"check\":{\"interval\":\"500ms\"}}"), &s, &err);
+	assert_int_equal(ret, 0);
+	assert_true(s.check.interval_ns == 500000000 && s.check.timeout_ns == 500000000);
+
 	/* What the encoder writes is read back as the same, whatever the defaults are. */
 	json = lb_document_service(&s);
 	full = json_dumps(json, 0);

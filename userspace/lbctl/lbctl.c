@@ -44,32 +44,32 @@ static unsigned int set_size(unsigned int set)
 	return n;
 }
 
-static void print_option(FILE *f, const struct lb_option *o)
+static void print_option(const struct lb_option *o)
 {
 	if (o->letter)
-		fprintf(f, "-%c", o->letter);
+		printf("-%c", o->letter);
 	else
-		fprintf(f, "--%s", o->name);
+		printf("--%s", o->name);
 	if (o->value)
-		fprintf(f, " %s", o->value);
+		printf(" %s", o->value);
 }
 
-static void print_usage(FILE *f, const struct lb_command *cmd)
+static void print_usage(const struct lb_command *cmd)
 {
-	fprintf(f, "lbctl%s%s %s%s%s", cmd->group ? " " : "", cmd->group ? cmd->group : "", cmd->name,
-		*cmd->params ? " " : "", cmd->params);
+	printf("lbctl%s%s %s%s%s", cmd->group ? " " : "", cmd->group ? cmd->group : "", cmd->name,
+	       *cmd->params ? " " : "", cmd->params);
 	if (set_size(cmd->options) > 3) {
-		fprintf(f, " [OPTIONS]\n");
+		printf(" [OPTIONS]\n");
 		return;
 	}
 	for (const struct lb_option *o = lb_options; o->name; o++) {
 		if (!(o->set & cmd->options))
 			continue;
-		fputs(o->required ? " " : " [", f);
-		print_option(f, o);
-		fputs(o->required ? "" : "]", f);
+		fputs(o->required ? " " : " [", stdout);
+		print_option(o);
+		fputs(o->required ? "" : "]", stdout);
 	}
-	fputc('\n', f);
+	putchar('\n');
 }
 
 static bool is_group(const char *word)
@@ -80,38 +80,25 @@ static bool is_group(const char *word)
 	return false;
 }
 
-static void print_group_usage(FILE *f, const char *group)
-{
-	const char *between = " ";
-
-	fprintf(f, "lbctl %s", group);
-	for (size_t i = 0; i < NR_COMMANDS; i++) {
-		if (!commands[i].group || strcmp(commands[i].group, group))
-			continue;
-		fprintf(f, "%s%s", between, commands[i].name);
-		between = "|";
-	}
-	fputs(" ...\n", f);
-}
-
 int lb_ctl_misused(const struct lb_ctl *c, const char *fmt, ...)
 {
 	const struct lb_command *cmd = c->command;
+	const char *group = cmd ? cmd->group : c->args->nr_words ? c->args->words[0] : NULL;
+	char text[512];
 	va_list ap;
+	size_t len;
 
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (group && !is_group(group))
+		group = NULL;
 	fputs("lbctl: ", stderr);
 	if (cmd)
-		fprintf(stderr, "%s%s%s: ", cmd->group ? cmd->group : "", cmd->group ? " " : "", cmd->name);
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputs("\nusage: ", stderr);
-	if (cmd)
-		print_usage(stderr, cmd);
-	else if (c->args->nr_words && is_group(c->args->words[0]))
-		print_group_usage(stderr, c->args->words[0]);
-	else
-		fputs("lbctl [--socket PATH] [--json] COMMAND ...; 'lbctl help' lists the commands\n", stderr);
+		fprintf(stderr, "%s%s%s: ", group ? group : "", group ? " " : "", cmd->name);
+	len = strlen(text);
+	fprintf(stderr, "%s%s see `lbctl help%s%s%s%s`\n", text, len && text[len - 1] == '?' ? "" : ";",
+		group ? " " : "", group ? group : "", cmd ? " " : "", cmd ? cmd->name : "");
 	return LB_EXIT_USAGE;
 }
 
@@ -234,7 +221,7 @@ int lb_ctl_help(struct lb_ctl *c)
 
 	if (cmd) {
 		printf("%s.\n\nusage: ", cmd->help);
-		print_usage(stdout, cmd);
+		print_usage(cmd);
 		if (cmd->options) {
 			puts("\noptions:");
 			print_options(cmd->options);
@@ -280,7 +267,11 @@ int main(int argc, char **argv)
 	setlocale(LC_CTYPE, "");
 	if (lb_args_parse(argc - 1, argv + 1, &args, &err)) {
 		ctl.command = find_command(args.words, args.nr_words);
-		ret = lb_ctl_misused(&ctl, "%s", lb_err_str(&err));
+		/* What a command of a later version takes is not known here. */
+		if (args.nr_words && lb_args_later(args.words[0]))
+			ret = no_such_command(&ctl, args.words, args.nr_words);
+		else
+			ret = lb_ctl_misused(&ctl, "%s", lb_err_str(&err));
 	} else {
 		ctl.words = args.words;
 		ctl.json = lb_args_has(&args, "json");

@@ -54,7 +54,7 @@ int lb_ctl_diff(struct lb_ctl *c);
 int lb_ctl_export(struct lb_ctl *c);
 int lb_ctl_version(struct lb_ctl *c);
 
-/* lbctl.c: one line on stderr and how the command is used; returns LB_EXIT_USAGE. */
+/* lbctl.c: one line on stderr, which ends with where the usage is told; returns LB_EXIT_USAGE. */
 int lb_ctl_misused(const struct lb_ctl *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int lb_ctl_help(struct lb_ctl *c);
 

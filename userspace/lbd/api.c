@@ -7,26 +7,28 @@
 
 #include "api.h"
 #include "log.h"
+#include "nearest.h"
 
 static const struct {
 	const char *method;
 	const char *pattern; /* "*" takes any one segment */
 	lb_api_fn handler;
+	const char *query[3]; /* the parameters it takes; NULL at the end */
 } routes[] = {
-	{"GET", "/v1/status", lb_api_status_get},
-	{"GET", "/v1/config", lb_api_config_get},
-	{"PUT", "/v1/config", lb_api_config_put},
-	{"POST", "/v1/config/check", lb_api_config_check},
-	{"GET", "/v1/services", lb_api_services_get},
-	{"POST", "/v1/services", lb_api_services_post},
-	{"GET", "/v1/services/*", lb_api_service_get},
-	{"PATCH", "/v1/services/*", lb_api_service_patch},
-	{"DELETE", "/v1/services/*", lb_api_service_delete},
-	{"POST", "/v1/services/*/backends", lb_api_backends_post},
-	{"PATCH", "/v1/services/*/backends/*", lb_api_backend_patch},
-	{"DELETE", "/v1/services/*/backends/*", lb_api_backend_delete},
-	{"POST", "/v1/interfaces", lb_api_iface_post},
-	{"DELETE", "/v1/interfaces/*", lb_api_iface_delete},
+	{"GET", "/v1/status", lb_api_status_get, {NULL}},
+	{"GET", "/v1/config", lb_api_config_get, {NULL}},
+	{"PUT", "/v1/config", lb_api_config_put, {"dry_run", "name"}},
+	{"POST", "/v1/config/check", lb_api_config_check, {"name"}},
+	{"GET", "/v1/services", lb_api_services_get, {NULL}},
+	{"POST", "/v1/services", lb_api_services_post, {NULL}},
+	{"GET", "/v1/services/*", lb_api_service_get, {NULL}},
+	{"PATCH", "/v1/services/*", lb_api_service_patch, {NULL}},
+	{"DELETE", "/v1/services/*", lb_api_service_delete, {NULL}},
+	{"POST", "/v1/services/*/backends", lb_api_backends_post, {NULL}},
+	{"PATCH", "/v1/services/*/backends/*", lb_api_backend_patch, {NULL}},
+	{"DELETE", "/v1/services/*/backends/*", lb_api_backend_delete, {NULL}},
+	{"POST", "/v1/interfaces", lb_api_iface_post, {NULL}},
+	{"DELETE", "/v1/interfaces/*", lb_api_iface_delete, {NULL}},
 };
 #define NR_ROUTES (sizeof(routes) / sizeof(routes[0]))
 
@@ -191,6 +193,46 @@ static void refuse(struct lb_api_call *call)
 	}
 }
 
+struct query_check {
+	const struct lb_http_request *req;
+	const char *const *known;
+	char why[160]; /* "": nothing is wrong so far */
+};
+
+/* A parameter that is not understood must not be passed over: who misspells dry_run means not to change anything. */
+static void check_parameter(void *ctx, const char *key, const char *value)
+{
+	struct query_check *c = ctx;
+	const char *near;
+	size_t i = 0;
+
+	if (c->why[0])
+		return;
+	while (c->known[i] && strcmp(c->known[i], key))
+		i++;
+	near = c->known[i] ? NULL : lb_nearest(key, c->known);
+	if (near)
+		snprintf(c->why, sizeof(c->why), "unknown parameter %.64s; did you mean %s?", lb_err_text(key), near);
+	else if (!c->known[i])
+		snprintf(c->why, sizeof(c->why), "unknown parameter %.64s; %s%s%s%s", lb_err_text(key),
+			 c->known[0] ? "known here: " : "none is known here", c->known[0] ? c->known[0] : "",
+			 c->known[0] && c->known[1] ? ", " : "", c->known[0] && c->known[1] ? c->known[1] : "");
+	else if (!value)
+		snprintf(c->why, sizeof(c->why), "parameter %s has no value; write %s=VALUE", key, key);
+	else if (lb_http_query(c->req, key) != value)
+		snprintf(c->why, sizeof(c->why), "parameter %s is given twice; give it once", key);
+}
+
+static bool query_is_known(struct lb_api_call *call, const char *const *known)
+{
+	struct query_check c = {.req = call->req, .known = known};
+
+	lb_http_query_each(call->req, check_parameter, &c);
+	if (c.why[0])
+		lb_api_problem(call, 400, c.why);
+	return !c.why[0];
+}
+
 void lb_api_handle(void *ctx, const struct lb_http_request *req, struct lb_http_response *resp)
 {
 	struct lb_api_call call = {.control = ctx, .req = req, .resp = resp};
@@ -209,7 +251,7 @@ void lb_api_handle(void *ctx, const struct lb_http_request *req, struct lb_http_
 		refuse(&call);
 	else if (req->too_large)
 		lb_api_problem(&call, 413, "the body is larger than 16 MiB");
-	else
+	else if (query_is_known(&call, routes[i].query))
 		routes[i].handler(&call);
 	lb_log(LB_LOG_DEBUG, "msg=\"api\" method=%s path=%s status=%u", req->method, lb_quoted(req->path),
 	       resp->status);

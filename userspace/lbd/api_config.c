@@ -52,13 +52,28 @@ static struct lb_config *read_body(struct lb_api_call *call)
 	return conf;
 }
 
+/* ?dry_run=0 or 1; answers and returns false when it is anything else. */
+static bool read_dry_run(struct lb_api_call *call, bool *dry_run)
+{
+	const char *text = lb_http_query(call->req, "dry_run");
+
+	*dry_run = text && !strcmp(text, "1");
+	if (!text || *dry_run || !strcmp(text, "0"))
+		return true;
+	lb_api_problem(call, 400, "dry_run: must be 0 or 1");
+	return false;
+}
+
 void lb_api_config_put(struct lb_api_call *call)
 {
-	const char *dry_run = lb_http_query(call->req, "dry_run");
-	struct lb_config *conf = read_body(call);
+	struct lb_config *conf;
 	json_t *changes;
+	bool dry_run;
 	int nr;
 
+	if (!read_dry_run(call, &dry_run))
+		return;
+	conf = read_body(call);
 	if (!conf)
 		return;
 	changes = json_array();
@@ -69,7 +84,7 @@ void lb_api_config_put(struct lb_api_call *call)
 	}
 	lb_control_inherit(call->control, conf);
 	nr = lb_config_diff(call->control->config, conf, add_change, changes);
-	if (dry_run && strcmp(dry_run, "0"))
+	if (dry_run)
 		lb_config_free(conf);
 	else if (!lb_api_apply(call, conf, true)) {
 		json_decref(changes);

@@ -107,8 +107,6 @@ void lb_api_service_patch(struct lb_api_call *call)
 	if (!conf)
 		return;
 	ret = lb_document_patch_service(call->req->body, call->req->body_len, s, &err);
-	if (!ret && strcmp(s->name, call->arg[0]))
-		ret = lb_err_set(&err, -EINVAL, "name", "a service keeps its name; add another and delete this one");
 	if (ret) {
 		lb_config_free(conf);
 		lb_api_error(call, &err);
@@ -189,7 +187,7 @@ static struct lb_config *open_backend(struct lb_api_call *call, struct lb_servic
 void lb_api_backend_patch(struct lb_api_call *call)
 {
 	struct lb_service_conf *s;
-	struct lb_endpoint ep, was;
+	struct lb_endpoint ep, address;
 	struct lb_config *conf = open_backend(call, &s, &ep);
 	struct lb_backend_conf *b;
 	struct lb_err err = {0};
@@ -202,11 +200,8 @@ void lb_api_backend_patch(struct lb_api_call *call)
 		lb_service_conf_del_backend(s, &ep, &err); /* says what is near */
 		ret = -ENOENT;
 	} else {
-		was = b->address;
+		address = b->address; /* with the port it has: @ep may lack it */
 		ret = lb_document_patch_backend(call->req->body, call->req->body_len, b, &err);
-		if (!ret && (memcmp(was.addr, b->address.addr, sizeof(was.addr)) || was.port != b->address.port))
-			ret = lb_err_set(&err, -EINVAL, "address",
-					 "a backend keeps its address; add another and delete this one");
 	}
 	if (ret) {
 		lb_config_free(conf);
@@ -214,7 +209,7 @@ void lb_api_backend_patch(struct lb_api_call *call)
 		return;
 	}
 	if (lb_api_apply(call, conf, false))
-		answer_backend(call, 200, &was);
+		answer_backend(call, 200, &address);
 }
 
 void lb_api_backend_delete(struct lb_api_call *call)

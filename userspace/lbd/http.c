@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <microhttpd.h>
@@ -12,16 +14,104 @@
 #include "http.h"
 #include "log.h"
 
-#define IDLE_S 60
-#define CONNECTIONS_MAX 256
+#define REQUEST_S 10 /* for the whole of a connection's first request */
+#define IDLE_S 60    /* until the whole of the next one, and between two bytes of an answer */
+#define CONNECTIONS_MAX 1024
+#define WAITING_MAX (CONNECTIONS_MAX / 2) /* beyond, the one that has waited longest makes room */
+
+/* A connection. While its request is incomplete it waits in the list, the longest first. */
+struct peer {
+	TAILQ_ENTRY(peer) link;
+	int fd;
+	bool waiting;
+	unsigned int seconds_left;
+};
 
 struct lb_http {
 	struct MHD_Daemon *daemon;
 	struct event *readable;
 	struct event *timer;
+	struct event *tick;
+	TAILQ_HEAD(, peer) waiting;
+	size_t nr_waiting;
 	lb_http_handler_fn handler;
 	void *ctx;
 };
+
+/* ---- who waits ---- */
+
+static void start_waiting(struct lb_http *h, struct peer *p, unsigned int seconds)
+{
+	const struct timeval second = {.tv_sec = 1};
+
+	p->seconds_left = seconds;
+	p->waiting = true;
+	TAILQ_INSERT_TAIL(&h->waiting, p, link);
+	h->nr_waiting++;
+	if (h->tick && !evtimer_pending(h->tick, NULL))
+		evtimer_add(h->tick, &second);
+}
+
+static void stop_waiting(struct lb_http *h, struct peer *p)
+{
+	if (!p->waiting)
+		return;
+	p->waiting = false;
+	TAILQ_REMOVE(&h->waiting, p, link);
+	h->nr_waiting--;
+}
+
+/* libmicrohttpd sees the end of the stream, and closes. */
+static void cut_off(struct lb_http *h, struct peer *p)
+{
+	stop_waiting(h, p);
+	shutdown(p->fd, SHUT_RDWR);
+}
+
+/* Seconds are counted here rather than read from a clock: in those that lbd itself was busy nobody could be served. */
+static void on_tick(evutil_socket_t fd, short what, void *ctx)
+{
+	const struct timeval second = {.tv_sec = 1};
+	struct lb_http *h = ctx;
+	struct peer *p, *next;
+
+	for (p = TAILQ_FIRST(&h->waiting); p; p = next) {
+		next = TAILQ_NEXT(p, link);
+		if (!--p->seconds_left)
+			cut_off(h, p);
+	}
+	if (h->nr_waiting)
+		evtimer_add(h->tick, &second);
+}
+
+static void on_connection(void *cls, struct MHD_Connection *conn, void **socket_context,
+			  enum MHD_ConnectionNotificationCode what)
+{
+	struct peer *p = *socket_context;
+	struct lb_http *h = cls;
+
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		p = calloc(1, sizeof(*p));
+		*socket_context = p;
+		if (!p)
+			return; /* on_request refuses */
+		p->fd = MHD_get_connection_info(conn, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+		start_waiting(h, p, REQUEST_S);
+		if (h->nr_waiting > WAITING_MAX)
+			cut_off(h, TAILQ_FIRST(&h->waiting));
+	} else if (p) {
+		stop_waiting(h, p);
+		free(p);
+		*socket_context = NULL;
+	}
+}
+
+static struct peer *peer_of(struct MHD_Connection *conn)
+{
+	return MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+/* ---- requests ---- */
 
 /* What is known of a request while its body arrives. */
 struct exchange {
@@ -85,7 +175,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 	struct lb_http *h = cls;
 
 	if (!x) {
-		*con_cls = calloc(1, sizeof(*x));
+		*con_cls = peer_of(conn) ? calloc(1, sizeof(*x)) : NULL;
 		return *con_cls ? MHD_YES : MHD_NO;
 	}
 	if (*data_len) {
@@ -96,6 +186,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 	}
 	if (x->failed)
 		return MHD_NO;
+	stop_waiting(h, peer_of(conn));
 	struct lb_http_request req = {
 		.method = method,
 		.path = url,
@@ -111,11 +202,14 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls, enum MHD_RequestTerminationCode how)
 {
 	struct exchange *x = *con_cls;
+	struct peer *p = peer_of(conn);
 
 	if (x)
 		free(x->body);
 	free(x);
 	*con_cls = NULL;
+	if (p && !p->waiting && how == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+		start_waiting(cls, p, IDLE_S);
 }
 
 static int hex(char c)
@@ -179,13 +273,15 @@ struct lb_http *lb_http_new(struct event_base *base, int listen_fd, lb_http_hand
 		close(listen_fd);
 		goto fail;
 	}
+	TAILQ_INIT(&h->waiting);
 	h->handler = handler;
 	h->ctx = ctx;
 	h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, h,
 				     MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd,
-				     MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_UNESCAPE_CALLBACK,
-				     unescape, NULL, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_S,
-				     MHD_OPTION_CONNECTION_LIMIT, (unsigned int)CONNECTIONS_MAX, MHD_OPTION_END);
+				     MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_NOTIFY_CONNECTION,
+				     on_connection, h, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
+				     MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_S, MHD_OPTION_CONNECTION_LIMIT,
+				     (unsigned int)CONNECTIONS_MAX, MHD_OPTION_END);
 	if (!h->daemon) {
 		close(listen_fd);
 		goto fail;
@@ -195,7 +291,8 @@ struct lb_http *lb_http_new(struct event_base *base, int listen_fd, lb_http_hand
 		goto fail;
 	h->readable = event_new(base, info->epoll_fd, EV_READ | EV_PERSIST, run, h);
 	h->timer = evtimer_new(base, run, h);
-	if (!h->readable || !h->timer || event_add(h->readable, NULL))
+	h->tick = evtimer_new(base, on_tick, h);
+	if (!h->readable || !h->timer || !h->tick || event_add(h->readable, NULL))
 		goto fail;
 	return h;
 fail:
@@ -213,13 +310,35 @@ void lb_http_free(struct lb_http *h)
 	if (h->timer)
 		event_free(h->timer);
 	if (h->daemon)
-		MHD_stop_daemon(h->daemon); /* closes the listening socket */
+		MHD_stop_daemon(h->daemon); /* closes the listening socket, and every connection */
+	if (h->tick)
+		event_free(h->tick);
 	free(h);
 }
 
 const char *lb_http_query(const struct lb_http_request *req, const char *key)
 {
 	return MHD_lookup_connection_value(req->connection, MHD_GET_ARGUMENT_KIND, key);
+}
+
+struct each {
+	lb_http_query_fn cb;
+	void *ctx;
+};
+
+static enum MHD_Result on_parameter(void *cls, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+	const struct each *e = cls;
+
+	e->cb(e->ctx, key, value);
+	return MHD_YES;
+}
+
+void lb_http_query_each(const struct lb_http_request *req, lb_http_query_fn cb, void *ctx)
+{
+	struct each e = {cb, ctx};
+
+	MHD_get_connection_values(req->connection, MHD_GET_ARGUMENT_KIND, on_parameter, &e);
 }
 
 const char *lb_http_header(const struct lb_http_request *req, const char *key)

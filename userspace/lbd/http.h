@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * An HTTP server in lbd's event loop: whole requests in, whole answers out. The only module that includes
- * microhttpd.h. Called by main.c; handlers are in api.c and metrics.c.
+ * microhttpd.h. Called by main.c; handlers are in api.c and metrics.c. Who does not finish a request is cut off, so
+ * that half-open connections keep nobody from being answered.
  */
 #ifndef LB_HTTP_H
 #define LB_HTTP_H
@@ -38,8 +39,11 @@ struct lb_http *lb_http_new(struct event_base *base, int listen_fd, lb_http_hand
 			    struct lb_err *err);
 void lb_http_free(struct lb_http *h);
 
-/* The value of ?@key=, of a header; NULL: it is not there. */
+/* The value of the first ?@key=, of a header; NULL: it is not there. */
 const char *lb_http_query(const struct lb_http_request *req, const char *key);
+/* lb_http_query_each - call @cb for each ?key=value in their order; @value is NULL where there is no '='. */
+typedef void (*lb_http_query_fn)(void *ctx, const char *key, const char *value);
+void lb_http_query_each(const struct lb_http_request *req, lb_http_query_fn cb, void *ctx);
 const char *lb_http_header(const struct lb_http_request *req, const char *key);
 
 /* lb_listen_unix - a socket at @path, 0660, of the group lbd where there is one. What a dead lbd left is replaced;

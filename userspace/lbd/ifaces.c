@@ -2,6 +2,7 @@
 /* Attaches, detaches and looks after interfaces, so that the configuration's are attached whenever they exist. */
 #include <errno.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,6 +102,7 @@ int lb_ifaces_change(struct lb_ifaces *f, struct lb_dataplane *dp, const struct 
 	for (size_t i = 0; i < c->nr_ifaces; i++) {
 		const struct lb_iface *was = lb_ifaces_find(f, c->ifaces[i].name);
 		struct lb_err inner = {0};
+		char path[32];
 
 		if (was)
 			list[i] = *was;
@@ -109,8 +111,8 @@ int lb_ifaces_change(struct lb_ifaces *f, struct lb_dataplane *dp, const struct 
 			continue;
 		ret = attach(dp, &list[i], &inner);
 		if (ret && must) {
-			if (err)
-				*err = inner;
+			snprintf(path, sizeof(path), "interfaces[%s]", c->ifaces[i].name);
+			lb_err_set(err, inner.code, path, "%s", lb_err_str(&inner));
 			undo(f, dp, list, i + 1);
 			free(list);
 			return ret;

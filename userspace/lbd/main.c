@@ -24,6 +24,7 @@ struct options {
 	struct lb_control_options control;
 	const char *socket;
 	const char *metrics;
+	struct lb_endpoint metrics_at;
 	bool check_config;
 	bool detach_on_exit;
 };
@@ -40,7 +41,7 @@ static const char usage_text[] =
 	"  --config FILE        the configuration (default /etc/lbd/lbd.yaml)\n"
 	"  --state-dir DIR      where lbd keeps what it runs (default /var/lib/lbd)\n"
 	"  --socket PATH        the API's socket (default /run/lbd/lbd.sock)\n"
-	"  --pin-dir DIR        where maps and programs are pinned, on a bpffs (default /sys/fs/bpf/lbd)\n"
+	"  --pin-dir DIR        where maps are pinned, on a bpffs (default /sys/fs/bpf/lbd)\n"
 	"  --metrics ADDR:PORT  where /metrics, /healthz and /readyz are (default 127.0.0.1:9707)\n"
 	"  --log-level LEVEL    debug, info, warn or error (default info)\n"
 	"  --check-config       check the configuration file, print OK or what is wrong, and exit\n"
@@ -52,6 +53,17 @@ static int usage_error(const char *what, const char *value)
 {
 	fprintf(stderr, "lbd: %s%s; see lbd --help\n", what, value);
 	return EXIT_USAGE;
+}
+
+static int parse_metrics(struct options *o)
+{
+	struct lb_err err = {0};
+
+	if (lb_endpoint_parse(o->metrics, &o->metrics_at, &err))
+		return usage_error("--metrics: ", lb_err_str(&err));
+	if (!o->metrics_at.port)
+		return usage_error("--metrics takes ADDR:PORT; there is no port in ", lb_err_text(o->metrics));
+	return -1;
 }
 
 /* Returns the status to exit with, or -1 to go on. */
@@ -114,7 +126,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 	}
 	if (optind < argc)
 		return usage_error("takes no arguments, but got ", argv[optind]);
-	return -1;
+	return parse_metrics(o);
 }
 
 static int check_config(const struct options *o)
@@ -180,12 +192,9 @@ static void raise_limits(void)
 
 static int start(struct daemon *d, const struct options *o, struct lb_err *err)
 {
-	struct lb_endpoint at;
 	int api_fd, metrics_fd, ret;
 
-	ret = lb_endpoint_parse(o->metrics, &at, err);
-	if (!ret && !at.port)
-		ret = lb_err_set(err, -EINVAL, "--metrics", "%s has no port; write ADDR:PORT", o->metrics);
+	ret = lb_privileges_check(err);
 	if (!ret)
 		ret = lb_store_lock(o->control.state_dir, err);
 	if (ret)
@@ -197,7 +206,7 @@ static int start(struct daemon *d, const struct options *o, struct lb_err *err)
 	api_fd = lb_listen_unix(o->socket, err);
 	if (api_fd < 0)
 		return api_fd;
-	metrics_fd = lb_listen_tcp(&at, err);
+	metrics_fd = lb_listen_tcp(&o->metrics_at, err);
 	ret = metrics_fd < 0 ? metrics_fd : lb_control_start(d->base, &o->control, &d->control, err);
 	if (ret) {
 		close(api_fd);

@@ -16,6 +16,16 @@
 static const unsigned int kept[] = {CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_DAC_OVERRIDE};
 #define NR_KEPT (sizeof(kept) / sizeof(kept[0]))
 
+/* CAP_SYS_ADMIN has CAP_BPF in it. */
+int lb_privileges_check(struct lb_err *err)
+{
+	if (capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_ADMIN) &&
+	    capng_have_capability(CAPNG_EFFECTIVE, CAP_SYS_ADMIN))
+		return 0;
+	return lb_err_set(err, -EPERM, NULL,
+			  "root is needed, or CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN; --check-config works without");
+}
+
 void lb_privileges_drop(void)
 {
 	bool had[NR_KEPT];

@@ -207,19 +207,6 @@ static int read_counters(int fd, uint64_t pkts[LB_NODE_RESULT_COUNT])
 
 /* ---- the program ---- */
 
-static int load_error(struct lb_err *err, int code)
-{
-	const char *why = lb_log_line();
-
-	if (code == -EPERM || code == -EACCES)
-		return lb_err_set(err, code, NULL,
-				  "the kernel refuses BPF to this process (%s%s%s); run it as root or with CAP_BPF, "
-				  "CAP_NET_ADMIN and CAP_SYS_ADMIN",
-				  strerror(-code), *why ? ": " : "", why);
-	return lb_err_set(err, code, NULL, "cannot load the XDP program: %s; Linux 5.10 or newer is needed",
-			  *why ? why : strerror(-code));
-}
-
 /* Loads the program on the maps @fds, or on new ones where they are -1, which @fds has then (the skeleton's). */
 static int load(struct node_bpf **out, int fds[NR_MAPS], struct lb_err *err)
 {
@@ -229,14 +216,14 @@ static int load(struct node_bpf **out, int fds[NR_MAPS], struct lb_err *err)
 	lb_log_reset();
 	skel = node_bpf__open();
 	if (!skel)
-		return load_error(err, errno ? -errno : -ENOMEM);
+		return lb_log_load_error(err, errno ? -errno : -ENOMEM);
 	for (int i = 0; !ret && fds[i] >= 0 && i < NR_MAPS; i++)
 		ret = bpf_map__reuse_fd(bpf_object__find_map_by_name(skel->obj, map_names[i]), fds[i]);
 	if (!ret)
 		ret = node_bpf__load(skel);
 	if (ret) {
 		node_bpf__destroy(skel);
-		return load_error(err, ret);
+		return lb_log_load_error(err, ret);
 	}
 	*out = skel;
 	return 0;

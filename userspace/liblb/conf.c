@@ -268,7 +268,8 @@ int lb_config_add_service(struct lb_config *c, const struct lb_service_conf *s, 
 
 	pos = find(c->services, c->nr_services, sizeof(*s), s, by_service_name, &found);
 	if (found)
-		return lb_err_set(err, -EEXIST, NULL, "service %s exists already", s->name);
+		return lb_err_set(err, -EEXIST, NULL,
+				  "service %s exists already; change it with `lbctl service set %s`", s->name, s->name);
 	ret = vips_free(c, s, err);
 	if (ret)
 		return ret;
@@ -344,9 +345,12 @@ int lb_service_conf_add_backend(struct lb_service_conf *s, const struct lb_backe
 	bool found;
 	size_t pos;
 
-	if (lb_service_conf_backend(s, &b->address))
-		return lb_err_set(err, -EEXIST, NULL, "%s is a backend of service %s already",
-				  lb_endpoint_format(&b->address, buf), s->name);
+	if (lb_service_conf_backend(s, &b->address)) {
+		lb_endpoint_format(&b->address, buf);
+		return lb_err_set(err, -EEXIST, NULL,
+				  "%s is a backend of service %s already; change it with `lbctl backend set %s %s`",
+				  buf, s->name, s->name, buf);
+	}
 	if (s->nr_backends >= LB_MAX_BACKENDS - 1)
 		return lb_err_set(err, -ENOSPC, NULL, "no room for more than %d backends", LB_MAX_BACKENDS - 1);
 	pos = find(s->backends, s->nr_backends, sizeof(*b), b, by_address, &found);
@@ -390,7 +394,8 @@ int lb_config_add_iface(struct lb_config *c, const struct lb_iface_conf *i, stru
 
 	pos = find(c->ifaces, c->nr_ifaces, sizeof(*i), i, by_iface_name, &found);
 	if (found)
-		return lb_err_set(err, -EEXIST, NULL, "interface %s is attached already", i->name);
+		return lb_err_set(err, -EEXIST, NULL,
+				  "interface %s is attached already; detach it first to change the mode", i->name);
 	if (c->nr_ifaces >= LB_MAX_PORTS)
 		return lb_err_set(err, -ENOSPC, NULL, "no room for more than %d interfaces", LB_MAX_PORTS);
 	if (open_gap(&c->ifaces, c->nr_ifaces, sizeof(*i), pos))

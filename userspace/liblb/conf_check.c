@@ -64,21 +64,29 @@ static int check_backends(const struct lb_service_conf *s, struct lb_conf_where 
 	return ret;
 }
 
-static int check_service(const struct lb_service_conf *s, struct lb_conf_where *where, struct lb_err *err)
+/* Whatever the type: a check that is off may be switched on by its type alone. @field: what the timeout is called. */
+static int check_timeout(const struct lb_check_conf *c, const char *field, struct lb_conf_where *where,
+			 struct lb_err *err)
 {
 	char timeout[LB_ADDR_STRLEN], interval[LB_ADDR_STRLEN];
+
+	if (c->timeout_ns <= c->interval_ns)
+		return 0;
+	lb_err_set(err, -EINVAL, NULL, "the timeout, %s, is longer than the interval, %s; shorten it",
+		   lb_duration_format(c->timeout_ns, timeout), lb_duration_format(c->interval_ns, interval));
+	return refuse_field(where, field);
+}
+
+static int check_service(const struct lb_service_conf *s, struct lb_conf_where *where, struct lb_err *err)
+{
+	int ret;
 
 	if (!s->nr_vips) {
 		lb_err_set(err, -EINVAL, NULL, "a service needs a VIP");
 		return refuse_field(where, "vip");
 	}
-	if (s->check.type != LB_CHECK_NONE && s->check.timeout_ns > s->check.interval_ns) {
-		lb_err_set(err, -EINVAL, NULL, "the timeout, %s, is longer than the interval, %s; shorten it",
-			   lb_duration_format(s->check.timeout_ns, timeout),
-			   lb_duration_format(s->check.interval_ns, interval));
-		return refuse_field(where, "check.timeout");
-	}
-	return check_backends(s, where, err);
+	ret = check_timeout(&s->check, "check.timeout", where, err);
+	return ret ? ret : check_backends(s, where, err);
 }
 
 struct owned_vip {
@@ -149,6 +157,8 @@ int lb_config_check_at(const struct lb_config *c, struct lb_conf_where *where, s
 
 	*where = (struct lb_conf_where){.iface = -1, .service = -1, .backend = -1};
 	ret = check_interfaces(c, where, err);
+	if (!ret)
+		ret = check_timeout(&c->defaults.check, "defaults.check.timeout", where, err);
 	for (size_t i = 0; !ret && i < c->nr_services; i++) {
 		const struct lb_service_conf *s = &c->services[i];
 

@@ -15,22 +15,6 @@
 #include "program.h"
 #include "lb.skel.h"
 
-static int load_error(struct lb_err *err, int code)
-{
-	const char *why = lb_log_line();
-
-	if (code == -EPERM || code == -EACCES)
-		return lb_err_set(err, code, NULL,
-				  "the kernel refuses BPF to this process (%s%s%s); run it as root or with CAP_BPF, "
-				  "CAP_NET_ADMIN and CAP_SYS_ADMIN",
-				  strerror(-code), *why ? ": " : "", why);
-	if (code == -ENOSYS)
-		return lb_err_set(err, code, NULL,
-				  "this kernel has no BPF; Linux 5.10 or newer with CONFIG_BPF_SYSCALL is needed");
-	return lb_err_set(err, code, NULL, "cannot load the XDP program: %s%s%s; Linux 5.10 or newer is needed",
-			  *why ? why : strerror(-code), *why ? ": " : "", *why ? strerror(-code) : "");
-}
-
 /* Opens the program's object, gives it the pinned maps or pins the new ones, and loads it. */
 static int load(struct lb_dataplane *dp, bool *adopted, struct lb_err *err)
 {
@@ -39,8 +23,8 @@ static int load(struct lb_dataplane *dp, bool *adopted, struct lb_err *err)
 	lb_log_reset();
 	dp->skel = lb_bpf__open();
 	if (!dp->skel)
-		return load_error(err, errno ? -errno : -ENOMEM);
-	ret = lb_program_prepare(dp->skel);
+		return lb_log_load_error(err, errno ? -errno : -ENOMEM);
+	ret = lb_program_prepare(dp->skel, lb_name_id(dp->pin_dir));
 	if (ret < 0)
 		return lb_err_set(err, ret, NULL, "cannot read the number of CPUs from /sys: %s", strerror(-ret));
 	dp->ncpus = (unsigned int)ret;
@@ -49,7 +33,7 @@ static int load(struct lb_dataplane *dp, bool *adopted, struct lb_err *err)
 		return ret;
 	ret = lb_bpf__load(dp->skel);
 	if (ret)
-		return load_error(err, ret);
+		return lb_log_load_error(err, ret);
 	return *adopted ? 0 : lb_pins_create(dp, err);
 }
 

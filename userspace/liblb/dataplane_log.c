@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Messages of libbpf and libxdp: kept for the error that is about to be made of them, never printed. */
 #include <bpf/libbpf.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -93,4 +94,20 @@ void lb_log_reset(void)
 const char *lb_log_line(void)
 {
 	return log_line;
+}
+
+int lb_log_load_error(struct lb_err *err, int code)
+{
+	const char *why = log_line;
+
+	if (code == -EPERM || code == -EACCES)
+		return lb_err_set(err, code, NULL,
+				  "the kernel refuses BPF to this process (%s%s%s); run it as root or with CAP_BPF, "
+				  "CAP_NET_ADMIN and CAP_SYS_ADMIN",
+				  strerror(-code), *why ? ": " : "", why);
+	if (code == -ENOSYS)
+		return lb_err_set(err, code, NULL,
+				  "this kernel has no BPF; Linux 5.10 or newer with CONFIG_BPF_SYSCALL is needed");
+	return lb_err_set(err, code, NULL, "cannot load the XDP program: %s%s%s; Linux 5.10 or newer is needed",
+			  *why ? why : strerror(-code), *why ? ": " : "", *why ? strerror(-code) : "");
 }

@@ -198,7 +198,7 @@ static int read_value(struct reader *r, const struct lb_field *f, const struct l
 
 	switch (f->kind) {
 	case LB_FIELD_LATER:
-		return refuse(r, n->line, "is not available in this version; leave it out");
+		return refuse(r, n->line, "%s", f->what ? f->what : "is not available in this version; leave it out");
 	case LB_FIELD_LIST:
 		return read_list(r, f, n, obj);
 	case LB_FIELD_VIPS:
@@ -352,6 +352,8 @@ static int read_object(struct reader *r, const struct lb_object *o, const struct
 	for (const struct lb_field *f = o->fields; !ret && f->name; f++)
 		if (!seen[f - o->fields] && is_missed(r, f, n, obj))
 			ret = refuse(r, n->line, "has no %s; write %s", f->name, o->form);
+	if (!ret && o->complete)
+		o->complete(obj, seen);
 	return ret;
 }
 
@@ -364,9 +366,11 @@ static int read_text(struct reader *r, const char *text, size_t len, const struc
 	ret = lb_tree_read(text, len, &r->tree, &line, r->err);
 	if (ret)
 		return ret == -ENOMEM ? ret : locate(r, line, ret);
-	/* An empty file is an empty configuration; an empty part is no part. */
+	/* Mostly a file that was cut short, or a pipe whose other end failed; it must not remove everything. */
 	if (!r->tree.root || r->tree.root->kind == LB_NODE_NULL)
-		return o == &lb_object_config ? 0 : refuse(r, 0, "must be %s, and is empty", o->form);
+		return o == &lb_object_config
+			       ? refuse(r, 0, "the document is empty; write {} for a configuration without anything")
+			       : refuse(r, 0, "must be %s, and is empty", o->form);
 	return read_object(r, o, r->tree.root, obj);
 }
 

@@ -22,7 +22,7 @@ enum lb_field_kind {
 	LB_FIELD_SOURCES,  /* a list of texts: struct lb_config's tunnel_source4 and 6 */
 	LB_FIELD_OBJECT,   /* a struct inside */
 	LB_FIELD_LIST,	   /* an array of structs, owned by pointer */
-	LB_FIELD_LATER,	   /* of the interface, but not available in this version */
+	LB_FIELD_LATER,	   /* known, but not to be written; @what says what to do, NULL: wait for another version */
 };
 
 enum {
@@ -62,6 +62,8 @@ struct lb_object {
 	const char *form; /* what to write: "a mapping with name and vip" */
 	/* A new element of @parent's list; NULL: zeroes. */
 	void (*init)(void *item, const void *parent);
+	/* What follows from keys that were given; @given[i] is not 0: field i was. NULL: nothing does. */
+	void (*complete)(void *item, const unsigned int *given);
 	/* The short form, "10.0.0.1" for a backend; NULL: there is none. */
 	int (*from_text)(void *item, const char *text, struct lb_err *err);
 };

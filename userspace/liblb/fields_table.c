@@ -15,6 +15,10 @@
 	{                                                                                                              \
 		.name = key, .kind = LB_FIELD_LATER, .flags = LB_FIELD_UNSAID                                          \
 	}
+#define ELSEWHERE(key, mend)                                                                                           \
+	{                                                                                                              \
+		.name = key, .kind = LB_FIELD_LATER, .flags = LB_FIELD_UNSAID | LB_FIELD_OWN, .what = mend             \
+	}
 
 static bool only(const char *text, const char *others)
 {
@@ -100,7 +104,7 @@ static const struct lb_word check_types[] = {{"none", LB_CHECK_NONE},
 					     {0}};
 
 /* ---- check ---- */
-enum { CHECK_TYPE, CHECK_PATH }; /* positions that the short form needs */
+enum { CHECK_TYPE, CHECK_PATH, CHECK_PORT, CHECK_HOST, CHECK_INTERVAL, CHECK_TIMEOUT }; /* needed below */
 
 static const struct lb_field check_fields[] = {
 	[CHECK_TYPE] = {.name = "type",
@@ -110,26 +114,26 @@ static const struct lb_field check_fields[] = {
 			.words = check_types,
 			PLACE(lb_check_conf, type)},
 	[CHECK_PATH] = {.name = "path", .kind = LB_FIELD_TEXT, .verify = verify_path, PLACE(lb_check_conf, path)},
-	{.name = "port",
-	 .kind = LB_FIELD_NUMBER,
-	 .flags = LB_FIELD_NULLABLE,
-	 .what = "port",
-	 .min = 1,
-	 .max = 65535,
-	 PLACE(lb_check_conf, port)},
-	{.name = "host", .kind = LB_FIELD_TEXT, .verify = verify_host, PLACE(lb_check_conf, host)},
-	{.name = "interval",
-	 .kind = LB_FIELD_DURATION,
-	 .what = "check interval",
-	 .min = 10 * MS,
-	 .max = 24 * H,
-	 PLACE(lb_check_conf, interval_ns)},
-	{.name = "timeout",
-	 .kind = LB_FIELD_DURATION,
-	 .what = "check timeout",
-	 .min = 1 * MS,
-	 .max = 1 * H,
-	 PLACE(lb_check_conf, timeout_ns)},
+	[CHECK_PORT] = {.name = "port",
+			.kind = LB_FIELD_NUMBER,
+			.flags = LB_FIELD_NULLABLE,
+			.what = "port",
+			.min = 1,
+			.max = 65535,
+			PLACE(lb_check_conf, port)},
+	[CHECK_HOST] = {.name = "host", .kind = LB_FIELD_TEXT, .verify = verify_host, PLACE(lb_check_conf, host)},
+	[CHECK_INTERVAL] = {.name = "interval",
+			    .kind = LB_FIELD_DURATION,
+			    .what = "check interval",
+			    .min = 10 * MS,
+			    .max = 24 * H,
+			    PLACE(lb_check_conf, interval_ns)},
+	[CHECK_TIMEOUT] = {.name = "timeout",
+			   .kind = LB_FIELD_DURATION,
+			   .what = "check timeout",
+			   .min = 1 * MS,
+			   .max = 1 * H,
+			   PLACE(lb_check_conf, timeout_ns)},
 	{.name = "rise",
 	 .kind = LB_FIELD_NUMBER,
 	 .what = "number of successes",
@@ -172,10 +176,20 @@ static int check_from_text(void *item, const char *text, struct lb_err *err)
 	return ret;
 }
 
+/* Who shortens the interval alone need not say that a check is to be done before the next one. */
+static void check_complete(void *item, const unsigned int *given)
+{
+	struct lb_check_conf *c = item;
+
+	if (given[CHECK_INTERVAL] && !given[CHECK_TIMEOUT] && c->timeout_ns > c->interval_ns)
+		c->timeout_ns = c->interval_ns;
+}
+
 static const struct lb_object object_check = {
 	.fields = check_fields,
 	.size = sizeof(struct lb_check_conf),
 	.form = "a mapping such as {type: tcp}, or a text such as http:/health",
+	.complete = check_complete,
 	.from_text = check_from_text,
 };
 
@@ -261,6 +275,8 @@ static const struct lb_field service_fields[] = {
 	 .object = &lb_object_backend,
 	 .nr_offset = offsetof(struct lb_service_conf, nr_backends),
 	 PLACE(lb_service_conf, backends)},
+	ELSEWHERE("port", "is no key of its own; write it in vip: ADDR:PORT/PROTO"),
+	ELSEWHERE("protocol", "is no key of its own; write it in vip: ADDR:PORT/PROTO"),
 	LATER("slow_start"),
 	LATER("drain_timeout"),
 	LATER("allow"),

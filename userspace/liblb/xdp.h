@@ -50,5 +50,7 @@ void lb_log_capture(void);
 void lb_log_reset(void);
 /* The most telling line since, without its prefix; "" when nothing was said. What the kernel itself says wins. */
 const char *lb_log_line(void);
+/* Says why a program could not be loaded, with what was said since the last lb_log_reset; returns @code. */
+int lb_log_load_error(struct lb_err *err, int code);
 
 #endif
