@@ -29,10 +29,13 @@ struct bench_case {
 #define IPIP PLAIN, .forward = LB_FORWARD_IPIP
 #define MOVING IPIP, .phase = LB_PHASE_MOVING
 
+/* The first rows are what the others are measured against. */
+enum { CASE_DRIVER, CASE_ADJUST, CASE_FLOOR, CASE_FIRST };
+
 static const struct bench_case cases[] = {
-	{"driver", TARGET_NOTHING, 1, {PLAIN}},
-	{"adjust", TARGET_ADJUST, 1, {PLAIN}},
-	{"floor", TARGET_FLOOR, 1, {PLAIN}},
+	[CASE_DRIVER] = {"driver", TARGET_NOTHING, 1, {PLAIN}},
+	[CASE_ADJUST] = {"adjust", TARGET_ADJUST, 1, {PLAIN}},
+	[CASE_FLOOR] = {"floor", TARGET_FLOOR, 1, {PLAIN}},
 	{"ipip4-tcp-established", TARGET_LB, 1, {IPIP}},
 	{"ipip4-flows-4096", TARGET_LB, 1 << 12, {IPIP}},
 	{"ipip4-flows-65536", TARGET_LB, 1 << 16, {IPIP}},
@@ -156,31 +159,47 @@ static void add_fixed_rows(const struct bench_env *e, json_t *rows)
 					      (json_int_t)(sizeof(struct lb_flow_set) / LB_FLOW_WAYS)));
 }
 
+/* What case @i took beyond case @less, round by round. */
+static void net_of(size_t i, size_t less, double net[ROUNDS])
+{
+	for (int round = 0; round < ROUNDS; round++)
+		net[round] = results[i].ns[round] - results[less].ns[round];
+}
+
+static json_t *case_row(size_t i, double floor_ns)
+{
+	const struct bench_case *c = &cases[i];
+	json_t *row =
+		json_pack("{s:s s:I s:b}", "name", c->name, "flows", (json_int_t)c->flows, "valid", results[i].valid);
+	double net[ROUNDS], floors[ROUNDS];
+
+	net_of(i, c->setup.forward == LB_FORWARD_IPIP ? CASE_ADJUST : CASE_DRIVER, net);
+	for (int round = 0; round < ROUNDS; round++)
+		floors[round] = net[round] / floor_ns;
+	bench_add_spread(row, "net_ns", net, ROUNDS);
+	bench_add_spread(row, "floors", floors, ROUNDS);
+	return row;
+}
+
 static int report(struct bench_env *e, json_t *out)
 {
-	int bad = !results[0].valid + !results[1].valid + !results[2].valid;
-	double driver = bench_median(results[0].ns, ROUNDS), adjust = bench_median(results[1].ns, ROUNDS) - driver;
-	double floor_ns = bench_median(results[2].ns, ROUNDS) - driver - adjust;
 	json_t *rows = json_object_get(out, "cases");
+	double net[ROUNDS], floor_ns;
+	int bad = 0;
 
-	json_object_set_new(out, "driver_ns", json_real(driver));
-	json_object_set_new(out, "adjust_ns", json_real(adjust));
+	net_of(CASE_FLOOR, CASE_ADJUST, net);
+	floor_ns = bench_median(net, ROUNDS);
 	json_object_set_new(out, "floor_ns", json_real(floor_ns));
-	for (size_t i = 3; i < NR_CASES; i++) {
-		const struct bench_case *c = &cases[i];
-		double taken = driver + (c->setup.forward == LB_FORWARD_IPIP ? adjust : 0), *ns = results[i].ns, net;
-
-		if (!bench_wanted(c->name))
+	net_of(CASE_ADJUST, CASE_DRIVER, net);
+	json_object_set_new(out, "adjust_ns", json_real(bench_median(net, ROUNDS)));
+	for (size_t i = 0; i < NR_CASES; i++) {
+		if (i >= CASE_FIRST && !bench_wanted(cases[i].name))
 			continue;
-		net = bench_median(ns, ROUNDS) - taken;
 		bad += !results[i].valid;
-		/* Sorted by now: the quartiles say how noisy the machine was. */
-		json_array_append_new(rows,
-				      json_pack("{s:s s:f s:f s:f s:f s:f s:I s:b}", "name", c->name, "net_ns", net,
-						"floors", net / floor_ns, "net_ns_min", ns[0] - taken, "net_ns_q1",
-						ns[ROUNDS / 4] - taken, "net_ns_q3", ns[ROUNDS * 3 / 4] - taken,
-						"flows", (json_int_t)c->flows, "valid", results[i].valid));
+		if (i >= CASE_FIRST)
+			json_array_append_new(rows, case_row(i, floor_ns));
 	}
+	json_object_set_new(out, "driver_ns", json_real(bench_median(results[CASE_DRIVER].ns, ROUNDS)));
 	add_fixed_rows(e, rows);
 	return bad;
 }
@@ -196,7 +215,7 @@ int bench_packets(json_t *out)
 	}
 	for (int round = -WARM_ROUNDS; round < ROUNDS; round++) {
 		for (size_t i = 0; i < NR_CASES; i++) {
-			if (i >= 3 && !bench_wanted(cases[i].name))
+			if (i >= CASE_FIRST && !bench_wanted(cases[i].name))
 				continue;
 			if (run_case(&e, i, round)) {
 				fprintf(stderr, "bench: %s does not run\n", cases[i].name);

@@ -135,7 +135,7 @@ int bench_veth(json_t *out)
 	struct bench_env e = {};
 	int ret = -1;
 
-	if (!bench_wanted("veth"))
+	if (!bench_part_wanted("veth"))
 		return 0;
 	if (unshare(CLONE_NEWNET) ||
 	    system("ip link add " GENERATOR_IF " type veth peer name " BALANCER_IF " && ip link set " GENERATOR_IF
@@ -150,17 +150,19 @@ int bench_veth(json_t *out)
 		goto out;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		double mpps;
+		json_t *row;
 
 		if (measure(&e, &s, &rows[i])) {
 			fprintf(stderr, "bench: %s does not run\n", rows[i].name);
 			goto out;
 		}
-		mpps = bench_median(rows[i].mpps, ROUNDS);
-		json_array_append_new(json_object_get(out, "cases"),
-				      json_pack("{s:s s:f s:f s:I s:f s:f}", "name", rows[i].name, "mpps", mpps,
-						"ratio", bench_median(rows[i].ratio, ROUNDS), "flows",
-						(json_int_t)rows[i].flows, "loss_50", loss_at(&e, &s, mpps * 0.5),
-						"loss_90", loss_at(&e, &s, mpps * 0.9)));
+		row = json_pack("{s:s s:I}", "name", rows[i].name, "flows", (json_int_t)rows[i].flows);
+		bench_add_spread(row, "mpps", rows[i].mpps, ROUNDS);
+		bench_add_spread(row, "ratio", rows[i].ratio, ROUNDS);
+		mpps = json_real_value(json_object_get(row, "mpps"));
+		json_object_set_new(row, "loss_50", json_real(loss_at(&e, &s, mpps * 0.5)));
+		json_object_set_new(row, "loss_90", json_real(loss_at(&e, &s, mpps * 0.9)));
+		json_array_append_new(json_object_get(out, "cases"), row);
 	}
 	ret = 0;
 out:
