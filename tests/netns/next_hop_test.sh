@@ -84,4 +84,41 @@ ip -n b2 link set eth0 up
 ok "it is found when its host is up" wait_for 15 next_hop_is 10.0.0.12 "$(mac_of b2)"
 wait_serving web 3
 answered "with all three" 60
+
+echo "# backends that no packet can be sent to"
+backend_json() { service_json web ".backends[] | select(.address == \"$1:80\") | .status.$2"; }
+dropped() { lbctl --json status | jq .verdicts.drop_no_next_hop; }
+dropped_before=$(dropped)
+serving_exactly() { [ "$(service_json web '[.backends[] | select(.status.serving)] | length')" = "$1" ]; }
+digest=$(service_json web .status.table_digest)
+ok "backend add, without a route" lbctl backend add web 172.31.0.1:80
+is "it takes no new connections" "$(backend_json 172.31.0.1 serving)" false
+is "and has no share" "$(backend_json 172.31.0.1 share)" 0
+is "nor a next hop" "$(backend_json 172.31.0.1 next_hop)" null
+is "its health is what it was" "$(backend_json 172.31.0.1 health)" unchecked
+is "the table is as before" "$(service_json web .status.table_digest)" "$digest"
+is "the service is degraded" "$(service_json web .status.state)" degraded
+is "and says why" "$(service_json web .status.reason)" "1 backend has no next hop"
+answered "with one that is not reachable" 60
+ok "a service with only such a backend" lbctl service add lost 192.0.2.10:81/tcp --check none --panic-threshold 50
+ok "backend add" lbctl backend add lost 172.31.0.1
+is "it is down, panic or not" "$(service_json lost .status.state)" down
+is "and says why" "$(service_json lost .status.reason)" "none of 1 backends has a next hop"
+ok "service del" lbctl service del lost
+ip -n lb route del 10.3.0.3
+ok "a route that is lost takes the share" wait_for 5 serving_exactly 2
+is "both are counted" "$(service_json web .status.reason)" "2 backends have no next hop"
+answered "without b3" 0
+is "none of them was b3's" "$(field b3 "$REPORT")" 0
+lbd_end KILL
+lbd_start
+ok "a new lbd leaves it so" serving_exactly 2
+answered "after a restart" 0
+ip -n lb route add 10.3.0.3 via 10.0.0.3
+ok "a route that is back gives it back" wait_for 5 serving_exactly 3
+ok "backend del" lbctl backend del web 172.31.0.1:80
+is "the table is as before" "$(service_json web .status.table_digest)" "$digest"
+is "nothing is missing" "$(service_json web .status.reason)" ""
+answered "with all three again" 60
+is "nothing was dropped for want of a next hop" "$(dropped)" "$dropped_before"
 done_testing

@@ -66,6 +66,21 @@ static inline struct lb_backend_conf *conf_find(struct lb_config *c, const char 
 	return lb_service_conf_backend(lb_config_service(c, service), &ep);
 }
 
+/* The backends that have no next hop get one, as they do where the network is in order. */
+static inline void conf_reach(struct lb_model *m, uint32_t now_s)
+{
+	const struct lb_next_hop nh = {.ifindex = 3, .mtu = 1500, .dmac = {2}, .smac = {4}};
+	const struct lb_model_service *const *list;
+	size_t nr = lb_model_services(m, &list);
+
+	for (size_t i = 0; i < nr; i++) {
+		for (size_t j = 0; j < list[i]->conf.nr_backends; j++) {
+			if (!list[i]->backends[j].next_hop.ifindex)
+				lb_model_set_next_hop(m, list[i]->conf.backends[j].address.addr, &nh, now_s);
+		}
+	}
+}
+
 static inline void conf_del(struct lb_config *c, const char *service, uint32_t n)
 {
 	struct lb_endpoint ep = conf_ep(n);

@@ -26,9 +26,12 @@ static struct lb_config *web(size_t nr, enum lb_check_type check)
 	return c;
 }
 
+/* With a network that reaches all. */
 static void apply(struct lb_model *m, const struct lb_config *c, uint32_t now_s)
 {
 	assert_int_equal(lb_model_apply(m, c, now_s, &err), 0);
+	conf_reach(m, now_s);
+	lb_image_free(lb_model_image(m)); /* what follows is worked out here */
 }
 
 static const struct lb_model_backend *backend(const struct lb_model *m, const char *service, uint32_t n)
@@ -112,7 +115,7 @@ static void test_first_image(void **state)
 	assert_int_equal(l.service, s->idx);
 	assert_int_equal(l.port, htons(80));
 	assert_int_equal(l.forward, LB_FORWARD_IPIP);
-	assert_int_equal(l.oif, 0);
+	assert_int_equal(l.oif, 3);
 	image = lb_model_image(m);
 	assert_int_equal(image->conf.hash_key[1], 22);
 	assert_int_equal(image->conf.learn_rate, 100000);
@@ -271,7 +274,9 @@ static void test_unused(void **state)
 	assert_int_equal(lb_model_tick(m, flows, NULL, NULL, 104, 0), 0);
 	assert_int_equal(lb_model_tick(m, flows, packets_of, m, 104, 0), 1);
 	assert_int_equal(in_phase(m, LB_PHASE_MOVING), 0);
-	assert_int_equal(lb_model_tick(m, flows, packets_of, m, 105, 0), 1);
+	/* Packets that are on their way must be through before the cache is counted. */
+	assert_int_equal(lb_model_tick(m, flows, packets_of, m, 105, 0), 0);
+	assert_int_equal(lb_model_tick(m, flows, packets_of, m, 106, 0), 1);
 	assert_true(lb_model_settled(m));
 	lb_model_free(m);
 	lb_config_free(c);
@@ -279,7 +284,7 @@ static void test_unused(void **state)
 	m = one_by_one(&c);
 	packets[1] = 1;
 	lb_model_tick(m, flows, packets_of, m, 104, 0);
-	lb_model_tick(m, flows, packets_of, m, 105, 0);
+	lb_model_tick(m, flows, packets_of, m, 106, 0);
 	assert_true(in_phase(m, LB_PHASE_MOVING) > 200);
 	packets[1] = 0;
 	/* It is older than the window now: another load balancer may have sent packets to it. */
@@ -397,10 +402,10 @@ static void test_next_hop(void **state)
 	nh.source6[15] = 6;
 	conf_service(c, "two", LB_CHECK_NONE);
 	conf_backend(c, "two", 1)->weight = 7;
-	apply(m, c, 0);
-	assert_int_equal(lb_model_set_next_hop(m, conf_ep(3).addr, &nh), -ENOENT);
-	assert_int_equal(lb_model_set_next_hop(m, ep.addr, &nh), 1);
-	assert_int_equal(lb_model_set_next_hop(m, ep.addr, &nh), 0);
+	assert_int_equal(lb_model_apply(m, c, 0, &err), 0);
+	assert_int_equal(lb_model_set_next_hop(m, conf_ep(3).addr, &nh, 0), -ENOENT);
+	assert_int_equal(lb_model_set_next_hop(m, ep.addr, &nh, 0), 1);
+	assert_int_equal(lb_model_set_next_hop(m, ep.addr, &nh, 0), 0);
 	assert_int_equal(backend(m, "two", 1)->next_hop.ifindex, 7);
 	l = line(m, 1);
 	assert_memory_equal(l.dmac, nh.dmac, 6);
@@ -432,8 +437,181 @@ static void test_next_hop(void **state)
 	assert_int_equal(l.src_plen, 112);
 	assert_memory_equal(l.src, c->tunnel_source4.addr, 16);
 	memset(&nh, 0, sizeof(nh));
-	assert_int_equal(lb_model_set_next_hop(m, ep.addr, &nh), 1);
+	assert_int_equal(lb_model_set_next_hop(m, ep.addr, &nh, 5), 1);
 	assert_int_equal(line(m, 1).oif, 0);
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
+/* The next hop of backend @n: lost, or there. */
+static int reach(struct lb_model *m, uint32_t n, bool there, uint32_t now_s)
+{
+	const struct lb_next_hop nh = {.ifindex = there ? 3 : 0, .mtu = there ? 1500 : 0};
+	int ret = lb_model_set_next_hop(m, conf_ep(n).addr, &nh, now_s);
+
+	lb_image_free(lb_model_image(m));
+	return ret;
+}
+
+/* Who cannot be reached takes nothing new; what it has stays its own, so that a blip cuts nothing. */
+static void test_unreachable(void **state)
+{
+	enum { SLOTS = 256 };
+	struct lb_config *c = web(2, LB_CHECK_NONE);
+	struct lb_model *m = lb_model_new();
+	const struct lb_model_service *s;
+	uint16_t idx[3], owner[SLOTS];
+	uint64_t digest;
+	uint8_t gen;
+
+	apply(m, c, 0);
+	s = lb_model_service(m, WEB);
+	assert_int_equal(1 << s->policy_shift, SLOTS);
+	digest = s->digest;
+	gen = line(m, 1).gen;
+	for (uint32_t n = 1; n <= 2; n++)
+		idx[n] = backend(m, WEB, n)->idx;
+	memcpy(owner, s->policy_table, sizeof(owner));
+	assert_int_equal(reach(m, 1, false, 5), 1);
+	assert_int_equal(reach(m, 1, false, 6), 0);
+	assert_int_equal(s->choice.chosen, 1);
+	assert_int_equal(backend(m, WEB, 1)->nr_slots, 0);
+	assert_int_equal(backend(m, WEB, 1)->health, LB_HEALTH_UNCHECKED);
+	assert_int_equal(line(m, 1).flags, LB_BACKEND_F_ALIVE | LB_BACKEND_F_V4);
+	assert_int_equal(line(m, 1).gen, gen);
+	for (int i = 0; i < SLOTS; i++) {
+		assert_int_equal(s->slots->word[i], owner[i] == idx[1] ? LB_SLOT(LB_PHASE_MOVING, idx[1], idx[2])
+								       : LB_SLOT(LB_PHASE_STABLE, 0, idx[2]));
+		assert_true(owner[i] != idx[1] || s->slots->since_s[i] == 5);
+	}
+	/* Nobody is left. */
+	assert_int_equal(reach(m, 2, false, 7), 1);
+	assert_int_equal(s->choice.chosen, 0);
+	assert_int_equal(in_phase(m, LB_PHASE_MOVING), SLOTS);
+	for (int i = 0; i < SLOTS; i++)
+		assert_int_equal(s->slots->word[i], LB_SLOT(LB_PHASE_MOVING, owner[i], 0));
+	/* Back, both: all is as it was, but that it has to be learned who came in between. */
+	assert_int_equal(reach(m, 2, true, 8), 1);
+	assert_int_equal(s->choice.chosen, 1);
+	assert_int_equal(reach(m, 1, true, 9), 1);
+	assert_int_equal(s->choice.chosen, 2);
+	assert_true(s->digest == digest);
+	assert_int_equal(line(m, 1).gen, gen);
+	assert_int_equal(line(m, 1).flags, LB_BACKEND_F_ALIVE | LB_BACKEND_F_TAKES_NEW | LB_BACKEND_F_V4);
+	for (int i = 0; i < SLOTS; i++)
+		assert_int_equal(s->slots->word[i], LB_SLOT(LB_PHASE_MOVING, owner[i], owner[i]));
+	/* Another next hop is no reason to move anybody, nor is that of one who takes nothing new anyway. */
+	conf_find(c, WEB, 1)->admin = LB_ADMIN_DRAINING;
+	apply(m, c, 10);
+	s = lb_model_service(m, WEB);
+	memcpy(owner, s->policy_table, sizeof(owner));
+	assert_int_equal(reach(m, 1, false, 11), 1);
+	assert_int_equal(lb_model_set_next_hop(m, conf_ep(2).addr, &(struct lb_next_hop){.ifindex = 9}, 11), 1);
+	assert_int_equal(line(m, 2).oif, 9);
+	assert_memory_equal(s->policy_table, owner, sizeof(owner));
+	assert_int_equal(line(m, 1).flags, LB_BACKEND_F_ALIVE | LB_BACKEND_F_V4);
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
+/* A backend that comes without a next hop changes nothing until it has one. */
+static void test_unreachable_from_the_start(void **state)
+{
+	struct lb_config *c = web(4, LB_CHECK_NONE);
+	struct lb_model *m = lb_model_new();
+	uint64_t digest;
+
+	assert_int_equal(lb_model_apply(m, c, 0, &err), 0);
+	assert_int_equal(lb_model_service(m, WEB)->choice.chosen, 0);
+	assert_int_equal(line(m, 1).flags, LB_BACKEND_F_ALIVE | LB_BACKEND_F_V4);
+	apply(m, c, 0);
+	assert_int_equal(lb_model_service(m, WEB)->choice.chosen, 4);
+	assert_true(lb_model_settled(m));
+	digest = lb_model_service(m, WEB)->digest;
+	conf_backend(c, WEB, 5);
+	assert_int_equal(lb_model_apply(m, c, 1, &err), 0);
+	assert_false(backend(m, WEB, 5)->chosen);
+	assert_true(lb_model_service(m, WEB)->digest == digest);
+	assert_true(lb_model_settled(m));
+	assert_int_equal(reach(m, 5, true, 2), 1);
+	assert_true(backend(m, WEB, 5)->chosen);
+	assert_true(in_phase(m, LB_PHASE_MOVING) >= backend(m, WEB, 5)->nr_slots);
+	/* A standby serves where its betters cannot be reached. */
+	conf_find(c, WEB, 5)->tier = 1;
+	apply(m, c, 3);
+	assert_false(backend(m, WEB, 5)->chosen);
+	for (uint32_t n = 1; n <= 4; n++)
+		reach(m, n, false, 4);
+	assert_true(backend(m, WEB, 5)->chosen);
+	assert_int_equal(lb_model_service(m, WEB)->choice.tier, 1);
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
+static void test_unreachable_in_panic(void **state)
+{
+	struct lb_config *c = web(3, LB_CHECK_TCP);
+	struct lb_model *m = lb_model_new();
+	uint8_t gen;
+
+	lb_config_service(c, WEB)->panic_threshold = 50;
+	apply(m, c, 0);
+	for (uint32_t n = 1; n <= 3; n++)
+		health(m, n, n == 1 ? LB_HEALTH_UP : LB_HEALTH_DOWN, 1);
+	assert_true(lb_model_service(m, WEB)->choice.panic);
+	assert_int_equal(lb_model_service(m, WEB)->choice.chosen, 3);
+	/* Whom panic keeps alive lives on without a next hop. */
+	gen = line(m, 2).gen;
+	assert_int_equal(reach(m, 2, false, 2), 1);
+	assert_true(lb_model_service(m, WEB)->choice.panic);
+	assert_int_equal(lb_model_service(m, WEB)->choice.chosen, 2);
+	assert_int_equal(line(m, 2).flags, LB_BACKEND_F_ALIVE | LB_BACKEND_F_V4);
+	assert_int_equal(reach(m, 2, true, 3), 1);
+	assert_int_equal(line(m, 2).flags, LB_BACKEND_F_ALIVE | LB_BACKEND_F_TAKES_NEW | LB_BACKEND_F_V4);
+	assert_int_equal(line(m, 2).gen, gen);
+	/* Nobody can be reached: panic or not, nobody is chosen. */
+	for (uint32_t n = 1; n <= 3; n++)
+		assert_int_equal(reach(m, n, false, 4), 1);
+	assert_int_equal(lb_model_service(m, WEB)->choice.chosen, 0);
+	assert_int_equal(line(m, 2).gen, gen);
+	assert_int_equal(line(m, 2).flags, LB_BACKEND_F_ALIVE | LB_BACKEND_F_V4);
+	/* The panic ends, and with it those that are down. */
+	for (uint32_t n = 1; n <= 3; n++)
+		reach(m, n, true, 5);
+	assert_int_equal(health(m, 3, LB_HEALTH_UP, 6), 1);
+	assert_false(lb_model_service(m, WEB)->choice.panic);
+	assert_int_equal(line(m, 2).flags, LB_BACKEND_F_V4);
+	assert_int_equal(line(m, 2).gen, (uint8_t)(gen + 1));
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
+/* What is started on maps with a backend that could not be reached leaves them as they are, until it can be. */
+static void test_unreachable_restart(void **state)
+{
+	struct lb_config *c = web(3, LB_CHECK_TCP);
+	struct lb_model *m = lb_model_new(), *again;
+
+	apply(m, c, 0);
+	for (uint32_t n = 1; n <= 3; n++)
+		health(m, n, LB_HEALTH_UP, 1);
+	for (uint32_t lost = 1; lost <= 3; lost++) {
+		struct lb_image *found, *image;
+
+		reach(m, lost, false, 2);
+		found = lb_model_image(m);
+		again = lb_model_new();
+		assert_int_equal(lb_model_adopt(again, found), 0);
+		assert_int_equal(lb_model_apply(again, c, 10, &err), 0);
+		image = lb_model_image(again);
+		assert_int_equal(plan_size(found, image), 0);
+		assert_int_equal(lb_model_service(again, WEB)->choice.chosen, 3 - lost);
+		assert_int_equal(reach(again, lost, true, 11), 1);
+		assert_true(backend(again, WEB, lost)->chosen);
+		lb_image_free(image);
+		lb_image_free(found);
+		lb_model_free(again);
+	}
 	lb_config_free(c);
 	lb_model_free(m);
 }
@@ -592,12 +770,20 @@ static void test_census_waits(void **state)
 
 	/* A connection of the old owner holds its one slot back, for as long as it may be silent. */
 	*e = LB_FLOW(t.tag, 250, t.gen, true, t.was);
-	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 101, 250), 1);
+	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 101, 250), 0); /* settles for a moment only */
+	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 102, 250), 1);
 	assert_int_equal(in_phase(t.m, LB_PHASE_SETTLING), 1);
-	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 102, (uint8_t)(250 + LB_FLOW_IDLE_TCP)), 0);
+	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 103, (uint8_t)(250 + LB_FLOW_IDLE_TCP)), 0);
 	assert_true(*e != 0);
-	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 103, (uint8_t)(250 + LB_FLOW_IDLE_TCP + 1)), 1);
+	/* Erased, and counted once more. */
+	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 104, (uint8_t)(250 + LB_FLOW_IDLE_TCP + 1)), 0);
 	assert_true(*e == 0);
+	/* The packet that had found it puts it back. */
+	*e = LB_FLOW(t.tag, (uint8_t)(250 + LB_FLOW_IDLE_TCP + 1), t.gen, true, t.was);
+	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 109, (uint8_t)(250 + LB_FLOW_IDLE_TCP + 2)), 0);
+	assert_int_equal(in_phase(t.m, LB_PHASE_SETTLING), 1);
+	*e = 0;
+	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 114, (uint8_t)(250 + LB_FLOW_IDLE_TCP + 2)), 1);
 	assert_true(lb_model_settled(t.m));
 	census_free(&t, c);
 }
@@ -613,7 +799,9 @@ static void test_census_sees_through(void **state)
 	e[2] = LB_FLOW(t.tag, 9, t.gen, true, 4000);	  /* nobody's */
 	e[3] = LB_FLOW(t.tag, 6, t.gen, false, t.was);	  /* never confirmed, and too old */
 	e[4] = LB_FLOW(t.tag, 9, 0, true, 0);
-	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 101, 9), 1);
+	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 102, 9), 1);
+	assert_int_equal(in_phase(t.m, LB_PHASE_SETTLING), 1); /* by e[3], for this once */
+	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 103, 9), 1);
 	assert_true(lb_model_settled(t.m));
 	assert_true(e[0] != 0);
 	for (int i = 1; i < 5; i++)
@@ -631,9 +819,11 @@ static void test_census_long_window(void **state)
 	c->learning_window_ns = 900ULL * 1000000000;
 	apply(t.m, c, 100);
 	e[0] = LB_FLOW(t.tag, 0, t.gen, false, t.was);
-	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 101, 14), 1);
+	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 102, 14), 1);
 	assert_int_equal(in_phase(t.m, LB_PHASE_SETTLING), 1);
-	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 102, 15), 1);
+	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 103, 15), 0);
+	assert_true(e[0] == 0);
+	assert_int_equal(lb_model_tick(t.m, t.flows, NULL, NULL, 104, 15), 1);
 	assert_true(lb_model_settled(t.m));
 	census_free(&t, c);
 }
@@ -645,11 +835,11 @@ static void test_census_death(void **state)
 	struct census t = settling(&c);
 
 	t.flows[1].entry[0] = LB_FLOW(t.tag, 0, t.gen, true, t.was);
-	lb_model_tick(t.m, t.flows, NULL, NULL, 101, 0);
+	lb_model_tick(t.m, t.flows, NULL, NULL, 102, 0);
 	assert_int_equal(in_phase(t.m, LB_PHASE_SETTLING), 1);
 	conf_del(c, WEB, 1);
-	apply(t.m, c, 102);
-	lb_model_tick(t.m, t.flows, NULL, NULL, 103, 0);
+	apply(t.m, c, 103);
+	lb_model_tick(t.m, t.flows, NULL, NULL, 104, 0);
 	assert_true(lb_model_settled(t.m));
 	assert_true(t.flows[1].entry[0] == 0);
 	census_free(&t, c);
@@ -667,6 +857,10 @@ int main(void)
 		cmocka_unit_test(test_admin),
 		cmocka_unit_test(test_check_changes),
 		cmocka_unit_test(test_next_hop),
+		cmocka_unit_test(test_unreachable),
+		cmocka_unit_test(test_unreachable_from_the_start),
+		cmocka_unit_test(test_unreachable_in_panic),
+		cmocka_unit_test(test_unreachable_restart),
 		cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_hash_key),
 		cmocka_unit_test(test_state_none),

@@ -38,10 +38,12 @@ struct world {
 	struct lb_flow_set *flows;
 	struct conn conns[CONNS];
 	uint64_t now_ns;
-	bool never_killed;		/* amid a plan */
+	bool never_killed; /* amid a plan */
+	bool amid;	   /* a plan is being carried out */
+	struct lb_next_hop next_hops[ADDRESSES + 1];
 	uint64_t sent[LB_MAX_BACKENDS]; /* to each backend */
 	uint64_t *counters;		/* what lbd reads: .sent, or an older copy */
-	size_t packets, half_packets, kills, misses, spared;
+	size_t packets, half_packets, kills, misses, spared, lost;
 };
 
 static uint32_t rnd(struct world *w, uint32_t n)
@@ -86,7 +88,7 @@ static uint16_t choose(struct world *w, struct conn *c, bool opens)
 
 		b = LB_FLOW_BACKEND(e);
 		if (LB_FLOW_GEN(e) == w->sim->backends[b].gen &&
-		    lb_steer_hit_counts(w->sim->backends[b].flags, opens)) {
+		    lb_steer_hit_counts(w->sim->backends[b].flags, opens, e & LB_FLOW_CLOSED)) {
 			set->entry[way] = LB_FLOW(tag, lb_flow_age(w->now_ns), LB_FLOW_GEN(e), true, b);
 			return b;
 		}
@@ -137,10 +139,14 @@ static void speak(struct world *w, struct conn *c)
 {
 	if (!c->open) {
 		c->backend = steer(w, c, true);
+		/* Who cannot be reached takes nothing new. */
+		if (c->backend && !w->amid)
+			assert_int_not_equal(w->sim->backends[c->backend].oif, 0);
 		c->open = c->backend && (w->sim->backends[c->backend].flags & LB_BACKEND_F_ALIVE);
-	} else if (steer(w, c, false) != c->backend) {
-		w->misses++;
-		c->open = false;
+	} else {
+		w->lost += !w->sim->backends[c->backend].oif;
+		c->open = steer(w, c, false) == c->backend;
+		w->misses += !c->open;
 	}
 	c->spoke_ns = w->now_ns;
 }
@@ -169,7 +175,9 @@ static bool carry_out(struct world *w, struct lb_image *image, size_t stop)
 		sim_do(w->sim, &plan.ops[i]);
 		sim_check(w->sim);
 		w->half_packets -= w->packets;
+		w->amid = true;
 		speak_some(w, 5);
+		w->amid = false;
 		w->half_packets += w->packets;
 		bury(w, &plan, i);
 	}
@@ -195,6 +203,13 @@ static void set_all_health(struct world *w, enum lb_health h)
 		for (size_t j = 0; j < s->nr_backends; j++)
 			lb_model_set_health(w->model, s->name, &s->backends[j].address, h, w->now_ns / SECOND);
 	}
+}
+
+/* As it is at lbd's side: next hops are told as soon as there is somebody to tell them to. */
+static void tell_next_hops(struct world *w)
+{
+	for (uint32_t n = 1; n <= ADDRESSES; n++)
+		lb_model_set_next_hop(w->model, conf_ep(n).addr, &w->next_hops[n], w->now_ns / SECOND);
 }
 
 /* A new lbd, which knows nothing but the maps and the configuration. */
@@ -225,6 +240,7 @@ static void sync(struct world *w)
 		}
 		lb_image_free(image);
 		restart(w);
+		tell_next_hops(w);
 	}
 }
 
@@ -265,15 +281,25 @@ static void change_conf(struct world *w)
 			conf_backend(w->conf, WEB, n);
 	}
 	assert_int_equal(lb_model_apply(w->model, w->conf, w->now_ns / SECOND, &err), 0);
+	if (rnd(w, 3))
+		tell_next_hops(w);
+}
+
+static struct lb_next_hop some_next_hop(struct world *w)
+{
+	struct lb_next_hop nh = {.mtu = 1500, .ifindex = 1 + rnd(w, 9), .dmac = {2}, .smac = {4}};
+
+	memcpy(nh.source4, conf_ep(1000).addr, sizeof(nh.source4));
+	return nh;
 }
 
 static void change_health(struct world *w)
 {
-	struct lb_endpoint ep = conf_ep(1 + rnd(w, ADDRESSES));
-	struct lb_next_hop nh = {.mtu = 1500, .ifindex = 1 + rnd(w, 9), .dmac = {2}, .smac = {4}};
+	uint32_t n = 1 + rnd(w, ADDRESSES);
+	struct lb_endpoint ep = conf_ep(n);
 
-	memcpy(nh.source4, conf_ep(1000).addr, sizeof(nh.source4));
-	lb_model_set_next_hop(w->model, ep.addr, &nh);
+	w->next_hops[n] = rnd(w, 4) ? some_next_hop(w) : (struct lb_next_hop){0};
+	tell_next_hops(w);
 	lb_model_set_health(w->model, WEB, &ep, rnd(w, 3) ? LB_HEALTH_UP : LB_HEALTH_DOWN, w->now_ns / SECOND);
 }
 
@@ -305,6 +331,9 @@ static void world_init(struct world *w, uint64_t seed)
 	w->flows = calloc(LB_FLOW_SETS, sizeof(*w->flows));
 	assert_int_equal(lb_model_apply(w->model, w->conf, 100, &err), 0);
 	set_all_health(w, LB_HEALTH_UP);
+	for (uint32_t n = 1; n <= ADDRESSES; n++)
+		w->next_hops[n] = some_next_hop(w);
+	tell_next_hops(w);
 	new_hashes(w);
 	sync(w);
 }
@@ -322,7 +351,7 @@ static void world_free(struct world *w)
  * where the slots came from; that must show. Returns how many connections moved. */
 static size_t play(bool early)
 {
-	size_t packets = 0, half_packets = 0, kills = 0, misses = 0, spared = 0;
+	size_t packets = 0, half_packets = 0, kills = 0, misses = 0, spared = 0, lost = 0;
 	uint64_t *then = calloc(LB_MAX_BACKENDS, sizeof(*then));
 	struct world *w = malloc(sizeof(*w));
 
@@ -346,6 +375,7 @@ static size_t play(bool early)
 				sync(w);
 			else
 				restart(w);
+			tell_next_hops(w);
 			/* Only what has been applied may be built upon. */
 			sync(w);
 			if (!rnd(w, 3))
@@ -358,11 +388,12 @@ static size_t play(bool early)
 		kills += w->kills;
 		misses += w->misses;
 		spared += w->spared;
+		lost += w->lost;
 		world_free(w);
 	}
-	print_message("%zu packets, %zu of them amid plans, %zu kills, %zu unused, %zu moved\n", packets, half_packets,
-		      kills, spared, misses);
-	assert_true(packets > 50000 && half_packets > 5000 && kills > 300 && spared > 50);
+	print_message("%zu packets, %zu of them amid plans, %zu without a next hop, %zu kills, %zu unused, %zu moved\n",
+		      packets, half_packets, lost, kills, spared, misses);
+	assert_true(packets > 50000 && half_packets > 5000 && lost > 1000 && kills > 300 && spared > 50);
 	free(then);
 	free(w);
 	return misses;

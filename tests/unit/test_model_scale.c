@@ -16,6 +16,8 @@ static struct lb_err err;
 static void apply(struct lb_model *m, const struct lb_config *c, uint32_t now_s)
 {
 	assert_int_equal(lb_model_apply(m, c, now_s, &err), 0);
+	conf_reach(m, now_s);
+	lb_image_free(lb_model_image(m));
 }
 
 static size_t plan_size(const struct lb_image *a, const struct lb_image *b)

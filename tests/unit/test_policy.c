@@ -30,7 +30,7 @@ static struct lb_backend_conf *add(struct fixture *f, uint32_t weight, uint32_t 
 	b->address.addr[12] = 10;
 	b->address.addr[15] = (uint8_t)(f->nr + 1);
 	b->address.port = htons(80);
-	f->c[f->nr] = (struct lb_candidate){.conf = b, .idx = (uint16_t)(f->nr + 100), .up = up};
+	f->c[f->nr] = (struct lb_candidate){.conf = b, .idx = (uint16_t)(f->nr + 100), .up = up, .reachable = true};
 	f->nr++;
 	return b;
 }
@@ -102,6 +102,23 @@ static void test_panic(void **state)
 	for (int i = 0; i < 10; i++)
 		f.c[i].up = true;
 	expect(&f, 100, "--++++++--", 0, false);
+}
+
+/* Who cannot be reached counts as one that is not up, and is not used in a panic either. */
+static void test_unreachable(void **state)
+{
+	struct fixture f = {0};
+
+	for (int i = 0; i < 4; i++)
+		add(&f, 1, i < 2 ? 0 : 1, i == 3);
+	f.c[0].reachable = false;
+	expect(&f, 50, "-+--", 0, true);
+	f.c[1].reachable = false;
+	expect(&f, 50, "--++", 1, true);
+	expect(&f, 0, "---+", 1, false);
+	f.c[2].reachable = f.c[3].reachable = f.c[3].up = false;
+	expect(&f, 50, "----", 0, true);
+	expect(&f, 0, "----", 0, false);
 }
 
 static void build(struct fixture *f, unsigned int *shift, uint16_t **table)
@@ -188,6 +205,7 @@ int main(void)
 		cmocka_unit_test(test_choose),
 		cmocka_unit_test(test_tiers),
 		cmocka_unit_test(test_panic),
+		cmocka_unit_test(test_unreachable),
 		cmocka_unit_test(test_order_and_idx_do_not_matter),
 		cmocka_unit_test(test_size_is_not_health),
 	};

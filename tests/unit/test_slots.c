@@ -75,7 +75,7 @@ static void test_new(void **state)
 	lb_slots_free(NULL);
 }
 
-/* What a change of owner makes of each phase: from, who is dead, new owner, what becomes of it, does the window
+/* What a change of owner makes of each phase: from, who is dead, new owner, what becomes of it, does its time
  * restart? */
 static void test_changes(void **state)
 {
@@ -90,10 +90,10 @@ static void test_changes(void **state)
 		{STABLE(1), 1, 0, STABLE(0), false},	   {STABLE(0), 0, 2, STABLE(2), false},
 		{MOVING(1, 2), 0, 2, MOVING(1, 2), false}, {MOVING(1, 2), 0, 3, MOVING(1, 3), false},
 		{MOVING(1, 2), 0, 1, MOVING(1, 1), false}, {MOVING(1, 2), 2, 3, MOVING(1, 3), false},
-		{MOVING(1, 2), 1, 2, SETTLING(2), false},  {MOVING(1, 2), 1, 3, SETTLING(3), false},
+		{MOVING(1, 2), 1, 2, SETTLING(2), true},   {MOVING(1, 2), 1, 3, SETTLING(3), true},
 		{MOVING(1, 2), 0, 0, MOVING(1, 0), false}, {MOVING(1, 0), 0, 0, MOVING(1, 0), false},
-		{MOVING(1, 0), 0, 3, MOVING(1, 3), true},  {MOVING(1, 0), 1, 0, SETTLING(0), false},
-		{MOVING(1, 0), 1, 3, SETTLING(3), false},  {SETTLING(1), 0, 1, SETTLING(1), false},
+		{MOVING(1, 0), 0, 3, MOVING(1, 3), true},  {MOVING(1, 0), 1, 0, SETTLING(0), true},
+		{MOVING(1, 0), 1, 3, SETTLING(3), true},   {SETTLING(1), 0, 1, SETTLING(1), false},
 		{SETTLING(1), 0, 2, MOVING(1, 2), true},   {SETTLING(1), 1, 2, SETTLING(2), false},
 		{SETTLING(1), 0, 0, MOVING(1, 0), true},   {SETTLING(0), 0, 2, SETTLING(2), false},
 	};
@@ -135,6 +135,38 @@ static void test_window(void **state)
 	lb_slots_free(s);
 }
 
+/* A census proves something only of packets that have seen the slot settle: it is believed 2 s after that and later,
+ * whatever made it settle. */
+static void test_settling_takes_time(void **state)
+{
+	struct lb_slots *s = lb_slots_new(4);
+	bool unused[16] = {[1] = true}, foreign[16] = {false};
+	uint32_t at = UINT32_MAX; /* it wraps */
+
+	for (int how = 0; how < 4; how++) {
+		all_alive();
+		set(s, STABLE(1));
+		owner_is(s, 2, at - 2 - (how ? 0 : WINDOW));
+		if (how == 0) /* the window is over */
+			tick(s, 0, at);
+		else if (how == 1) /* there is nothing to learn */
+			lb_slots_tick(s, 4, foreign, unused, alive, NULL, at, WINDOW);
+		alive_of[1] = how < 2;
+		if (how == 2) /* death, in a change and in a tick */
+			owner_is(s, 2, at);
+		else if (how == 3)
+			tick(s, 0, at);
+		expect(s, SETTLING(2));
+		assert_int_equal(tick(s, 0, at), 0);
+		assert_int_equal(tick(s, 0, at + 1), 0);
+		expect(s, SETTLING(2));
+		assert_int_equal(tick(s, 1, at + 2), 0);
+		assert_int_equal(tick(s, 0, at + 2), 16);
+		expect(s, STABLE(2));
+	}
+	lb_slots_free(s);
+}
+
 static void test_tick_and_death(void **state)
 {
 	struct lb_slots *s = lb_slots_new(4);
@@ -151,7 +183,7 @@ static void test_tick_and_death(void **state)
 	alive_of[2] = false;
 	assert_int_equal(tick(s, 0, 1000000), 16);
 	expect(s, SETTLING(0));
-	assert_int_equal(tick(s, 0, 1000001), 16);
+	assert_int_equal(tick(s, 0, 1000002), 16);
 	expect(s, STABLE(0));
 	lb_slots_free(s);
 }
@@ -199,10 +231,10 @@ static void test_shrinking(void **state)
 	assert_int_equal(s->shift, 6);
 	/* One slot holds the whole table back. */
 	foreign[1] = true;
-	assert_true(lb_slots_tick(s, 4, foreign, NULL, alive, NULL, WINDOW + 2, WINDOW) > 0);
+	assert_true(lb_slots_tick(s, 4, foreign, NULL, alive, NULL, WINDOW + 3, WINDOW) > 0);
 	assert_int_equal(s->shift, 6);
 	foreign[1] = false;
-	assert_int_equal(lb_slots_tick(s, 4, foreign, NULL, alive, NULL, WINDOW + 3, WINDOW), 1 + 48);
+	assert_int_equal(lb_slots_tick(s, 4, foreign, NULL, alive, NULL, WINDOW + 4, WINDOW), 1 + 48);
 	assert_int_equal(s->shift, 4);
 	for (uint16_t i = 0; i < 16; i++)
 		assert_int_equal(s->word[i], STABLE(owners[i]));
@@ -271,10 +303,15 @@ static void test_random_changes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_new),	      cmocka_unit_test(test_changes),
-		cmocka_unit_test(test_window),	      cmocka_unit_test(test_tick_and_death),
-		cmocka_unit_test(test_growth),	      cmocka_unit_test(test_shrinking),
-		cmocka_unit_test(test_partial_merge), cmocka_unit_test(test_random_changes),
+		cmocka_unit_test(test_new),
+		cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_window),
+		cmocka_unit_test(test_settling_takes_time),
+		cmocka_unit_test(test_tick_and_death),
+		cmocka_unit_test(test_growth),
+		cmocka_unit_test(test_shrinking),
+		cmocka_unit_test(test_partial_merge),
+		cmocka_unit_test(test_random_changes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -240,14 +240,17 @@ static void census(struct world *w, bool *foreign)
 		__u64 *e = &w->sets[i / LB_FLOW_WAYS].entry[i % LB_FLOW_WAYS];
 		uint16_t b = LB_FLOW_BACKEND(*e);
 		uint32_t slot = lb_flow_slot(LB_FLOW_TAG(*e), w->slots->shift);
+		bool bound, expired;
 
 		if (!*e)
 			continue;
-		if (w->state[b] == DEAD || LB_FLOW_GEN(*e) != w->gen[b] ||
-		    lb_flow_idle(*e, lb_flow_age(w->now_ns)) > (LB_FLOW_PROVEN(*e) ? LB_FLOW_IDLE_TCP : unproven))
-			*e = w->without == ERASING ? *e : 0;
-		else if (LB_SLOT_CUR(w->slots->word[slot]) != b)
+		bound = w->state[b] != DEAD && LB_FLOW_GEN(*e) == w->gen[b];
+		expired = lb_flow_idle(*e, lb_flow_age(w->now_ns)) > (LB_FLOW_PROVEN(*e) ? LB_FLOW_IDLE_TCP : unproven);
+		/* An entry that is erased for its age counts once more. */
+		if (bound && !(expired && w->without == ERASING) && LB_SLOT_CUR(w->slots->word[slot]) != b)
 			foreign[slot] = true;
+		if ((!bound || expired) && w->without != ERASING)
+			*e = 0;
 	}
 }
 

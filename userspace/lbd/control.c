@@ -14,9 +14,10 @@
 #include "stats.h"
 
 #define TICK_NS (5 * LB_NSEC_PER_SEC)
-#define TICK_SOON_NS (GRACE_NS + LB_NSEC_PER_SEC / 10) /* after slots began to move */
+#define TICK_SOON_NS (2 * LB_NSEC_PER_SEC + LB_NSEC_PER_SEC / 10) /* after slots changed: they may go on by then */
 #define GRACE_NS LB_NSEC_PER_SEC /* by then every packet that saw the dataplane before a commit is done and counted */
-#define TICKS_SETTLED 12	 /* while nothing moves, only every so many ticks do anything */
+#define FLIGHT_NS (LB_NSEC_PER_SEC / 10) /* by then they have made their entries in the flow cache */
+#define TICKS_SETTLED 12		 /* while nothing moves, only every so many ticks do anything */
 #define UPKEEP_NS (2 * LB_NSEC_PER_SEC)
 #define UPKEEPS_CONFIRMED 5 /* by then a next hop that was adopted has been confirmed, or is gone */
 #define COMMIT_RETRY_NS LB_NSEC_PER_SEC
@@ -149,7 +150,7 @@ static void on_next_hop(void *ctx, const uint8_t addr[16], const struct lb_next_
 	lb_log(LB_LOG_DEBUG, "msg=\"next hop\" address=%s ifindex=%u mtu=%u mac=%02x:%02x:%02x:%02x:%02x:%02x",
 	       lb_addr_format(addr, text), nh->ifindex, nh->mtu, nh->dmac[0], nh->dmac[1], nh->dmac[2], nh->dmac[3],
 	       nh->dmac[4], nh->dmac[5]);
-	if (lb_model_set_next_hop(c->model, addr, nh) > 0)
+	if (lb_model_set_next_hop(c->model, addr, nh, lb_now_s()) > 0)
 		commit_soon(c);
 	c->build_ns += lb_now_ns() - start_ns;
 }
@@ -196,7 +197,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 		return;
 	if (lb_model_settled(c->model) && ++c->ticks % TICKS_SETTLED)
 		return;
-	ret = lb_model_tick(c->model, lb_dataplane_flows(c->dp),
+	ret = lb_model_tick(c->model, now_ns - c->committed_ns >= FLIGHT_NS ? lb_dataplane_flows(c->dp) : NULL,
 			    now_ns - c->committed_ns >= GRACE_NS ? packets_of : NULL, c, now_ns / LB_NSEC_PER_SEC,
 			    lb_flow_age(now_ns));
 	c->build_ns += lb_now_ns() - now_ns;

@@ -128,7 +128,7 @@ static size_t find_addr(const struct lb_model *m, const uint8_t addr[16])
 	return low;
 }
 
-int lb_model_set_next_hop(struct lb_model *m, const uint8_t addr[16], const struct lb_next_hop *nh)
+int lb_model_set_next_hop(struct lb_model *m, const uint8_t addr[16], const struct lb_next_hop *nh, uint32_t now_s)
 {
 	size_t i = find_addr(m, addr);
 	int ret = -ENOENT;
@@ -146,6 +146,10 @@ int lb_model_set_next_hop(struct lb_model *m, const uint8_t addr[16], const stru
 		if (!memcmp(&before, &after, sizeof(before)))
 			continue;
 		lb_entry_dirty(s);
+		if (!before.oif != !after.oif && b->conf.admin != LB_ADMIN_DISABLED) {
+			s->stale = true;
+			s->stale_s = now_s;
+		}
 		ret = 1;
 	}
 	return ret;

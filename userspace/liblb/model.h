@@ -30,8 +30,8 @@ struct lb_model_backend {
 	uint8_t gen;
 	enum lb_health health; /* UNKNOWN counts as down; a backend found in the maps starts with what they say */
 	bool chosen;
-	struct lb_next_hop next_hop;
-	size_t nr_slots; /* of the policy table */
+	struct lb_next_hop next_hop; /* while there is none it takes no new connections, and keeps those that it has */
+	size_t nr_slots;	     /* of the policy table */
 };
 
 struct lb_model_service {
@@ -59,10 +59,11 @@ int lb_model_adopt(struct lb_model *m, const struct lb_image *found);
 int lb_model_apply(struct lb_model *m, const struct lb_config *c, uint32_t now_s, struct lb_err *err);
 
 /* Facts. Each returns 1 when an image made now may differ, 0 when not, -ENOMEM, -ENOENT. What follows from health is
- * worked out by lb_model_image, once for all that has come in: until then .choice, .chosen and tables are as before. */
+ * worked out by lb_model_image, once for all that has come in: until then .choice, .chosen and tables are as before.
+ * So is what follows from a next hop that was lost or found. */
 int lb_model_set_health(struct lb_model *m, const char *service, const struct lb_endpoint *backend, enum lb_health h,
 			uint32_t now_s);
-int lb_model_set_next_hop(struct lb_model *m, const uint8_t addr[16], const struct lb_next_hop *nh);
+int lb_model_set_next_hop(struct lb_model *m, const uint8_t addr[16], const struct lb_next_hop *nh, uint32_t now_s);
 /* @entries: the flow cache, LB_FLOW_SETS sets, or NULL. @now_age: the age byte of now. Moves phases on. Entries that
  * are dead or idle beyond their limit are erased: a stable slot is not looked up in the cache, so that a connection
  * that takes the ports of an older one would find that one's entry when the slot moves again. Call it only when the

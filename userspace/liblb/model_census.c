@@ -27,26 +27,32 @@ static void set_limits(struct census *c)
 	c->idle_unproven = window > LB_FLOW_IDLE_UNPROVEN ? window : LB_FLOW_IDLE_UNPROVEN;
 }
 
-static bool is_live(const struct census *c, __u64 e)
+/* Does @e bind a connection to a backend, however old it is? */
+static bool binds(const struct census *c, __u64 e)
 {
-	unsigned int limit = LB_FLOW_PROVEN(e) ? c->idle_proven : c->idle_unproven;
 	uint16_t b = LB_FLOW_BACKEND(e);
 
-	return c->m->ids.alive[b] && c->m->ids.gen[b] == LB_FLOW_GEN(e) && lb_flow_idle(e, c->now_age) <= limit;
+	return c->m->ids.alive[b] && c->m->ids.gen[b] == LB_FLOW_GEN(e);
 }
 
+static bool is_expired(const struct census *c, __u64 e)
+{
+	return lb_flow_idle(e, c->now_age) > (LB_FLOW_PROVEN(e) ? c->idle_proven : c->idle_unproven);
+}
+
+/* What is erased for its age alone still counts this time: a packet may just have found it, and put it back. */
 static void look_at(const struct census *c, __u64 *entry)
 {
 	__u64 e = __atomic_load_n(entry, __ATOMIC_RELAXED);
-	uint16_t b = LB_FLOW_BACKEND(e);
 	const struct lb_slots *slots;
 	uint32_t slot, service;
+	uint16_t b;
 
 	if (!e)
 		return;
-	if (!is_live(c, e) && __atomic_compare_exchange_n(entry, &e, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-		return;
-	if (!e)
+	if (!binds(c, e) || is_expired(c, e))
+		__atomic_compare_exchange_n(entry, &e, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	if (!binds(c, e)) /* as it was, or as it became meanwhile */
 		return;
 	b = LB_FLOW_BACKEND(e);
 	service = c->m->ids.service_of[b];

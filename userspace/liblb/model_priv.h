@@ -24,7 +24,7 @@ struct lb_service_entry {
 	struct lb_model_service pub;	/* .conf points into the model's configuration and owns nothing */
 	struct lb_service_image *image; /* as it is now; NULL: to be made */
 	bool settled;
-	bool stale;	  /* health has changed since lb_entry_compute */
+	bool stale;	  /* health or who is reachable has changed since lb_entry_compute */
 	uint32_t stale_s; /* when it last did */
 };
 

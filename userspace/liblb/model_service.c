@@ -79,10 +79,17 @@ static bool is_up(const struct lb_model_backend *b)
 	return b->health == LB_HEALTH_UNCHECKED || b->health == LB_HEALTH_UP;
 }
 
-/* Not yet checked is no reason to cut what a backend has: it takes nothing new, though. */
-static bool stays_alive(const struct lb_model_backend *b, bool chosen)
+/* Not yet checked is no reason to cut what a backend has, nor is a next hop that is lost and may be back soon: it takes
+ * nothing new, though. In a panic, one that is down would be chosen if it could be reached, and lives on as if it were.
+ */
+static bool stays_alive(const struct lb_model_backend *b, bool chosen, bool panic)
 {
-	return chosen || (b->conf.admin != LB_ADMIN_DISABLED && b->health != LB_HEALTH_DOWN);
+	if (chosen)
+		return true;
+	if (b->conf.admin == LB_ADMIN_DISABLED)
+		return false;
+	return b->health != LB_HEALTH_DOWN ||
+	       (panic && b->conf.admin == LB_ADMIN_ENABLED && b->conf.weight && !b->next_hop.ifindex);
 }
 
 static int choose(struct lb_service_entry *s, struct outcome *o)
@@ -96,7 +103,12 @@ static int choose(struct lb_service_entry *s, struct outcome *o)
 	for (size_t i = 0; i < nr; i++) {
 		struct lb_model_backend *b = &s->pub.backends[i];
 
-		o->candidates[i] = (struct lb_candidate){.conf = &b->conf, .idx = b->idx, .up = is_up(b)};
+		o->candidates[i] = (struct lb_candidate){
+			.conf = &b->conf,
+			.idx = b->idx,
+			.up = is_up(b) && b->next_hop.ifindex,
+			.reachable = b->next_hop.ifindex,
+		};
 	}
 	o->choice = lb_policy_choose(o->candidates, nr, s->pub.conf.panic_threshold);
 	for (size_t i = 0; i < nr; i++)
@@ -119,7 +131,7 @@ static int change_slots(struct lb_model *m, struct lb_service_entry *s, struct o
 	}
 	for (size_t i = 0; i < nr; i++) {
 		uint16_t idx = s->pub.backends[i].idx;
-		bool alive = stays_alive(&s->pub.backends[i], o->candidates[i].chosen);
+		bool alive = stays_alive(&s->pub.backends[i], o->candidates[i].chosen, o->choice.panic);
 
 		o->was_alive[i] = m->ids.alive[idx];
 		o->alive_changed |= alive != o->was_alive[i];

@@ -15,15 +15,21 @@ static bool usable(const struct lb_candidate *c)
 	return c->conf->admin == LB_ADMIN_ENABLED && c->conf->weight > 0;
 }
 
-/* Choose the lowest tier that has a usable candidate, one that is up where @need_up. */
-static void choose_tier(struct lb_candidate *candidates, size_t nr, bool need_up, struct lb_choice *choice)
+/* Nobody is better than one that no packet can be sent to: panic or not, such a one is left out. */
+static bool fit(const struct lb_candidate *c, bool panic)
+{
+	return usable(c) && (panic ? c->reachable : c->up);
+}
+
+/* Choose the lowest tier that has somebody fit. */
+static void choose_tier(struct lb_candidate *candidates, size_t nr, struct lb_choice *choice)
 {
 	bool found = false;
 
 	for (size_t i = 0; i < nr; i++) {
 		const struct lb_candidate *c = &candidates[i];
 
-		if (!usable(c) || (need_up && !c->up))
+		if (!fit(c, choice->panic))
 			continue;
 		if (!found || c->conf->tier < choice->tier)
 			choice->tier = c->conf->tier;
@@ -32,7 +38,7 @@ static void choose_tier(struct lb_candidate *candidates, size_t nr, bool need_up
 	for (size_t i = 0; i < nr; i++) {
 		struct lb_candidate *c = &candidates[i];
 
-		c->chosen = found && usable(c) && (c->up || !need_up) && c->conf->tier == choice->tier;
+		c->chosen = found && fit(c, choice->panic) && c->conf->tier == choice->tier;
 		choice->chosen += c->chosen;
 	}
 }
@@ -48,7 +54,7 @@ struct lb_choice lb_policy_choose(struct lb_candidate *candidates, size_t nr, ui
 	}
 	if (nr_usable && panic_threshold)
 		choice.panic = !nr_up || nr_up * 100 < (uint64_t)panic_threshold * nr_usable;
-	choose_tier(candidates, nr, !choice.panic, &choice);
+	choose_tier(candidates, nr, &choice);
 	return choice;
 }
 

@@ -9,20 +9,21 @@
 
 struct lb_candidate {
 	const struct lb_backend_conf *conf;
-	uint16_t idx; /* in lb_backends */
-	bool up;      /* health; true where there is no check */
-	bool chosen;  /* out: takes new connections */
+	uint16_t idx;	/* in lb_backends */
+	bool up;	/* healthy or not checked, and reachable */
+	bool reachable; /* its next hop is known */
+	bool chosen;	/* out: takes new connections */
 };
 
 struct lb_choice {
 	uint32_t tier; /* the one that serves */
-	bool panic;    /* too few are up: all that are enabled are used */
+	bool panic;    /* too few are up: all that are enabled and reachable are used */
 	size_t chosen; /* how many; 0: the service is down */
 };
 
 /* lb_policy_choose - set .chosen: enabled, weight > 0 and up, in the lowest tier that has one. When the share of the
  * enabled that is up, over all tiers, is below @panic_threshold percent (or nobody is up and the threshold is not 0),
- * all enabled ones of the lowest tier are chosen and .panic is set. */
+ * all enabled ones of the lowest tier are chosen and .panic is set. Who is not reachable is not chosen even then. */
 struct lb_choice lb_policy_choose(struct lb_candidate *candidates, size_t nr, uint32_t panic_threshold);
 
 /* lb_policy_table - owners by slot for @candidates (sorted as in lb_service_conf) after lb_policy_choose. The size is a

@@ -9,6 +9,9 @@
  *   settling(0) -> n     settling(n), and stable(0) -> n stable(n): nobody had no connections
  *   settling(0)          when s died: entries made for others meanwhile still lead to them
  *
+ *   settling(c)          becomes stable SETTLE_S after it was moving at the earliest: packets that saw it
+ *                        moving and are still on their way make entries, which the census must not have missed
+ *
  *   moving(s -> c)       need not learn when s has never been sent a packet, at a time when all packets see the slot
  *                        moving: whoever had a connection with s would have sent one, and from now on new ones go to c.
  *                        A counter that was read earlier proves nothing: until the slot moved, new connections went to
@@ -22,6 +25,8 @@
 #include <string.h>
 
 #include "slots.h"
+
+#define SETTLE_S 2 /* whole seconds of a clock that counts only those: more than one has passed */
 
 struct lb_slots *lb_slots_new(unsigned int shift)
 {
@@ -92,8 +97,10 @@ static uint32_t change_slot(uint32_t word, uint16_t owner, struct alive *alive, 
 
 	switch (LB_SLOT_PHASE(word)) {
 	case LB_PHASE_MOVING:
-		if (!is_alive(alive, prev))
+		if (!is_alive(alive, prev)) {
+			*since_s = now_s;
 			return LB_SLOT(LB_PHASE_SETTLING, 0, owner);
+		}
 		if (!cur && owner)
 			*since_s = now_s;
 		return LB_SLOT(LB_PHASE_MOVING, prev, owner);
@@ -165,7 +172,7 @@ static uint32_t tick_slot(uint32_t word, uint32_t age_s, const bool *foreign, co
 			return word;
 		return LB_SLOT(LB_PHASE_SETTLING, 0, cur);
 	case LB_PHASE_SETTLING:
-		return foreign && !*foreign ? LB_SLOT(LB_PHASE_STABLE, 0, cur) : word;
+		return foreign && !*foreign && age_s >= SETTLE_S ? LB_SLOT(LB_PHASE_STABLE, 0, cur) : word;
 	default:
 		return word;
 	}
@@ -181,8 +188,11 @@ size_t lb_slots_tick(struct lb_slots *s, unsigned int policy_shift, const bool *
 		uint32_t word = tick_slot(s->word[i], now_s - s->since_s[i], foreign ? &foreign[i] : NULL, unused, &a,
 					  window_s);
 
-		changed += word != s->word[i];
+		if (word == s->word[i])
+			continue;
+		changed++;
 		s->word[i] = word;
+		s->since_s[i] = now_s;
 	}
 	return changed + merge(s, policy_shift);
 }

@@ -6,7 +6,7 @@
  *   stable(o) --owner n--> moving(o -> n) while o is alive, else stable(n)
  *   moving(s -> c) --owner n--> moving(s -> n), also n == s;  s dead or unused, or the window is over --> settling(c)
  *   settling(c) --owner n--> moving(c -> n), restarting the window; c dead --> settling(n)
- *   settling(c) --no live entry of the slot names another backend--> stable(c)
+ *   settling(c) --no live entry of the slot names another backend--> stable(c), once it has settled for a moment
  */
 #ifndef LB_SLOTS_H
 #define LB_SLOTS_H
@@ -20,7 +20,7 @@
 struct lb_slots {
 	unsigned int shift; /* 1 << shift slots; at least the policy table's: see lb_slots_change */
 	uint32_t *word;	    /* LB_SLOT() */
-	uint32_t *since_s;  /* when the slot became moving, CLOCK_MONOTONIC seconds */
+	uint32_t *since_s;  /* when the slot became moving, or settling thereafter; CLOCK_MONOTONIC seconds */
 };
 
 typedef bool (*lb_slots_alive_fn)(void *ctx, uint16_t backend);
@@ -35,10 +35,10 @@ int lb_slots_change(struct lb_slots *s, const uint16_t *owner, unsigned int shif
 		    uint32_t now_s);
 
 /* lb_slots_tick - let time pass. @foreign[slot]: a live flow entry of the slot names a backend that is not its owner
- * (NULL: the cache was not walked, nothing becomes stable). @unused[backend]: it has never been sent a packet, as was
- * found out after the last packet that may have seen the slots before their last change (NULL: not known); there is no
- * connection that would have to be learned. @policy_shift: merge down to it where each pair of slots is the same and
- * stable. Returns the number of slots that changed. */
+ * (NULL: the cache was not walked, nothing becomes stable), as was found out just now. @unused[backend]: it has never
+ * been sent a packet, as was found out after the last packet that may have seen the slots before their last change
+ * (NULL: not known); there is no connection that would have to be learned. @policy_shift: merge down to it where each
+ * pair of slots is the same and stable. Returns the number of slots that changed. */
 size_t lb_slots_tick(struct lb_slots *s, unsigned int policy_shift, const bool *foreign, const bool *unused,
 		     lb_slots_alive_fn alive, void *ctx, uint32_t now_s, uint32_t window_s);
 
