@@ -17,7 +17,7 @@ capture() {
 	local file=$RUN/$1.pcap filter=$2 pid
 
 	shift 2
-	nsenter --net=/run/netns/switch -- tcpdump --immediate-mode -U -n -i b1 -w "$file" \
+	nsenter --net=/run/netns/switch -- tcpdump --immediate-mode -U -n -s 256 -B 8192 -i b1 -w "$file" \
 		"ether dst 02:00:00:00:00:0b and ($filter or udp port 9)" 2>"$file.err" &
 	pid=$!
 	wait_for 10 grep -q "listening on" "$file.err" || bail "tcpdump starts" "$(cat "$file.err")"
