@@ -59,28 +59,8 @@ shown() {
 	[ "${PIPESTATUS[0]}" = 0 ] || give_up "this command failed"
 }
 
-declare -A NGINX
-web_server() { # I: nginx on host bI, which answers with its name
-	local dir=$RUN/b$1
-
-	mkdir -p "$dir"
-	cat >"$dir/nginx.conf" <<-END
-		daemon off; master_process off; pid $dir/pid;
-		events { worker_connections 8192; }
-		http {
-			access_log off; default_type text/plain; keepalive_requests 100000;
-			client_body_temp_path $dir/body; proxy_temp_path $dir/proxy; fastcgi_temp_path $dir/fastcgi;
-			uwsgi_temp_path $dir/uwsgi; scgi_temp_path $dir/scgi;
-			server {
-				listen 80 backlog=4096;
-				listen [::]:80 backlog=4096;
-				location / { return 200 "b$1\n"; }
-				location /health { return 200 "fine\n"; }
-			}
-		}
-	END
-	nsenter --net="/run/netns/b$1" -- nginx -p "$dir" -c "$dir/nginx.conf" -e "$dir/error.log" &
-	NGINX[$1]=$!
+web_server() { # I: its end is not the shell's to report
+	lab_web "$1" "b$1"
 	disown
 }
 
@@ -164,9 +144,9 @@ answered() { # N: N more answers than at the mark
 	[ "$(field since_mark_ok "$ANSWER")" -ge "$1" ]
 }
 say "2000 requests a second are on their way, and 300 connections are held open."
-printf '  %s%-6s $%s kill -9 %s        # nginx\n' "$dim" b2 "$plain" "$(cat $RUN/b2/pid)"
+printf '  %s%-6s $%s kill -9 %s        # nginx\n' "$dim" b2 "$plain" "$(cat $RUN/web2/pid)"
 talk load mark
-kill -KILL "${NGINX[2]}"
+kill -KILL "${WEB_PID[2]}"
 wait_for 10 answered 3000 || give_up "requests are not answered any more"
 talk load report
 kill_report=$ANSWER

@@ -80,6 +80,32 @@ lab_vip() {
 	done
 }
 
+# lab_web I ANSWER [STATUS BODY]: nginx on host bI, which answers with ANSWER, and with STATUS and BODY to /health; its
+# process in ${WEB_PID[I]}, its files under $RUN.
+declare -A WEB_PID
+lab_web() {
+	local dir=$RUN/web$1
+
+	mkdir -p "$dir"
+	cat >"$dir/nginx.conf" <<-END
+		daemon off; master_process off; pid $dir/pid;
+		events { worker_connections 8192; }
+		http {
+			access_log off; default_type text/plain; keepalive_requests 100000000;
+			client_body_temp_path $dir/body; proxy_temp_path $dir/proxy; fastcgi_temp_path $dir/fastcgi;
+			uwsgi_temp_path $dir/uwsgi; scgi_temp_path $dir/scgi;
+			server {
+				listen 80 backlog=4096;
+				listen [::]:80 backlog=4096;
+				location / { return 200 "$2\n"; }
+				location /health { return ${3:-200} "${4:-fine}\n"; }
+			}
+		}
+	END
+	nsenter --net="/run/netns/b$1" -- nginx -p "$dir" -c "$dir/nginx.conf" -e "$dir/log" &
+	WEB_PID[$1]=$!
+}
+
 # wait_for SECONDS COMMAND...: run it again and again until it succeeds; fails when the time is up.
 wait_for() {
 	local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))

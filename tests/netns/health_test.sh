@@ -9,32 +9,12 @@ nodes_attach 3
 lbd_start
 ok "attach" lbctl attach lb0
 
-# nginx I STATUS BODY: the answer to /health
-declare -A NGINX_PID
-nginx_start() {
-	local dir=$RUN/nginx$1
-
-	mkdir -p "$dir"
-	cat >"$dir/nginx.conf" <<-END
-		daemon off; master_process off; pid $dir/pid;
-		events { worker_connections 8192; }
-		http {
-			access_log off; default_type text/plain;
-			client_body_temp_path $dir/body; proxy_temp_path $dir/proxy; fastcgi_temp_path $dir/fastcgi;
-			uwsgi_temp_path $dir/uwsgi; scgi_temp_path $dir/scgi;
-			server {
-				listen 80 backlog=4096; listen [::]:80;
-				location / { return 200 "b$1\n"; }
-				location /health { return $2 "$3\n"; }
-			}
-		}
-	END
-	nsenter --net="/run/netns/b$1" -- nginx -p "$dir" -c "$dir/nginx.conf" -e "$dir/log" &
-	NGINX_PID[$1]=$!
+nginx_start() { # I STATUS BODY: the answer to /health
+	lab_web "$1" "b$1" "$2" "$3"
 }
 nginx_kill() {
-	kill -KILL "${NGINX_PID[$1]}"
-	wait "${NGINX_PID[$1]}" 2>/dev/null
+	kill -KILL "${WEB_PID[$1]}"
+	wait "${WEB_PID[$1]}" 2>/dev/null
 }
 health_of() { service_json web ".backends[] | select(.address == \"10.0.0.1$1:80\") | .status.$2"; }
 has_health() { [ "$(health_of "$1" health)/$(health_of "$1" reason)" = "$2" ]; }

@@ -25,23 +25,6 @@ have() {
 	command -v "$1" >/dev/null
 }
 
-web_server() { # I NAME: nginx on host bI, which answers with NAME
-	local dir=$RUN/b$1
-
-	mkdir -p "$dir"
-	cat >"$dir/nginx.conf" <<-END
-		daemon off; master_process off; pid $dir/pid;
-		events { worker_connections 8192; }
-		http {
-			access_log off; default_type text/plain; keepalive_requests 100000000;
-			client_body_temp_path $dir/body; proxy_temp_path $dir/proxy; fastcgi_temp_path $dir/fastcgi;
-			uwsgi_temp_path $dir/uwsgi; scgi_temp_path $dir/scgi;
-			server { listen 80 backlog=4096; location / { return 200 "$2\n"; } }
-		}
-	END
-	nsenter --net="/run/netns/b$1" -- nginx -p "$dir" -c "$dir/nginx.conf" -e "$dir/error.log" &
-}
-
 answers() { # URL [SOURCE]
 	host client curl -sf --max-time 1 ${2:+--interface "$2"} "$1"
 }
@@ -151,7 +134,7 @@ peers)
 	lab_up 6
 	host client sysctl -qw net.ipv4.tcp_tw_reuse=1
 	for i in 1 2 3 4 5 6; do
-		web_server $i b$(((i - 1) % 3 + 1))
+		lab_web $i b$(((i - 1) % 3 + 1))
 		wait_for 5 answers "http://10.0.0.$((10 + i))/" || give_up "the web server on b$i does not start"
 	done
 	sluice_start

@@ -148,8 +148,9 @@ static int collect(const struct lb_model *m, struct watched **list, size_t *nr)
 	return 0;
 }
 
-/* A backend that is new to the model may have an address that is known for long. */
-static void tell_known(struct lb_nexthops *n, const struct lb_model *m)
+/* Tells of the backends' addresses of which the model and the routes think otherwise: those that are @known here and
+ * lack a next hop there, or the reverse. */
+static void tell(struct lb_nexthops *n, const struct lb_model *m, bool known)
 {
 	const struct lb_model_service *const *services;
 	size_t nr = lb_model_services(m, &services);
@@ -159,7 +160,7 @@ static void tell_known(struct lb_nexthops *n, const struct lb_model *m)
 			const struct lb_model_backend *b = &services[i]->backends[j];
 			const struct watched *w = watched_find(n, b->conf.address.addr);
 
-			if (w && w->nh.ifindex && !b->next_hop.ifindex)
+			if (w && !w->nh.ifindex == !known && !b->next_hop.ifindex == known)
 				n->changed(n->ctx, w->addr, &w->nh);
 		}
 	}
@@ -192,24 +193,14 @@ int lb_nexthops_sync(struct lb_nexthops *n, const struct lb_model *m)
 		j += d >= 0;
 	}
 	free(old);
-	tell_known(n, m);
+	/* A backend that is new to the model may have an address that is known for long. */
+	tell(n, m, true);
 	return 0;
 }
 
 void lb_nexthops_give_up(struct lb_nexthops *n, const struct lb_model *m)
 {
-	const struct lb_model_service *const *services;
-	size_t nr = lb_model_services(m, &services);
-
-	for (size_t i = 0; i < nr; i++) {
-		for (size_t j = 0; j < services[i]->conf.nr_backends; j++) {
-			const struct lb_model_backend *b = &services[i]->backends[j];
-			const struct watched *w = watched_find(n, b->conf.address.addr);
-
-			if (w && !w->nh.ifindex && b->next_hop.ifindex)
-				n->changed(n->ctx, w->addr, &w->nh);
-		}
-	}
+	tell(n, m, false);
 }
 
 void lb_nexthops_refresh(struct lb_nexthops *n)
