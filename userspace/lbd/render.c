@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <net/if.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -54,40 +53,6 @@ json_t *lb_render_backend(const struct lb_control *c, const struct lb_model_serv
 	return j;
 }
 
-/* A backend that cannot be reached is told apart from one that is not healthy: what mends them is not the same. */
-static enum lb_service_state service_state(const struct lb_model_service *s, char *reason, size_t size)
-{
-	enum lb_service_state state = lb_stats_state(s, reason, size);
-	size_t lost = 0, wanted = 0, used;
-
-	for (size_t i = 0; i < s->conf.nr_backends; i++) {
-		const struct lb_model_backend *b = &s->backends[i];
-
-		if (b->conf.admin != LB_ADMIN_ENABLED || !b->conf.weight ||
-		    (s->choice.chosen && b->conf.tier > s->choice.tier))
-			continue;
-		wanted++;
-		lost += !b->next_hop.ifindex;
-	}
-	if (!lost)
-		return state;
-	if (state == LB_SERVICE_DOWN) {
-		snprintf(reason, size, "none of %zu backends %s", wanted,
-			 lost == wanted ? "has a next hop" : "is healthy and has a next hop");
-		return state;
-	}
-	if (state == LB_SERVICE_PANIC) {
-		snprintf(reason, size,
-			 "%zu of %zu backends have no next hop and too few are healthy: all others are used", lost,
-			 wanted);
-		return state;
-	}
-	used = strlen(reason);
-	snprintf(reason + used, size - used, "%s%zu backend%s no next hop", used ? "; " : "", lost,
-		 lost == 1 ? " has" : "s have");
-	return state == LB_SERVICE_UP ? LB_SERVICE_DEGRADED : state;
-}
-
 static json_t *render_service_status(const struct lb_control *c, const struct lb_model_service *s)
 {
 	enum lb_service_state state;
@@ -95,7 +60,7 @@ static json_t *render_service_status(const struct lb_control *c, const struct lb
 	size_t phases[3] = {0};
 	char reason[128], digest[17];
 
-	state = service_state(s, reason, sizeof(reason));
+	state = lb_stats_state(s, reason, sizeof(reason));
 	lb_stats_service(c, s, &total);
 	if (s->slots)
 		lb_slots_count(s->slots, phases);

@@ -11,44 +11,51 @@ static bool is_healthy(const struct lb_model_backend *b)
 	return b->health == LB_HEALTH_UP || b->health == LB_HEALTH_UNCHECKED;
 }
 
+/* A backend that cannot be reached is told apart from one that is not healthy: what mends them is not the same. */
 enum lb_service_state lb_stats_state(const struct lb_model_service *s, char *reason, size_t size)
 {
-	size_t wanted = 0, sick = 0, chosen = 0, lost = 0;
+	size_t wanted = 0, sick = 0, lost = 0;
+	int used = 0;
 
 	reason[0] = '\0';
 	for (size_t i = 0; i < s->conf.nr_backends; i++) {
 		const struct lb_model_backend *b = &s->backends[i];
 
-		if (b->chosen) {
-			chosen++;
-			lost += !b->next_hop.ifindex;
-		}
 		if (b->conf.admin != LB_ADMIN_ENABLED || !b->conf.weight)
 			continue;
-		if (chosen && b->conf.tier > s->choice.tier)
+		if (s->choice.chosen && b->conf.tier > s->choice.tier)
 			continue; /* a standby that nobody needs now */
 		wanted++;
 		sick += !is_healthy(b);
+		lost += !b->next_hop.ifindex;
 	}
-	if (!s->conf.nr_backends)
-		snprintf(reason, size, "it has no backends");
-	else if (!chosen && !wanted)
-		snprintf(reason, size, "no backend is enabled with a weight above 0");
-	else if (!chosen)
-		snprintf(reason, size, "none of %zu backends is healthy", wanted);
-	else if (lost == chosen)
-		snprintf(reason, size, "no backend's next hop is resolved");
-	if (reason[0])
+	if (!s->choice.chosen) {
+		if (!s->conf.nr_backends)
+			snprintf(reason, size, "it has no backends");
+		else if (!wanted)
+			snprintf(reason, size, "no backend is enabled with a weight above 0");
+		else
+			snprintf(reason, size, "none of %zu backends %s", wanted,
+				 !lost		  ? "is healthy"
+				 : lost == wanted ? "has a next hop"
+						  : "is healthy and has a next hop");
 		return LB_SERVICE_DOWN;
+	}
 	if (s->choice.panic) {
-		snprintf(reason, size, "%zu of %zu backends are not healthy: all are used", sick, wanted);
+		if (lost)
+			snprintf(reason, size,
+				 "%zu of %zu backends have no next hop and too few are healthy: all others are used",
+				 lost, wanted);
+		else
+			snprintf(reason, size, "%zu of %zu backends are not healthy: all are used", sick, wanted);
 		return LB_SERVICE_PANIC;
 	}
 	if (sick)
-		snprintf(reason, size, "%zu of %zu backends are not healthy", sick, wanted);
-	else if (lost)
-		snprintf(reason, size, "the next hop of %zu of %zu backends is not resolved", lost, chosen);
-	return reason[0] ? LB_SERVICE_DEGRADED : LB_SERVICE_UP;
+		used = snprintf(reason, size, "%zu of %zu backends are not healthy", sick, wanted);
+	if (lost)
+		snprintf(reason + used, size - (size_t)used, "%s%zu backend%s no next hop", used ? "; " : "", lost,
+			 lost == 1 ? " has" : "s have");
+	return sick || lost ? LB_SERVICE_DEGRADED : LB_SERVICE_UP;
 }
 
 const char *lb_service_state_name(enum lb_service_state state)
