@@ -37,8 +37,8 @@ static void write_link(struct lb_dataplane *dp, uint32_t ifindex, bool attached)
 	struct lb_link *link = &dp->links[ifindex % LB_LINKS];
 	struct ifreq req = {0};
 	uint64_t mac = 0;
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	bool known = attached && if_indextoname(ifindex, req.ifr_name) && !ioctl(fd, SIOCGIFHWADDR, &req) &&
+	int fd = attached ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
+	bool known = fd >= 0 && if_indextoname(ifindex, req.ifr_name) && !ioctl(fd, SIOCGIFHWADDR, &req) &&
 		     req.ifr_hwaddr.sa_family == ARPHRD_ETHER;
 
 	if (fd >= 0)
