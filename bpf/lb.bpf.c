@@ -15,8 +15,6 @@ const volatile __u64 lb_instance = 0;
 
 struct lb_world {
 	struct xdp_md *ctx;
-	__u32 cpu;
-	int sent; /* XDP_TX or XDP_REDIRECT, when it was sent */
 };
 
 static __always_inline void *lb_world_data(struct lb_world *w)
@@ -34,10 +32,11 @@ static __always_inline bool lb_world_grow(struct lb_world *w, int nr_bytes)
 	return !bpf_xdp_adjust_head(w->ctx, -nr_bytes);
 }
 
-static __always_inline bool lb_world_send(struct lb_world *w, __u32 oif, bool redirect)
+static __always_inline __u32 lb_world_send(struct lb_world *w, __u32 oif, bool redirect)
 {
-	w->sent = oif == w->ctx->ingress_ifindex && !redirect ? XDP_TX : bpf_redirect_map(&lb_ports, oif, XDP_DROP);
-	return w->sent != XDP_DROP;
+	if (lb_likely(oif == w->ctx->ingress_ifindex && !redirect))
+		return XDP_TX;
+	return bpf_redirect_map(&lb_ports, oif, XDP_DROP);
 }
 
 static __always_inline const struct lb_conf *lb_world_conf(struct lb_world *w)
@@ -62,11 +61,6 @@ static __always_inline const struct lb_vip_set *lb_world_vips(struct lb_world *w
 	return bpf_map_lookup_elem(&lb_vips, &set);
 }
 
-static __always_inline const struct lb_service *lb_world_service(struct lb_world *w, __u32 service)
-{
-	return bpf_map_lookup_elem(&lb_services, &service);
-}
-
 static __always_inline const struct lb_slot_line *lb_world_slots(struct lb_world *w, __u32 line)
 {
 	return bpf_map_lookup_elem(&lb_slots, &line);
@@ -89,21 +83,21 @@ static __always_inline struct lb_flow_set *lb_world_flows(struct lb_world *w, __
 
 static __always_inline struct lb_verdict_cpu *lb_world_verdict_cpu(struct lb_world *w)
 {
-	__u32 row = w->cpu;
+	__u32 row = bpf_get_smp_processor_id();
 
 	return bpf_map_lookup_elem(&lb_verdict_cpu, &row);
 }
 
 static __always_inline struct lb_service_cpu *lb_world_service_cpu(struct lb_world *w, __u32 service)
 {
-	__u32 row = w->cpu * LB_MAX_SERVICES + service;
+	__u32 row = bpf_get_smp_processor_id() * LB_MAX_SERVICES + service;
 
 	return bpf_map_lookup_elem(&lb_service_cpu, &row);
 }
 
 static __always_inline struct lb_backend_cpu *lb_world_backend_cpu(struct lb_world *w, __u32 backend)
 {
-	__u32 row = w->cpu * LB_MAX_BACKENDS + backend;
+	__u32 row = bpf_get_smp_processor_id() * LB_MAX_BACKENDS + backend;
 
 	return bpf_map_lookup_elem(&lb_backend_cpu, &row);
 }
@@ -112,7 +106,7 @@ static __always_inline struct lb_backend_cpu *lb_world_backend_cpu(struct lb_wor
  * asks. Such functions take no pointers to maps or stack on 5.10. */
 __attribute__((noinline)) __u32 lb_flow_steer_words(__u64 hash, __u32 service_idx, __u32 word, __u32 flags)
 {
-	struct lb_world w = {.cpu = bpf_get_smp_processor_id()};
+	struct lb_world w = {0};
 	struct lb_flow_query q = {.hash = hash, .service_idx = service_idx, .word = word, .flags = flags};
 
 	return lb_flow_steer(&w, q);
@@ -126,17 +120,12 @@ static __always_inline __u32 lb_world_flow_steer(struct lb_world *w, struct lb_f
 SEC("xdp")
 int lb_main(struct xdp_md *ctx)
 {
-	struct lb_world w = {.ctx = ctx, .cpu = bpf_get_smp_processor_id()};
-	enum lb_verdict v = lb_pipeline(&w);
+	struct lb_world w = {.ctx = ctx};
+	__u32 fate = lb_pipeline(&w);
 
-	switch (lb_verdict_action(v)) {
-	case LB_ACTION_TX:
-		return w.sent;
-	case LB_ACTION_PASS:
-		return XDP_PASS;
-	default:
-		return XDP_DROP;
-	}
+	if (LB_FATE_VERDICT(fate) == LB_V_FORWARDED)
+		return LB_FATE_SENT(fate);
+	return lb_verdict_passes(LB_FATE_VERDICT(fate)) ? XDP_PASS : XDP_DROP;
 }
 
 char _license[] SEC("license") = "GPL";

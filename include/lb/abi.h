@@ -12,7 +12,7 @@
 #include <linux/types.h>
 
 /* Raised whenever a layout or a meaning below changes; the pin folder carries it. */
-#define LB_ABI_VERSION 1
+#define LB_ABI_VERSION 2
 
 #define LB_MAX_SERVICES 16384 /* service 0 is never used */
 #define LB_MAX_BACKENDS 32768 /* backend 0 means "none" */
@@ -40,29 +40,37 @@
 #define LB_MAP_LINKS "lb_links"
 
 /* ---- lb_conf: ARRAY of one, mmapable ---- */
+#define LB_HASH_ROUNDS 4
+struct lb_hash_secret {
+	__u64 add[LB_HASH_ROUNDS];
+	__u64 mul[LB_HASH_ROUNDS]; /* odd */
+};
+
 struct lb_conf {
-	__u64 hash_key[2]; /* SipHash key, the same on every load balancer of a fleet */
-	__u32 learn_rate;  /* new flow entries a service may make on a CPU in a second; 0: no limit */
+	struct lb_hash_secret hash; /* lb_hash_secret() of hash_key */
+	__u64 hash_key[2];	    /* SipHash key, the same on every load balancer of a fleet */
+	__u32 learn_rate;	    /* new flow entries a service may make on a CPU in a second; 0: no limit */
 	__u32 pad0;
 	__u64 pad1[5];
-};
-_Static_assert(sizeof(struct lb_conf) == 64, "one cache line");
+} __attribute__((aligned(64)));
+_Static_assert(sizeof(struct lb_conf) == 128, "two cache lines");
 
 /* ---- lb_links: ARRAY [LB_LINKS], mmapable; interface i, where the program is attached, at i % LB_LINKS ----
  * Frames to other hosts' MAC addresses are not ours, though a switch floods them to us. An entry of another interface
  * says nothing. */
 #define LB_LINKS 256
 struct lb_link {
+	__u8 pad0[2]; /* 0; with mac one word, written in one store */
 	__u8 mac[6];
-	__u16 pad0; /* 0; with mac one word, written in one store */
 	__u32 ifindex;
 	__u32 pad1;
-};
+} __attribute__((aligned(8)));
 _Static_assert(sizeof(struct lb_link) == 16, "two words");
 
-/* ---- lb_vips: ARRAY [LB_VIP_SETS] of lines, mmapable ----
- * Each VIP has two sets that it may lie in (lb/dp/vip.h). The second is looked at only where the first says that a VIP
- * of its own lies there. An entry is written service last; service 0: empty. */
+/* ---- lb_vips: ARRAY [LB_VIP_SETS], mmapable ----
+ * Each VIP has two sets that it may lie in (lb/dp/vip.h), of two lines each. A line has all that an established
+ * connection's packet needs to know of its service. What lies beyond the first line of the first set is looked at only
+ * where that line says so. */
 struct lb_vip {
 	__u8 addr[16];
 	__be16 port;
@@ -71,16 +79,25 @@ struct lb_vip {
 };
 _Static_assert(sizeof(struct lb_vip) == 20, "no hole in a key");
 
-struct lb_vip_entry {
-	struct lb_vip vip;
-	__u32 service;
-	__u32 spilled; /* of way 0: how many VIPs whose first set this is lie in their second; never too low */
-	__u32 pad;
-};
-_Static_assert(sizeof(struct lb_vip_entry) == 32, "two to a cache line");
+#define LB_VIP_V4 1
+#define LB_VIP_F_TRACK (1U << 0) /* each of its flows gets a flow entry: LB_SERVICE_F_TRACK_* for its protocol */
+#define LB_VIP_F_NO_STATE (1U << 1)
+
+/* The word at port is written last, in one store: service 0 says that nobody is here. */
+struct lb_vip_line {
+	__u8 addr[16];
+	__be16 port;
+	__u8 proto;
+	__u8 family; /* LB_VIP_V4 or 0 */
+	__u16 service;
+	__u8 flags;  /* LB_VIP_F_* */
+	__u8 beyond; /* of way 0: other places to look at for VIPs whose first set this is; never too low */
+	__u64 table; /* its service's */
+} __attribute__((aligned(32)));
+_Static_assert(sizeof(struct lb_vip_line) == 32, "two to a cache line");
 
 struct lb_vip_set {
-	struct lb_vip_entry way[LB_VIP_WAYS];
+	struct lb_vip_line way[LB_VIP_WAYS];
 };
 _Static_assert(sizeof(struct lb_vip_set) == 64, "one cache line");
 
@@ -98,10 +115,12 @@ struct lb_service {
 };
 _Static_assert(sizeof(struct lb_service) == 64, "one cache line");
 
-/* base: the table's first slot, a multiple of 16; shift: log2 of its slots, >= LB_TABLE_SHIFT_MIN. */
-#define LB_TABLE(base, shift) (((__u64)(shift) << 32) | (__u32)(base))
+/* base: the table's first slot, a multiple of 16; shift: log2 of its slots, >= LB_TABLE_SHIFT_MIN. A flow's slot is
+ * base + (hash >> (64 - shift)), so that is what the upper half holds. */
+#define LB_TABLE(base, shift) (((__u64)(64 - (shift)) << 32) | (__u32)(base))
 #define LB_TABLE_BASE(table) ((__u32)(table))
-#define LB_TABLE_SHIFT(table) ((__u32)((table) >> 32) & 31)
+#define LB_TABLE_SHIFT(table) (64 - (__u32)((table) >> 32))
+#define LB_TABLE_SLOT(table, hash) (LB_TABLE_BASE(table) + (__u32)((__u64)(hash) >> ((table) >> 32)))
 
 /* ---- lb_slots: ARRAY [LB_SLOTS / 16] of lines, mmapable ----
  * A slot word is phase:2 | prev:15 | cur:15 (backend indices). stable(o) and settling(c) have prev 0. */
@@ -147,12 +166,12 @@ struct lb_backend {
 	__u8 flags;    /* LB_BACKEND_F_* */
 	__u32 oif;     /* word 2 of the next hop: outgoing interface index */
 	__u32 pad1;
-};
+} __attribute__((aligned(64)));
 _Static_assert(sizeof(struct lb_backend) == 64, "one cache line");
 
 /* ---- lb_flows: ARRAY [LB_FLOW_SETS], mmapable ----
  * An entry is tag:31 | closed:1 | age:8 | gen:8 | proven:1 | backend:15; 0 is empty. The tag is the upper half of the
- * flow's hash without its last bit, so (tag >> (32 - shift)) is its slot; the set is the hash's low bits. closed: a FIN
+ * flow's hash without its last bit, so (tag >> (32 - shift)) is its slot; the set is made of its other bits, too (lb/dp/flow.h). closed: a FIN
  * or RST was seen, so that a SYN that finds it opens another connection on the same ports. */
 struct lb_flow_set {
 	__u64 entry[LB_FLOW_WAYS];
@@ -172,16 +191,17 @@ _Static_assert(sizeof(struct lb_flow_set) == 64, "one cache line");
 
 /* ---- counters: plain ARRAYs, mmapable, one row a possible CPU ----
  * lb_verdict_cpu [cpu]; lb_service_cpu [cpu * LB_MAX_SERVICES + service];
- * lb_backend_cpu [cpu * LB_MAX_BACKENDS + backend]. Only CPU n writes row n. The backend and service
- * arrays have one row more than there are CPUs: lbd's. Row ncpus of lb_service_cpu carries the totals of
- * backends that were deleted. A service's total is its rows plus its backends' rows. */
+ * lb_backend_cpu [cpu * LB_MAX_BACKENDS + backend]. Only CPU n writes row n. Each has one row more
+ * than there are CPUs: lbd's. Row ncpus of lb_service_cpu carries the totals of
+ * backends that were deleted. A service's total is its rows plus its backends' rows. What was forwarded is counted by
+ * the backends alone; row ncpus of lb_verdict_cpu carries what those that were deleted had of it. */
 #define LB_VERDICTS_MAX 64
 struct lb_verdict_cpu {
 	__u64 pkts[LB_VERDICTS_MAX];
 };
 
 struct lb_backend_cpu {
-	__u64 pkts;
+	__u64 pkts;   /* of verdict "forwarded", which has no other counter */
 	__u64 bytes;  /* of IP packet as the client sent it */
 	__u64 conns;  /* TCP: SYNs forwarded; UDP: flow entries made */
 	__u64 closes; /* TCP: FINs and RSTs from clients; estimates what is left together with conns */

@@ -348,11 +348,12 @@ static void test_ghosts(void)
 {
 	const struct lb_vip vip1 = {.addr = {1}, .port = 1, .proto = IPPROTO_TCP},
 			    vip2 = {.addr = {2}, .proto = IPPROTO_UDP};
-	const uint32_t unused = 77, impossible = 99999;
+	const uint16_t unused = 77, impossible = 20000;
 	struct lb_service line = {.name_id = 0, .table = LB_TABLE(0, 6)};
 	struct lb_backend b = {.service = 20000, .gen = 3}, b2 = {.service = 78, .gen = 5};
 	struct lb_image *image = make_image(3, 6, 0), *found;
 	struct lb_dataplane *dp;
+	struct lb_vip_line vip_line;
 	struct lb_vip_set *vips;
 	uint32_t value;
 	bool adopted;
@@ -361,7 +362,10 @@ static void test_ghosts(void)
 	tap_need(!bring_from_maps(dp, image), "apply: %s", err.message);
 	lb_dataplane_free(dp);
 	vips = map_vips();
-	tap_need(!lb_vipset_set(vips, &vip1, unused) && !lb_vipset_set(vips, &vip2, impossible), "vips");
+	vip_line = lb_vipset_line(&vip1, unused, &line);
+	tap_need(!lb_vipset_set(vips, &vip_line), "a VIP");
+	vip_line = lb_vipset_line(&vip2, impossible, &line);
+	tap_need(!lb_vipset_set(vips, &vip_line), "another VIP");
 	poke(LB_MAP_SERVICES, 79, &line); /* a table of somebody else, no name */
 	line.table = LB_TABLE(0x7ffffff3, 31);
 	poke(LB_MAP_SERVICES, 80, &line); /* no table at all */

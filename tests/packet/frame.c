@@ -7,6 +7,7 @@
 
 #include "packet.h"
 #include "lb/dp/hash.h"
+#include "lb/dp/vip.h"
 
 const uint8_t mac_hop[6] = {0x02, 0x11, 0x22, 0x33, 0x44, 0x55};
 const uint8_t mac_own[6] = {0x02, 0xaa, 0xbb, 0xcc, 0xdd, 0xee};
@@ -207,22 +208,19 @@ void frame_make(const struct spec *s, struct frame *f)
 
 uint64_t flow_hash(const struct spec *s)
 {
-	uint16_t ports[2] = {htons((uint16_t)or_default(s->sport, 12345)), htons((uint16_t)or_default(s->dport, 80))};
+	const struct lb_hash_secret secret = lb_hash_secret((const __u64 *)hash_key);
+	const __be16 sport = htons((uint16_t)or_default(s->sport, 12345));
+	struct lb_vip_key vip = {.v4 = family_of(s) == 4};
 	uint8_t src[16], dst[16];
-	__u64 src64[2], dst64[2];
-	uint32_t word, src4, dst4;
+	__u64 src64[2] = {0};
 
-	memcpy(&word, ports, 4);
 	addr_of(s, false, src);
 	addr_of(s, true, dst);
-	if (family_of(s) == 4) {
-		memcpy(&src4, src + 12, 4);
-		memcpy(&dst4, dst + 12, 4);
-		return lb_hash_flow4((const __u64 *)hash_key, src4, dst4, word, (__u8)proto_of(s));
-	}
-	memcpy(src64, src, 16);
-	memcpy(dst64, dst, 16);
-	return lb_hash_flow6((const __u64 *)hash_key, src64, dst64, word, (__u8)proto_of(s));
+	memcpy(src64, vip.v4 ? src + 12 : src, vip.v4 ? 4 : 16);
+	memcpy(vip.addr, vip.v4 ? dst + 12 : dst, vip.v4 ? 4 : 16);
+	vip.what = lb_vip_what(htons((uint16_t)or_default(s->dport, 80)), (__u8)proto_of(s), vip.v4);
+	return vip.v4 ? lb_hash_flow4(&secret, lb_vip_fold(&vip), src64[0], sport)
+		      : lb_hash_flow6(&secret, lb_vip_fold(&vip), src64, sport);
 }
 
 void backend_addr(int family, int backend, uint8_t out[16])

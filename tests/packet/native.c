@@ -18,7 +18,6 @@ struct lb_world {
 	uint8_t *mem;
 	size_t len;
 	bool no_headroom;
-	int sent;
 };
 
 static struct world arrays;
@@ -52,16 +51,14 @@ static __always_inline bool lb_world_grow(struct lb_world *w, int nr_bytes)
 	return true;
 }
 
-static __always_inline bool lb_world_send(struct lb_world *w, __u32 oif, bool redirect)
+static __always_inline __u32 lb_world_send(struct lb_world *w, __u32 oif, bool redirect)
 {
-	w->sent = XDP_TX;
 	if (oif == INGRESS && !redirect)
-		return true;
-	w->sent = XDP_REDIRECT;
+		return XDP_TX;
 	for (unsigned int i = 0; i < nr_ports; i++)
 		if (ports[i] == oif)
-			return true;
-	return false;
+			return XDP_REDIRECT;
+	return LB_UNSENT;
 }
 
 static __always_inline const struct lb_conf *lb_world_conf(struct lb_world *w)
@@ -82,11 +79,6 @@ static __always_inline const struct lb_link *lb_world_link(struct lb_world *w, _
 static __always_inline const struct lb_vip_set *lb_world_vips(struct lb_world *w, __u32 set)
 {
 	return set < LB_VIP_SETS ? &arrays.vips[set] : NULL;
-}
-
-static __always_inline const struct lb_service *lb_world_service(struct lb_world *w, __u32 service)
-{
-	return service < LB_MAX_SERVICES ? &arrays.services[service] : NULL;
 }
 
 static __always_inline const struct lb_slot_line *lb_world_slots(struct lb_world *w, __u32 line)
@@ -135,20 +127,16 @@ static __always_inline __u32 lb_world_flow_steer(struct lb_world *w, struct lb_f
 static int native_run(struct world *w, const struct frame *in, bool no_headroom, struct frame *out, int *action)
 {
 	struct lb_world lw = {.mem = malloc(OFFSET + in->len), .len = in->len, .no_headroom = no_headroom};
+	__u32 fate;
 
 	if (!lw.mem)
 		return -ENOMEM;
 	memcpy(lw.mem + OFFSET, in->data, in->len);
-	switch (lb_verdict_action(lb_pipeline(&lw))) {
-	case LB_ACTION_TX:
-		*action = lw.sent;
-		break;
-	case LB_ACTION_PASS:
-		*action = XDP_PASS;
-		break;
-	default:
-		*action = XDP_DROP;
-	}
+	fate = lb_pipeline(&lw);
+	if (LB_FATE_VERDICT(fate) == LB_V_FORWARDED)
+		*action = (int)LB_FATE_SENT(fate);
+	else
+		*action = lb_verdict_passes(LB_FATE_VERDICT(fate)) ? XDP_PASS : XDP_DROP;
 	out->len = lw.len;
 	memcpy(out->data, lw.mem + OFFSET, lw.len);
 	free(lw.mem);

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What both worlds have in common: how they are cleared and configured. */
+#include <arpa/inet.h>
 #include <assert.h>
 #include <string.h>
 #include <time.h>
 
 #include "packet.h"
 #include "lb/dp/flow.h"
+#include "lb/dp/hash.h"
+#include "vipset.h"
 
 #define TABLE_BASE 32
 #define TABLE_SHIFT 5
@@ -61,7 +64,7 @@ static void setup_backend(struct world *w, const struct setup *s, int backend, i
 static void setup_flow(struct world *w, const struct setup *s, const struct spec *in)
 {
 	uint64_t hash = flow_hash(in);
-	struct lb_flow_set *set = &w->flows[hash & (LB_FLOW_SETS - 1)];
+	struct lb_flow_set *set = &w->flows[lb_flow_set_idx(hash)];
 	uint8_t age = lb_flow_age(now_ns());
 
 	if (s->full)
@@ -73,11 +76,27 @@ static void setup_flow(struct world *w, const struct setup *s, const struct spec
 				(s->entry.closed ? LB_FLOW_CLOSED : 0);
 }
 
+/* The service's VIPs, in both families and protocols. There is room for four. */
+static void setup_vips(struct world *w)
+{
+	static const char *const text[] = {"::ffff:192.0.2.10", "2001:db8::10"};
+	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP};
+
+	for (int i = 0; i < 4; i++) {
+		struct lb_vip vip = {.port = htons(80), .proto = protos[i % 2]};
+		struct lb_vip_line line;
+
+		inet_pton(AF_INET6, text[i / 2], vip.addr);
+		line = lb_vipset_line(&vip, SERVICE, &w->services[SERVICE]);
+		assert(!lb_vipset_set(w->vips, &line));
+	}
+}
+
 void world_setup(struct world *w, const struct setup *s, const struct spec *in)
 {
 	struct lb_service_cpu *row = &w->service_cpu[w->cpu * LB_MAX_SERVICES + SERVICE];
 
-	memcpy(w->conf->hash_key, hash_key, sizeof(hash_key));
+	w->conf->hash = lb_hash_secret((const __u64 *)hash_key);
 	w->conf->learn_rate = (__u32)s->rate;
 	w->links[INGRESS].ifindex = s->unlinked ? INGRESS + LB_LINKS : INGRESS;
 	memcpy(w->links[INGRESS].mac, mac_own, sizeof(mac_own));
@@ -94,4 +113,5 @@ void world_setup(struct world *w, const struct setup *s, const struct spec *in)
 	}
 	w->services[SERVICE].flags = s->flags;
 	w->services[SERVICE].table = s->no_table ? 0 : LB_TABLE(TABLE_BASE, TABLE_SHIFT);
+	setup_vips(w);
 }

@@ -105,28 +105,117 @@ static void fill(uint8_t *p, size_t len)
 		p[i] = (uint8_t)random64();
 }
 
+static uint64_t naive_round(const struct lb_hash_secret *s, int i, uint64_t x)
+{
+	uint64_t product = (x ^ s->add[i]) * s->mul[i], turned = 0;
+
+	for (int byte = 0; byte < 8; byte++)
+		turned |= (product >> (8 * byte) & 0xff) << (56 - 8 * byte);
+	return turned;
+}
+
 static void test_hash_flows(void **state)
 {
 	for (int i = 0; i < 10000; i++) {
-		__u64 key[2] = {random64(), random64()}, a[2], b[2];
-		uint8_t bytes[37], key_bytes[16];
-		__u32 src4, dst4, ports;
+		__u64 key[2] = {random64(), random64()}, a[2] = {random64(), random64()}, x;
+		uint64_t vip = random64();
+		__u16 port = (__u16)random64();
+		struct lb_hash_secret s = lb_hash_secret(key);
+		uint8_t key_bytes[16];
 
-		fill(bytes, sizeof(bytes));
 		memcpy(key_bytes, key, 16);
+		for (uint64_t nr = 0; nr < 2 * LB_HASH_ROUNDS; nr++)
+			assert_int_equal(nr < LB_HASH_ROUNDS ? s.add[nr] : s.mul[nr - LB_HASH_ROUNDS],
+					 naive_siphash(1, 3, key_bytes, (const uint8_t *)&nr, 8) |
+						 (nr >= LB_HASH_ROUNDS));
+		assert_int_equal(lb_sip_words(key, a, 2), naive_siphash(1, 3, key_bytes, (const uint8_t *)a, 16));
 
-		memcpy(&src4, bytes, 4);
-		memcpy(&dst4, bytes + 4, 4);
-		memcpy(&ports, bytes + 8, 4);
-		assert_int_equal(lb_hash_flow4(key, src4, dst4, ports, bytes[12]),
-				 naive_siphash(1, 3, key_bytes, bytes, 13));
+		x = vip ^ (a[0] & 0xffffffff) << 16 ^ port;
+		for (int r = 0; r < 3; r++)
+			x = naive_round(&s, r, x);
+		assert_int_equal(lb_hash_flow4(&s, vip, (__u32)a[0], port), (x ^ s.add[3]) * s.mul[3]);
 
-		memcpy(a, bytes, 16);
-		memcpy(b, bytes + 16, 16);
-		memcpy(&ports, bytes + 32, 4);
-		assert_int_equal(lb_hash_flow6(key, a, b, ports, bytes[36]), naive_siphash(1, 3, key_bytes, bytes, 37));
+		x = naive_round(&s, 0, vip ^ port) ^ a[0];
+		x = naive_round(&s, 1, x) ^ a[1];
+		x = naive_round(&s, 3, naive_round(&s, 2, x));
+		x = naive_round(&s, 0, x);
+		assert_int_equal(lb_hash_flow6(&s, vip, a, port), (x ^ s.add[1]) * s.mul[1]);
+	}
+}
 
-		assert_int_equal(lb_sip_words(key, a, 2), naive_siphash(1, 3, key_bytes, bytes, 16));
+/* What of a hash places a flow: its slot in the largest table, and its set in the cache. */
+#define PLACE_BITS 37
+static uint64_t place_of(uint64_t hash)
+{
+	return hash >> 44 << 17 | lb_flow_set_idx(hash);
+}
+
+static uint64_t hash_of(bool v6, const struct lb_hash_secret *s, const uint64_t in[3])
+{
+	return v6 ? lb_hash_flow6(s, 0, (const __u64 *)in, (__u16)in[2])
+		  : lb_hash_flow4(s, 0, (__u32)in[0], (__u16)in[2]);
+}
+
+/* Under a key that is not known, a difference between two flows says nothing about the difference between their places:
+ * each bit of those is as likely to differ as not, whichever bit of the address or port was another. */
+static void test_hash_avalanche(void **state)
+{
+	enum { ROUNDS = 4000 };
+
+	for (int bit = 0; bit < 48 + 144; bit++) {
+		bool v6 = bit >= 48;
+		int nr = v6 ? bit - 48 : bit < 32 ? bit : 128 + bit - 32;
+		int flips[PLACE_BITS] = {0};
+
+		for (int i = 0; i < ROUNDS; i++) {
+			const __u64 key[2] = {random64(), random64()};
+			struct lb_hash_secret s = lb_hash_secret(key);
+			uint64_t in[3] = {random64(), random64(), random64()}, differs;
+
+			differs = place_of(hash_of(v6, &s, in));
+			in[nr / 64] ^= 1ULL << nr % 64;
+			differs ^= place_of(hash_of(v6, &s, in));
+			for (int j = 0; j < PLACE_BITS; j++)
+				flips[j] += differs >> j & 1;
+		}
+		/* Five standard deviations of 7104 counts. */
+		for (int j = 0; j < PLACE_BITS; j++)
+			assert_in_range(flips[j], ROUNDS / 2 - 160, ROUNDS / 2 + 160);
+	}
+}
+
+/* Flows as they come, one port after the other and one address after the other, fill the slots of a table and the sets
+ * of the cache as evenly as chance would: chi square of 1024 cells. */
+static void test_hash_spread(void **state)
+{
+	enum { CELLS = 1024, FLOWS = 1 << 16 };
+
+	for (int round = 0; round < 40; round++) {
+		const __u64 key[2] = {random64(), random64()};
+		struct lb_hash_secret s = lb_hash_secret(key);
+		unsigned int slots[CELLS] = {0}, sets[CELLS] = {0};
+		double chi_slots = 0, chi_sets = 0;
+
+		for (uint32_t i = 0; i < FLOWS; i++) {
+			uint64_t in[3] = {0x0a000001, 0xb80d0120, htons(32768)}, hash;
+
+			if (round & 1)
+				in[2] = (__u16)i; /* one client's ports */
+			else
+				in[round & 2 ? 1 : 0] += (uint64_t)htonl(i) << (round & 2 ? 32 : 0);
+			hash = hash_of(round & 2, &s, in);
+			slots[hash >> 54]++;
+			sets[lb_flow_set_idx(hash) % CELLS]++;
+		}
+		for (int i = 0; i < CELLS; i++) {
+			double a = (double)slots[i] - FLOWS / CELLS, b = (double)sets[i] - FLOWS / CELLS;
+
+			chi_slots += a * a / (FLOWS / CELLS);
+			chi_sets += b * b / (FLOWS / CELLS);
+		}
+		/* Six standard deviations above the mean of 1023. More even than chance is no fault. */
+		assert_true(chi_slots < 1023 + 6 * 45.2);
+		assert_true(chi_sets < 1023 + 6 * 45.2);
 	}
 }
 
@@ -163,7 +252,7 @@ static void test_flow_places(void **state)
 	__u32 tag = lb_flow_tag(hash);
 
 	assert_int_equal(tag, 0xfedcba98);
-	assert_int_equal(lb_flow_set_idx(hash), 0x76543210 & (LB_FLOW_SETS - 1));
+	assert_int_equal(lb_flow_set_idx(hash), (0x76543210 ^ 0xfedcba98) & (LB_FLOW_SETS - 1));
 	for (unsigned int shift = LB_TABLE_SHIFT_MIN; shift <= LB_TABLE_SHIFT_MAX; shift++) {
 		assert_int_equal(lb_flow_slot(tag, shift), hash >> (64 - shift));
 		/* a doubled table splits each slot in two */
@@ -266,11 +355,12 @@ static void test_flow_admit(void **state)
 
 static void test_steer_wants_flow(void **state)
 {
-	assert_false(lb_steer_wants_flow(LB_SLOT(LB_PHASE_STABLE, 0, 9), false));
-	assert_true(lb_steer_wants_flow(LB_SLOT(LB_PHASE_STABLE, 0, 9), true));
-	for (int tracked = 0; tracked < 2; tracked++) {
-		assert_true(lb_steer_wants_flow(LB_SLOT(LB_PHASE_MOVING, 8, 9), tracked));
-		assert_true(lb_steer_wants_flow(LB_SLOT(LB_PHASE_SETTLING, 0, 9), tracked));
+	assert_false(lb_steer_wants_flow(LB_SLOT(LB_PHASE_STABLE, 0, 9), 0));
+	assert_true(lb_steer_wants_flow(LB_SLOT(LB_PHASE_STABLE, 0, 9), LB_VIP_F_TRACK));
+	assert_false(lb_steer_wants_flow(LB_SLOT(LB_PHASE_MOVING, 8, 9), LB_VIP_F_NO_STATE));
+	for (__u32 flags = 0; flags <= LB_VIP_F_TRACK; flags += LB_VIP_F_TRACK) {
+		assert_true(lb_steer_wants_flow(LB_SLOT(LB_PHASE_MOVING, 8, 9), flags));
+		assert_true(lb_steer_wants_flow(LB_SLOT(LB_PHASE_SETTLING, 0, 9), flags));
 	}
 }
 
@@ -417,7 +507,7 @@ static void test_outer_checksum(void **state)
 
 		fill(b.src, 16);
 		fill(b.addr, 16);
-		lb_outer_write4(header, &in, &b);
+		lb_outer_write4(header, &in, &b, b.src_plen);
 		assert_int_equal(naive_checksum(header, sizeof(header)), 0);
 		assert_int_equal(header[2] << 8 | header[3], in.len + 20);
 		assert_int_equal(header[6] << 8 | header[7], in.df ? 0x4000 : 0);
@@ -446,10 +536,10 @@ static void test_outer_source(void **state)
 
 			fill(b.src, 16);
 			naive_source(&b, hash, 32, want);
-			src4 = lb_outer_source4(&b, hash);
+			src4 = lb_outer_source4(&b, b.src_plen, hash);
 			assert_memory_equal(&src4, want + 12, 4);
 			naive_source(&b, hash, 64, want);
-			low = lb_outer_source6(&b, hash);
+			low = lb_outer_source6(&b, b.src_plen, hash);
 			assert_memory_equal(&low, want + 8, 8);
 		}
 	}
@@ -475,6 +565,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_hash_vectors, seed),
 		cmocka_unit_test_setup(test_hash_flows, seed),
+		cmocka_unit_test_setup(test_hash_avalanche, seed),
+		cmocka_unit_test_setup(test_hash_spread, seed),
 		cmocka_unit_test_setup(test_flow_words, seed),
 		cmocka_unit_test_setup(test_flow_places, seed),
 		cmocka_unit_test_setup(test_flow_find, seed),

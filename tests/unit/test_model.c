@@ -210,7 +210,7 @@ static void test_lazy(void **state)
 	after = lb_model_image(m);
 	assert_int_equal(s->choice.chosen, 3);
 	assert_true(s->policy_table[0]);
-	assert_int_equal(plan_size(before, after), 3 + 2);
+	assert_int_equal(plan_size(before, after), 3 + 2 + 1); /* backends, the table and its service, its VIP */
 	lb_image_free(before);
 	assert_int_equal(lb_model_set_health(m, WEB, &ep[1], LB_HEALTH_DOWN, 2), 1);
 	assert_int_equal(lb_model_set_health(m, WEB, &ep[1], LB_HEALTH_UP, 2), 1);

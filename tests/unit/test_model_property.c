@@ -81,7 +81,7 @@ static uint16_t choose(struct world *w, struct conn *c, bool opens)
 		return 0;
 	w->packets++;
 	word = s->slots[lb_flow_slot(tag, s->shift)];
-	if (lb_steer_wants_flow(word, tracked(s)))
+	if (lb_steer_wants_flow(word, tracked(s) ? LB_VIP_F_TRACK : 0))
 		way = lb_flow_find(set, tag);
 	if (way >= 0) {
 		__u64 e = set->entry[way];

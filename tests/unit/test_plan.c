@@ -193,17 +193,37 @@ static void expect_empty(const struct lb_image *a, const struct lb_image *b)
 	lb_plan_fini(&plan);
 }
 
-/* Kinds come in order, but for tables: each is directly before its service. */
+/* Kinds come in order, but for tables and the VIPs that a service has already: a table is directly before its service,
+ * those VIPs are directly behind it. */
 static void check_order(const struct lb_plan *plan, size_t i)
 {
-	const struct lb_op *op = &plan->ops[i];
+	const struct lb_op *op = &plan->ops[i], *owner = op;
+	bool services = op->kind == LB_OP_TABLE_SET || op->kind == LB_OP_SERVICE_SET;
 
-	if (op->kind == LB_OP_TABLE_SET) {
+	if (op->kind == LB_OP_TABLE_SET)
 		assert_true(i + 1 < plan->nr && op[1].kind == LB_OP_SERVICE_SET && op[1].idx == op->idx);
-		assert_true(!i || op[-1].kind <= LB_OP_SERVICE_SET);
-	} else if (i) {
-		assert_true(op[-1].kind <= op->kind);
+	if (!i)
+		return;
+	if (!services || op[-1].kind != LB_OP_VIP_SET) {
+		assert_true(op[-1].kind <= op->kind || (services && op[-1].kind == LB_OP_SERVICE_SET));
+		return;
 	}
+	for (owner = op - 1; owner->kind == LB_OP_VIP_SET; owner--)
+		assert_int_equal(owner->idx, op[-1].idx);
+	assert_true(owner->kind == LB_OP_SERVICE_SET && owner->idx == op[-1].idx);
+}
+
+/* After an operation on @idx's table, and the VIPs behind it, no line of a VIP repeats what the service was. */
+static void check_repeats(const struct lb_plan *plan, size_t i, const struct lb_image *old)
+{
+	const struct lb_op *op = &plan->ops[i];
+	const struct lb_service_image *s = old ? old->services[op->idx] : NULL;
+
+	if (op->kind != LB_OP_SERVICE_SET || !s)
+		return;
+	for (size_t nr = 1; nr <= s->nr_vips; nr++)
+		assert_true(i + nr < plan->nr && op[nr].kind == LB_OP_VIP_SET && op[nr].idx == op->idx &&
+			    !memcmp(&op[nr].vip, &s->vips[nr - 1], sizeof(op->vip)));
 }
 
 static void test_random_images(void **state)
@@ -222,6 +242,7 @@ static void test_random_images(void **state)
 		assert_int_equal(lb_plan_make(old, new, &plan), 0);
 		for (size_t i = 0; i < plan.nr; i++) {
 			check_order(&plan, i);
+			check_repeats(&plan, i, old);
 			seen[plan.ops[i].kind]++;
 			sim_do(sim, &plan.ops[i]);
 			sim_check(sim);
@@ -270,10 +291,11 @@ static void test_least(void **state)
 	w.slots[1][3] = LB_SLOT(LB_PHASE_MOVING, 2, 1);
 	new = image_of(&w, NULL);
 	assert_int_equal(lb_plan_make(old, new, &plan), 0);
-	assert_int_equal(plan.nr, 2);
+	assert_int_equal(plan.nr, 3);
 	assert_int_equal(plan.ops[0].kind, LB_OP_TABLE_SET);
 	assert_int_equal(plan.ops[0].slots[3], LB_SLOT(LB_PHASE_MOVING, 2, 1));
 	assert_int_equal(plan.ops[1].kind, LB_OP_SERVICE_SET);
+	assert_int_equal(plan.ops[2].kind, LB_OP_VIP_SET);
 	lb_plan_fini(&plan);
 	lb_image_free(old);
 	lb_image_free(new);

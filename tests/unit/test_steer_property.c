@@ -132,7 +132,7 @@ static uint16_t choose(struct world *w, struct conn *c, bool opens)
 	uint16_t b;
 
 	totals.packets++;
-	if (lb_steer_wants_flow(word, tracked)) {
+	if (lb_steer_wants_flow(word, tracked ? LB_VIP_F_TRACK : 0)) {
 		totals.looked_up++;
 		way = lb_flow_find(set, lb_flow_tag(c->hash));
 	}

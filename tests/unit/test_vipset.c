@@ -39,14 +39,41 @@ static struct lb_vip vip_nr(uint32_t i)
 	return vip;
 }
 
+static int set(const struct lb_vip *vip, uint16_t service)
+{
+	static const struct lb_service nothing;
+	const struct lb_vip_line line = lb_vipset_line(vip, service, &nothing);
+
+	return lb_vipset_set(sets, &line);
+}
+
+/* 0: nobody's */
+static unsigned int get(const struct lb_vip *vip)
+{
+	const struct lb_vip_line *line = lb_vipset_get(sets, vip);
+
+	return line ? line->service : 0;
+}
+
+static uint64_t hash_of(const struct lb_vip *vip)
+{
+	const __u64 addr[2] = {lb_get64(vip->addr), lb_get64(vip->addr + 8)};
+	const struct lb_vip_key key = vip->addr[10] == 0xff
+					      ? lb_vip_key4(lb_get32(vip->addr + 12), vip->port, vip->proto)
+					      : lb_vip_key6(addr, vip->port, vip->proto);
+
+	return lb_vip_hash(lb_vip_fold(&key));
+}
+
 static unsigned int places_of(const struct lb_vip *vip)
 {
 	unsigned int nr = 0;
 
 	for (uint32_t i = 0; i < LB_VIP_SETS * LB_VIP_WAYS; i++) {
-		const struct lb_vip_entry *e = &sets[i / LB_VIP_WAYS].way[i % LB_VIP_WAYS];
+		const struct lb_vip_line *line = &sets[i / LB_VIP_WAYS].way[i % LB_VIP_WAYS];
+		const struct lb_vip here = lb_vipset_vip(line);
 
-		nr += e->service && !memcmp(&e->vip, vip, sizeof(*vip));
+		nr += line->service && !memcmp(&here, vip, sizeof(*vip));
 	}
 	return nr;
 }
@@ -57,13 +84,13 @@ static void test_full(void **state)
 
 	for (uint32_t i = 0; i < LB_MAX_VIPS; i++) {
 		vip = vip_nr(i);
-		assert_int_equal(lb_vipset_set(sets, &vip, 1 + i % 16383), 0);
+		assert_int_equal(set(&vip, (uint16_t)(1 + i % 16383)), 0);
 	}
 	for (uint32_t i = 0; i < LB_MAX_VIPS; i++) {
 		vip = vip_nr(i);
-		assert_int_equal(lb_vipset_get(sets, &vip), 1 + i % 16383);
+		assert_int_equal(get(&vip), 1 + i % 16383);
 		vip = vip_nr(i + LB_MAX_VIPS);
-		assert_int_equal(lb_vipset_get(sets, &vip), 0);
+		assert_int_equal(get(&vip), 0);
 	}
 	for (uint32_t i = 0; i < LB_MAX_VIPS; i += 2) {
 		vip = vip_nr(i);
@@ -71,7 +98,7 @@ static void test_full(void **state)
 	}
 	for (uint32_t i = 0; i < LB_MAX_VIPS; i++) {
 		vip = vip_nr(i);
-		assert_int_equal(lb_vipset_get(sets, &vip), i % 2 ? 1 + i % 16383 : 0);
+		assert_int_equal(get(&vip), i % 2 ? 1 + i % 16383 : 0);
 	}
 	for (uint32_t i = 1; i < LB_MAX_VIPS; i += 2) {
 		vip = vip_nr(i);
@@ -81,7 +108,7 @@ static void test_full(void **state)
 	for (uint32_t i = 0; i < LB_VIP_SETS; i++) {
 		assert_int_equal(sets[i].way[0].service, 0);
 		assert_int_equal(sets[i].way[1].service, 0);
-		assert_int_equal(sets[i].way[0].spilled, 0);
+		assert_int_equal(sets[i].way[0].beyond, 0);
 	}
 }
 
@@ -89,31 +116,72 @@ static void test_change_of_service(void **state)
 {
 	struct lb_vip vip = vip_nr(5);
 
-	assert_int_equal(lb_vipset_set(sets, &vip, 7), 0);
-	assert_int_equal(lb_vipset_set(sets, &vip, 8), 0);
-	assert_int_equal(lb_vipset_get(sets, &vip), 8);
+	assert_int_equal(set(&vip, 7), 0);
+	assert_int_equal(set(&vip, 8), 0);
+	assert_int_equal(get(&vip), 8);
 	assert_int_equal(places_of(&vip), 1);
 	lb_vipset_del(sets, &vip);
 	lb_vipset_del(sets, &vip);
-	assert_int_equal(lb_vipset_get(sets, &vip), 0);
+	assert_int_equal(get(&vip), 0);
+}
+
+/* What a line says of its service: the flags that concern its protocol, and the table. */
+static void test_line(void **state)
+{
+	static const struct {
+		uint32_t service;
+		uint8_t tcp, udp;
+	} rows[] = {
+		{0, 0, 0},
+		{LB_SERVICE_F_TRACK_TCP, LB_VIP_F_TRACK, 0},
+		{LB_SERVICE_F_TRACK_UDP, 0, LB_VIP_F_TRACK},
+		{LB_SERVICE_F_NO_STATE, LB_VIP_F_NO_STATE, LB_VIP_F_NO_STATE},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct lb_service service = {.flags = rows[i].service, .table = LB_TABLE(64, 9)};
+
+		for (uint32_t nr = 0; nr < 4; nr++) {
+			const struct lb_vip vip = vip_nr(nr);
+			const struct lb_vip_line line = lb_vipset_line(&vip, 77, &service);
+			const struct lb_vip_line *there;
+
+			assert_int_equal(lb_vipset_set(sets, &line), 0);
+			there = lb_vipset_get(sets, &vip);
+			assert_int_equal(there->flags, vip.proto == 6 ? rows[i].tcp : rows[i].udp);
+			assert_int_equal(there->family, nr & 2 ? 0 : LB_VIP_V4);
+			assert_int_equal(there->table, service.table);
+			assert_int_equal(there->service, 77);
+		}
+	}
+}
+
+/* More VIPs beyond a place than its count can hold: none is lost, and the count stays where it cannot be told. */
+static void test_beyond_count(void **state)
+{
+	const struct lb_vip vip = vip_nr(9);
+	struct lb_vip_set *first = &sets[lb_vip_first(hash_of(&vip))];
+
+	first->way[0].beyond = 0xff;
+	assert_int_equal(set(&vip, 3), 0);
+	lb_vipset_del(sets, &vip);
+	assert_int_equal(first->way[0].beyond, 0xff);
 }
 
 /* A writer that was killed in a move has left the VIP in both of its sets. */
 static void test_left_twice(void **state)
 {
 	struct lb_vip vip = vip_nr(9);
-	const __u64 addr[2] = {lb_get64(vip.addr), lb_get64(vip.addr + 8)};
-	const struct lb_vip_key key = lb_vip_key(addr, vip.port, vip.proto);
-	const __u64 hash = lb_vip_hash(&key);
+	const __u64 hash = hash_of(&vip);
 
-	assert_int_equal(lb_vipset_set(sets, &vip, 3), 0);
-	sets[lb_vip_second(hash)].way[1] = (struct lb_vip_entry){.vip = vip, .service = 3};
-	sets[lb_vip_first(hash)].way[0].spilled = 1;
-	assert_int_equal(lb_vipset_set(sets, &vip, 4), 0);
+	assert_int_equal(set(&vip, 3), 0);
+	sets[lb_vip_second(hash)].way[1] = *lb_vipset_get(sets, &vip);
+	sets[lb_vip_first(hash)].way[0].beyond = 1;
+	assert_int_equal(set(&vip, 4), 0);
 	assert_int_equal(sets[lb_vip_second(hash)].way[1].service, 4);
 	lb_vipset_del(sets, &vip);
 	assert_int_equal(places_of(&vip), 0);
-	assert_int_equal(sets[lb_vip_first(hash)].way[0].spilled, 0);
+	assert_int_equal(sets[lb_vip_first(hash)].way[0].beyond, 0);
 }
 
 /* Sets are filled by hand until the newcomer has to push others on, which stay to be found. */
@@ -125,9 +193,7 @@ static void test_moves(void **state)
 
 	for (uint32_t i = 0; nr < CROWD; i++) {
 		const struct lb_vip candidate = vip_nr(i);
-		const __u64 addr[2] = {lb_get64(candidate.addr), lb_get64(candidate.addr + 8)};
-		const struct lb_vip_key key = lb_vip_key(addr, candidate.port, candidate.proto);
-		uint32_t first = lb_vip_first(lb_vip_hash(&key));
+		uint32_t first = lb_vip_first(hash_of(&candidate));
 
 		assert_true(i < 10000000);
 		if (target == UINT32_MAX)
@@ -136,16 +202,16 @@ static void test_moves(void **state)
 			crowd[nr++] = candidate;
 	}
 	for (uint32_t i = 0; i < CROWD; i++)
-		assert_int_equal(lb_vipset_set(sets, &crowd[i], i + 1), 0);
-	assert_int_equal(sets[target].way[0].spilled, CROWD - LB_VIP_WAYS);
+		assert_int_equal(set(&crowd[i], (uint16_t)(i + 1)), 0);
+	assert_int_equal(sets[target].way[0].beyond, CROWD - 1);
 	for (uint32_t i = 0; i < CROWD; i++) {
-		assert_int_equal(lb_vipset_get(sets, &crowd[i]), i + 1);
+		assert_int_equal(get(&crowd[i]), i + 1);
 		assert_int_equal(places_of(&crowd[i]), 1);
 	}
 	vip = crowd[0];
 	lb_vipset_del(sets, &vip);
 	for (uint32_t i = 1; i < CROWD; i++)
-		assert_int_equal(lb_vipset_get(sets, &crowd[i]), i + 1);
+		assert_int_equal(get(&crowd[i]), i + 1);
 }
 
 int main(void)
@@ -153,6 +219,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_full, make_sets, free_sets),
 		cmocka_unit_test_setup_teardown(test_change_of_service, make_sets, free_sets),
+		cmocka_unit_test_setup_teardown(test_line, make_sets, free_sets),
+		cmocka_unit_test_setup_teardown(test_beyond_count, make_sets, free_sets),
 		cmocka_unit_test_setup_teardown(test_left_twice, make_sets, free_sets),
 		cmocka_unit_test_setup_teardown(test_moves, make_sets, free_sets),
 	};

@@ -15,6 +15,7 @@
 #include "env.h"
 #include "program.h"
 #include "vipset.h"
+#include "lb/dp/hash.h"
 
 static void *map_values(const struct bpf_map *map)
 {
@@ -59,7 +60,12 @@ int bench_env_open(struct bench_env *e)
 	e->slots = map_values(e->lb->maps.lb_slots);
 	e->flows = map_values(e->lb->maps.lb_flows);
 	e->verdicts = map_values(e->lb->maps.lb_verdict_cpu);
-	return e->links && e->vips && e->services && e->backends && e->slots && e->flows && e->verdicts ? 0 : -ENOMEM;
+	e->backend_counts = map_values(e->lb->maps.lb_backend_cpu);
+	e->conf = map_values(e->lb->maps.lb_conf);
+	return e->links && e->vips && e->services && e->backends && e->slots && e->flows && e->verdicts &&
+			       e->backend_counts && e->conf
+		       ? 0
+		       : -ENOMEM;
 }
 
 void bench_env_close(struct bench_env *e)
@@ -104,6 +110,7 @@ static int set_services(struct bench_env *e, const struct bench_setup *s, unsign
 {
 	unsigned int shift = LB_TABLE_SHIFT_MIN, wanted = each * 100;
 	struct lb_vip vip = {.port = htons(80), .proto = s->proto};
+	struct lb_vip_line line;
 	__u32 idx;
 
 	while ((1U << shift) < wanted && (uint64_t)(2U << shift) * nr <= LB_SLOTS)
@@ -119,7 +126,8 @@ static int set_services(struct bench_env *e, const struct bench_setup *s, unsign
 		e->services[idx] = (struct lb_service){
 			.table = LB_TABLE(v << shift, shift), .name_id = idx, .flags = LB_SERVICE_F_TRACK_UDP};
 		service_addr(s->v6, (uint16_t)v, vip.addr);
-		if (lb_vipset_set(e->vips, &vip, idx))
+		line = lb_vipset_line(&vip, (uint16_t)idx, &e->services[idx]);
+		if (lb_vipset_set(e->vips, &line))
 			return -ENOSPC;
 	}
 	return 0;
@@ -133,6 +141,7 @@ int bench_env_set(struct bench_env *e, const struct bench_setup *s)
 		each = (LB_MAX_BACKENDS - 1) / services;
 	memset(e->vips, 0, sizeof(*e->vips) * LB_VIP_SETS);
 	memset(e->flows, 0, sizeof(*e->flows) * LB_FLOW_SETS);
+	e->conf->hash = lb_hash_secret(e->conf->hash_key);
 	e->links[LOOPBACK] = (struct lb_link){.mac = {2, 0, 0, 0, 0, 1}, .ifindex = LOOPBACK};
 	set_backends(e, s, services, each);
 	return set_services(e, s, services, each);
@@ -187,5 +196,8 @@ uint64_t bench_env_verdict(const struct bench_env *e, enum lb_verdict v)
 
 	for (int cpu = 0; cpu < e->nr_cpus; cpu++)
 		sum += e->verdicts[cpu].pkts[v];
+	/* What was forwarded is counted by the backends. */
+	for (int i = 0; v == LB_V_FORWARDED && i < e->nr_cpus * LB_MAX_BACKENDS; i++)
+		sum += e->backend_counts[i].pkts;
 	return sum;
 }

@@ -26,6 +26,8 @@ struct bench_env {
 	struct lb_slot_line *slots;
 	struct lb_flow_set *flows;
 	struct lb_verdict_cpu *verdicts;
+	struct lb_backend_cpu *backend_counts;
+	struct lb_conf *conf;
 	int nr_cpus;
 	double load_s;
 };

@@ -74,7 +74,7 @@ static int map_all(struct lb_dataplane *dp, struct lb_err *err)
 		{dp->skel->maps.lb_slots, rw, (void **)&dp->slots},
 		{dp->skel->maps.lb_backends, rw, (void **)&dp->backends},
 		{dp->skel->maps.lb_flows, rw, (void **)&dp->flows},
-		{dp->skel->maps.lb_verdict_cpu, PROT_READ, (void **)&dp->verdict_cpu},
+		{dp->skel->maps.lb_verdict_cpu, rw, (void **)&dp->verdict_cpu},
 		{dp->skel->maps.lb_service_cpu, rw, (void **)&dp->service_cpu},
 		{dp->skel->maps.lb_backend_cpu, rw, (void **)&dp->backend_cpu},
 	};
@@ -193,15 +193,6 @@ int lb_dataplane_destroy(struct lb_dataplane *dp, struct lb_err *err)
 	return ret ? ret : lb_pins_remove(dp, err);
 }
 
-uint64_t lb_dataplane_verdict(const struct lb_dataplane *dp, enum lb_verdict v)
-{
-	uint64_t sum = 0;
-
-	for (unsigned int cpu = 0; cpu < dp->ncpus; cpu++)
-		sum += __atomic_load_n(&dp->verdict_cpu[cpu].pkts[v], __ATOMIC_RELAXED);
-	return sum;
-}
-
 static void add(struct lb_backend_cpu *sum, const struct lb_backend_cpu *row)
 {
 	sum->pkts += __atomic_load_n(&row->pkts, __ATOMIC_RELAXED);
@@ -228,6 +219,23 @@ void lb_dataplane_service(const struct lb_dataplane *dp, uint16_t idx, struct lb
 		out->flow_misses += __atomic_load_n(&s->flow_misses, __ATOMIC_RELAXED);
 		out->learn_refused += __atomic_load_n(&s->learn_refused, __ATOMIC_RELAXED);
 	}
+}
+
+uint64_t lb_dataplane_verdict(const struct lb_dataplane *dp, enum lb_verdict v)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int row = 0; row <= dp->ncpus; row++)
+		sum += __atomic_load_n(&dp->verdict_cpu[row].pkts[v], __ATOMIC_RELAXED);
+	for (uint16_t idx = 1; v == LB_V_FORWARDED && idx < LB_MAX_BACKENDS; idx++) {
+		struct lb_backend_cpu b;
+
+		if (!dp->backends[idx].service)
+			continue;
+		lb_dataplane_backend(dp, idx, &b);
+		sum += b.pkts;
+	}
+	return sum;
 }
 
 struct lb_flow_set *lb_dataplane_flows(const struct lb_dataplane *dp)

@@ -15,6 +15,7 @@
 #include "vipset.h"
 
 #define LINE_WORDS 8
+#define CONF_WORDS (sizeof(struct lb_conf) / 8)
 
 static uint64_t now_ns(void)
 {
@@ -26,14 +27,35 @@ static uint64_t now_ns(void)
 
 static void write_words(void *dst, const void *src, unsigned int first, unsigned int end)
 {
-	uint64_t words[LINE_WORDS], *d = dst;
+	uint64_t word, *d = dst;
 
-	memcpy(words, src, sizeof(words));
-	for (unsigned int i = first; i < end; i++)
-		__atomic_store_n(&d[i], words[i], __ATOMIC_RELAXED);
+	for (unsigned int i = first; i < end; i++) {
+		memcpy(&word, (const uint8_t *)src + i * sizeof(word), sizeof(word));
+		__atomic_store_n(&d[i], word, __ATOMIC_RELAXED);
+	}
 }
 
 /* ---- tables ---- */
+
+static int write_vip(struct lb_dataplane *dp, const struct lb_vip *vip, uint16_t idx)
+{
+	const struct lb_vip_line line = lb_vipset_line(vip, idx, &dp->services[idx]);
+
+	return lb_vipset_set(dp->vips, &line);
+}
+
+/* A VIP's line repeats its service's table and flags. An lbd that was killed between the two has left it with what the
+ * service had before, which is about to be used for something else. */
+static void adopt_vips(struct lb_dataplane *dp)
+{
+	for (uint32_t i = 0; i < LB_VIP_SETS * LB_VIP_WAYS; i++) {
+		const struct lb_vip_line *line = &dp->vips[i / LB_VIP_WAYS].way[i % LB_VIP_WAYS];
+		const struct lb_vip vip = lb_vipset_vip(line);
+
+		if (line->service && line->service < LB_MAX_SERVICES)
+			write_vip(dp, &vip, line->service);
+	}
+}
 
 void lb_tables_adopt(struct lb_dataplane *dp)
 {
@@ -43,11 +65,12 @@ void lb_tables_adopt(struct lb_dataplane *dp)
 		if (!table)
 			continue;
 		/* Not a region, or another service's: packets would read owners that are not theirs. */
-		if (lb_regions_reserve(dp->regions, LB_TABLE_BASE(table), (uint32_t)(table >> 32)))
+		if (lb_regions_reserve(dp->regions, LB_TABLE_BASE(table), LB_TABLE_SHIFT(table)))
 			__atomic_store_n(&dp->services[i].table, 0, __ATOMIC_RELEASE);
 		else
 			dp->tables[i] = table;
 	}
+	adopt_vips(dp);
 }
 
 /* Returns when every packet that was on its way at the call is done: XDP programs run in RCU readers. */
@@ -131,6 +154,7 @@ static void retire_backend_counters(struct lb_dataplane *dp, uint16_t idx, uint1
 	struct lb_backend_cpu sum, *to;
 
 	lb_dataplane_backend(dp, idx, &sum);
+	dp->verdict_cpu[dp->ncpus].pkts[LB_V_FORWARDED] += sum.pkts;
 	for (unsigned int row = 0; row <= dp->ncpus; row++)
 		memset(&dp->backend_cpu[(size_t)row * LB_MAX_BACKENDS + idx], 0, sizeof(struct lb_backend_cpu));
 	if (!owner || owner >= LB_MAX_SERVICES || !dp->services[owner].name_id)
@@ -255,7 +279,7 @@ static int del_service(struct lb_dataplane *dp, const struct lb_op *op, struct l
 
 static int set_vip(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
 {
-	int ret = lb_vipset_set(dp->vips, &op->vip, op->idx);
+	int ret = write_vip(dp, &op->vip, op->idx);
 
 	return ret ? lb_err_set(err, ret, NULL, "cannot add a VIP: no place for it beside the others") : 0;
 }
@@ -264,7 +288,7 @@ static int apply_op(struct lb_dataplane *dp, const struct lb_op *op, struct lb_e
 {
 	switch (op->kind) {
 	case LB_OP_CONF:
-		write_words(dp->conf, op->conf, 0, LINE_WORDS);
+		write_words(dp->conf, op->conf, 0, CONF_WORDS);
 		return 0;
 	case LB_OP_BACKEND_SET:
 		return set_backend(dp, op, err);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "dataplane_priv.h"
+#include "vipset.h"
 
 static uint16_t owner_of(uint32_t service)
 {
@@ -128,8 +129,9 @@ static void tidy_vips(struct lb_service_image *s)
 static int read_vips(const struct lb_dataplane *dp, struct lb_image *image)
 {
 	for (uint32_t i = 0; i < LB_VIP_SETS * LB_VIP_WAYS; i++) {
-		const struct lb_vip_entry *e = &dp->vips[i / LB_VIP_WAYS].way[i % LB_VIP_WAYS];
-		int ret = e->service ? add_vip(dp, image, &e->vip, e->service) : 0;
+		const struct lb_vip_line *line = &dp->vips[i / LB_VIP_WAYS].way[i % LB_VIP_WAYS];
+		const struct lb_vip vip = lb_vipset_vip(line);
+		int ret = line->service ? add_vip(dp, image, &vip, line->service) : 0;
 
 		if (ret)
 			return ret;

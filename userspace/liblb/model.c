@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lb/dp/hash.h"
 #include "model_priv.h"
 
 #define LEARN_RATE 100000 /* new flow entries a second that a service may make on a CPU */
@@ -185,6 +186,7 @@ struct lb_image *lb_model_image(struct lb_model *m)
 		return NULL;
 	image->conf.hash_key[0] = m->conf->hash_key[0];
 	image->conf.hash_key[1] = m->conf->hash_key[1];
+	image->conf.hash = lb_hash_secret(image->conf.hash_key);
 	image->conf.learn_rate = LEARN_RATE;
 	memcpy(image->gen, m->ids.gen, sizeof(image->gen));
 	for (size_t i = 0; i < m->nr; i++) {

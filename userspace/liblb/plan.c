@@ -174,6 +174,13 @@ static int plan_service_set(struct work *w, const struct pair *p)
 	if (!op)
 		return -ENOMEM;
 	op->service = &p->new->line;
+	/* Its VIPs' lines repeat what it says; those that it is about to lose are its own until then. */
+	for (size_t i = 0; p->old && i < p->old->nr_vips; i++) {
+		op = add_op(w, LB_OP_VIP_SET, p->new->idx);
+		if (!op)
+			return -ENOMEM;
+		op->vip = p->old->vips[i];
+	}
 	return 0;
 }
 

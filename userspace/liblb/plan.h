@@ -3,8 +3,9 @@
  * From one image to the next: ordered operations of which none lets a packet see half an update. Pure; never sees a
  * file descriptor. Equal images give an empty plan. Called by lbd's control loop; dataplane.c carries plans out.
  *
- * Order: conf; new and changed backends; service by service its table (written where no packet looks yet) and the
- * service (one store makes the new table its own); VIPs that appear; VIPs that go; services that go; backends that go.
+ * Order: conf; new and changed backends; service by service its table (written where no packet looks yet), the service
+ * and the VIPs that it has (one store each makes the new table theirs); VIPs that appear; VIPs that go; services that
+ * go; backends that go.
  * Each table is directly followed by its service, so that the room of the table it replaces can be had again within
  * the same plan: one that replaces every table needs little more room than the tables. A service without a table
  * counts as one with the smallest, of nobody. The new image must not give an index that the old one uses to another

@@ -9,15 +9,15 @@
 int lb_program_prepare(struct lb_bpf *skel, uint64_t instance)
 {
 	int cpus = libbpf_num_possible_cpus(), ret;
-	uint32_t rows = (uint32_t)cpus;
+	uint32_t rows = (uint32_t)cpus + 1; /* the last is userspace's own */
 
 	if (cpus < 0)
 		return cpus;
 	ret = bpf_map__set_max_entries(skel->maps.lb_verdict_cpu, rows);
 	if (!ret)
-		ret = bpf_map__set_max_entries(skel->maps.lb_service_cpu, (rows + 1) * LB_MAX_SERVICES);
+		ret = bpf_map__set_max_entries(skel->maps.lb_service_cpu, rows * LB_MAX_SERVICES);
 	if (!ret)
-		ret = bpf_map__set_max_entries(skel->maps.lb_backend_cpu, (rows + 1) * LB_MAX_BACKENDS);
+		ret = bpf_map__set_max_entries(skel->maps.lb_backend_cpu, rows * LB_MAX_BACKENDS);
 	skel->rodata->lb_instance = instance;
 	skel->rodata->lb_coarse_clock =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_ktime_get_coarse_ns, NULL) == 1;

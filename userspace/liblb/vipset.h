@@ -9,14 +9,21 @@
 
 #include "lb/abi.h"
 
-/* lb_vipset_set - @vip is @service's (not 0) from now on. 0, or -ENOSPC: no place, which up to LB_MAX_VIPS does not
- * happen but by the worst of luck. */
-int lb_vipset_set(struct lb_vip_set *sets, const struct lb_vip *vip, __u32 service);
+/* lb_vipset_line - what @vip's line says while it belongs to the service @idx, as @service stands, under the hash key
+ * @key. */
+struct lb_vip_line lb_vipset_line(const struct lb_vip *vip, __u16 idx, const struct lb_service *service);
+
+/* lb_vipset_set - the VIP of @line is from now on what @line says (.beyond means nothing here). 0, or -ENOSPC: no
+ * place, which up to LB_MAX_VIPS does not happen but by the worst of luck. */
+int lb_vipset_set(struct lb_vip_set *sets, const struct lb_vip_line *line);
 
 /* lb_vipset_del - @vip is nobody's; nothing happens where it is not there. */
 void lb_vipset_del(struct lb_vip_set *sets, const struct lb_vip *vip);
 
-/* lb_vipset_get - whose it is, as a packet finds out; 0: nobody's. */
-__u32 lb_vipset_get(const struct lb_vip_set *sets, const struct lb_vip *vip);
+/* lb_vipset_get - its line, as a packet finds it; NULL: it is nobody's. */
+const struct lb_vip_line *lb_vipset_get(const struct lb_vip_set *sets, const struct lb_vip *vip);
+
+/* The VIP of a line that is somebody's. */
+struct lb_vip lb_vipset_vip(const struct lb_vip_line *line);
 
 #endif

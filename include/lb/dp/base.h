@@ -16,6 +16,21 @@
 #define LB_UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* What a failed check answers. Without a block of its own, in which the answer is given, a compiler for BPF has every
+ * passed check load the answer it did not need. */
+#ifdef __bpf__
+#define lb_answer(v)                                                                                                   \
+	({                                                                                                             \
+		__typeof__(v) __v = (v);                                                                               \
+		__asm__ volatile("" : "+r"(__v));                                                                      \
+		if (!__v)                                                                                              \
+			__builtin_unreachable();                                                                       \
+		__v;                                                                                                   \
+	})
+#else
+#define lb_answer(v) (v)
+#endif
+
 #define lb_likely(x) __builtin_expect(!!(x), 1)
 #define lb_unlikely(x) __builtin_expect(!!(x), 0)
 
@@ -34,6 +49,12 @@
 /* A word that another CPU or userspace may be writing is read and written in one piece. */
 #define lb_load(p) (*(const volatile __typeof__(*(p)) *)(p))
 #define lb_store(p, v) (*(volatile __typeof__(*(p)) *)(p) = (v))
+
+/* lb_load64 - several fields that are one word together, at @p aligned. */
+static __always_inline __u64 lb_load64(const void *p)
+{
+	return *(const volatile __u64 __attribute__((__may_alias__)) *)p;
+}
 
 /* Words of a packet lie where the link's header puts them. The BPF target would fetch what it does not know to be
  * aligned byte by byte, and its machines need not; the host must not be told an alignment that is not there. */

@@ -9,10 +9,10 @@
  * are: 2^16 is 1 in ones' complement arithmetic. Sums of less than 2^16 such words fit. */
 static __always_inline __u16 lb_csum_fold(__u64 sum)
 {
-	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16); /* less than 2^33 */
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
+	sum += sum >> 16;
 	return (__u16)~sum;
 }
 

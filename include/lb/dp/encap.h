@@ -30,8 +30,8 @@ struct lb_hop {
 static __always_inline void lb_hop_read(const struct lb_backend *b, struct lb_hop *h)
 {
 	h->oif = lb_load(&b->oif);
-	h->dmac_mtu = lb_load((const __u64 __attribute__((__may_alias__)) *)b->dmac);
-	h->smac = lb_load((const __u64 __attribute__((__may_alias__)) *)b->smac);
+	h->dmac_mtu = lb_load64(b->dmac);
+	h->smac = lb_load64(b->smac);
 }
 
 static __always_inline __u32 lb_hop_mtu(const struct lb_hop *h)
@@ -93,37 +93,37 @@ static __always_inline bool lb_inner_take6(struct ipv6hdr *ip6, struct lb_inner 
 
 /* lb_outer_source4, lb_outer_source6 - an outer source address of @b, in its low 32 or 64 bits: what lies beyond the
  * prefix comes from the flow's hash, the address's last bit from the hash's. Network order. */
-static __always_inline __be32 lb_outer_source4(const struct lb_backend *b, __u64 hash)
+static __always_inline __be32 lb_outer_source4(const struct lb_backend *b, __u8 plen, __u64 hash)
 {
 	__be32 src = lb_get32(b->src + 12);
 	__u32 mask;
 
-	if (lb_likely(b->src_plen >= 128))
+	if (lb_likely(plen >= 128))
 		return src;
-	mask = b->src_plen > 96 ? 0xffffffffU >> (b->src_plen - 96) : 0xffffffffU;
+	mask = plen > 96 ? 0xffffffffU >> (plen - 96) : 0xffffffffU;
 	return (src & ~lb_htonl(mask)) | (lb_htonl((__u32)hash) & lb_htonl(mask));
 }
 
-static __always_inline __u64 lb_outer_source6(const struct lb_backend *b, __u64 hash)
+static __always_inline __u64 lb_outer_source6(const struct lb_backend *b, __u8 plen, __u64 hash)
 {
 	__u64 src = lb_get64(b->src + 8);
 	__u64 mask;
 
-	if (lb_likely(b->src_plen >= 128))
+	if (lb_likely(plen >= 128))
 		return src;
-	mask = b->src_plen > 64 ? ~0ULL >> (b->src_plen - 64) : ~0ULL;
+	mask = plen > 64 ? ~0ULL >> (plen - 64) : ~0ULL;
 	return (src & ~lb_htonll(mask)) | (lb_htonll(hash) & lb_htonll(mask));
 }
 
 /* lb_outer_write4 - an IPv4 header of 20 bytes at @l3. Its ID need be unique only where it may be fragmented. */
-static __always_inline void lb_outer_write4(void *l3, const struct lb_inner *in, const struct lb_backend *b)
+static __always_inline void lb_outer_write4(void *l3, const struct lb_inner *in, const struct lb_backend *b, __u8 plen)
 {
 	__u32 id = in->df ? LB_IP4_DF : (__u32)(__u16)(in->id ^ (__u16)(in->hash >> 16)) << 16;
 	__be32 word[5] = {
 		lb_htonl(0x45U << 24 | (__u32)in->tos << 16 | (sizeof(struct iphdr) + in->len)),
 		lb_htonl(id),
 		lb_htonl((__u32)LB_OUTER_TTL << 24 | (__u32)in->proto << 16),
-		lb_outer_source4(b, in->hash),
+		lb_outer_source4(b, plen, in->hash),
 		lb_get32(b->addr + 12),
 	};
 
@@ -136,12 +136,12 @@ static __always_inline void lb_outer_write4(void *l3, const struct lb_inner *in,
 }
 
 /* lb_outer_write6 - an IPv6 header of 40 bytes at @l3. */
-static __always_inline void lb_outer_write6(void *l3, const struct lb_inner *in, const struct lb_backend *b)
+static __always_inline void lb_outer_write6(void *l3, const struct lb_inner *in, const struct lb_backend *b, __u8 plen)
 {
 	lb_put32(l3, lb_htonl(6U << 28 | (__u32)in->tos << 20 | ((__u32)in->hash & 0xfffff)));
 	lb_put32(l3 + 4, lb_htonl(in->len << 16 | (__u32)in->proto << 8 | LB_OUTER_TTL));
 	lb_put64(l3 + 8, lb_get64(b->src));
-	lb_put64(l3 + 16, lb_outer_source6(b, in->hash));
+	lb_put64(l3 + 16, lb_outer_source6(b, plen, in->hash));
 	lb_put64(l3 + 24, lb_get64(b->addr));
 	lb_put64(l3 + 32, lb_get64(b->addr + 8));
 }

@@ -28,7 +28,7 @@ static __always_inline __u32 lb_flow_tag(__u64 hash)
 
 static __always_inline __u32 lb_flow_set_idx(__u64 hash)
 {
-	return (__u32)hash & (LB_FLOW_SETS - 1);
+	return (__u32)(hash ^ hash >> 32) & (LB_FLOW_SETS - 1);
 }
 
 static __always_inline __u32 lb_flow_slot(__u32 tag, unsigned int shift)

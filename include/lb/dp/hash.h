@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The flow's hash: SipHash-1-3 (Aumasson, Bernstein: "SipHash: a fast short-input PRF", 2012), keyed so that nobody
- * outside can aim at one backend. Everything that needs entropy takes it from this one value: the slot (top bits), the
- * flow cache's tag (upper half) and set (low bits), the outer source. Called by bpf/ and by userspace's tables and
- * tests.
+ * The flow's hash, keyed so that nobody outside can aim at one backend, and SipHash-1-3 (Aumasson, Bernstein: "SipHash:
+ * a fast short-input PRF", 2012), which makes its secrets. Everything that needs entropy takes it from the one value:
+ * the slot (top bits), the flow cache's tag (upper half) and set, the outer source. Called by bpf/ and by userspace's
+ * tables and tests.
  */
 #ifndef LB_DP_HASH_H
 #define LB_DP_HASH_H
 
+#include "lb/abi.h"
 #include "lb/dp/base.h"
 
 struct lb_sip {
@@ -70,29 +71,61 @@ static __always_inline __u64 lb_sip_words(const __u64 key[2], const __u64 *words
 	return lb_sip_final(&s, 0, nr * 8);
 }
 
-/* lb_hash_flow4 - hash of an IPv4 flow: @saddr, @daddr in network order, @ports = source | destination << 16 as they
- * lie in the packet (network order, read as one little word), @proto the transport protocol. */
-static __always_inline __u64 lb_hash_flow4(const __u64 key[2], __be32 saddr, __be32 daddr, __u32 ports, __u8 proto)
+/*
+ * The hash of a flow: a permutation of 64-bit blocks of which every constant is secret. A round adds a secret word,
+ * multiplies by a secret odd one, which spreads each bit upwards, and turns the bytes round, so that the next one
+ * spreads the rest. SipHash, from which all the secrets are made, would take half of an established packet's time here:
+ * BPF has no rotation, of which it is made, but it does multiply. What it has to withstand: nobody who does not know
+ * the key can tell which flows share a slot, neither from addresses nor from what became of other flows. It is no MAC.
+ */
+static __always_inline __u64 lb_hash_round(const struct lb_hash_secret *s, int i, __u64 x)
 {
-	struct lb_sip s;
-
-	lb_sip_init(&s, key);
-	lb_sip_word(&s, ((__u64)daddr << 32) | saddr);
-	return lb_sip_final(&s, ((__u64)proto << 32) | ports, 13);
+	return __builtin_bswap64((x ^ s->add[i]) * s->mul[i]);
 }
 
-/* lb_hash_flow6 - the same for IPv6; the addresses as two words each, as they lie in memory. */
-static __always_inline __u64 lb_hash_flow6(const __u64 key[2], const __u64 saddr[2], const __u64 daddr[2], __u32 ports,
-					   __u8 proto)
+/* The last round: its upper bits depend on everything; its lower ones are as good as the round before left them. */
+static __always_inline __u64 lb_hash_last(const struct lb_hash_secret *s, int i, __u64 x)
 {
-	struct lb_sip s;
+	return (x ^ s->add[i]) * s->mul[i];
+}
 
-	lb_sip_init(&s, key);
-	lb_sip_word(&s, saddr[0]);
-	lb_sip_word(&s, saddr[1]);
-	lb_sip_word(&s, daddr[0]);
-	lb_sip_word(&s, daddr[1]);
-	return lb_sip_final(&s, ((__u64)proto << 32) | ports, 37);
+/* lb_hash_flow4 - hash of an IPv4 flow: @vip as lb_vip_fold has it, @saddr and @sport as they lie in the packet. */
+static __always_inline __u64 lb_hash_flow4(const struct lb_hash_secret *s, __u64 vip, __u64 saddr, __be16 sport)
+{
+	__u64 x = vip ^ saddr << 16 ^ sport;
+
+	x = lb_hash_round(s, 0, x);
+	x = lb_hash_round(s, 1, x);
+	x = lb_hash_round(s, 2, x);
+	return lb_hash_last(s, 3, x);
+}
+
+/* lb_hash_flow6 - the same for IPv6; the address as two words, as they lie in memory. */
+static __always_inline __u64 lb_hash_flow6(const struct lb_hash_secret *s, __u64 vip, const __u64 saddr[2],
+					   __be16 sport)
+{
+	__u64 x = vip ^ sport;
+
+	x = lb_hash_round(s, 0, x) ^ saddr[0];
+	x = lb_hash_round(s, 1, x) ^ saddr[1];
+	x = lb_hash_round(s, 2, x);
+	x = lb_hash_round(s, 3, x);
+	x = lb_hash_round(s, 0, x);
+	return lb_hash_last(s, 1, x);
+}
+
+/* lb_hash_secret - all that is secret, from the @key of the fleet: SipHash-1-3 of the numbers 0 to 7. */
+static __always_inline struct lb_hash_secret lb_hash_secret(const __u64 key[2])
+{
+	struct lb_hash_secret s;
+
+	for (__u64 i = 0; i < LB_HASH_ROUNDS; i++) {
+		const __u64 nr[2] = {i, LB_HASH_ROUNDS + i};
+
+		s.add[i] = lb_sip_words(key, &nr[0], 1);
+		s.mul[i] = lb_sip_words(key, &nr[1], 1) | 1;
+	}
+	return s;
 }
 
 #endif

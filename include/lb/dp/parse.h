@@ -29,14 +29,19 @@
 #define LB_UDP_HLEN 8
 
 struct lb_packet {
-	__u64 saddr[2];	      /* 16 bytes as they lie in memory, IPv4 as ::ffff:a.b.c.d */
-	__u64 daddr[2];	      /* the same */
-	__u32 ports;	      /* source | destination << 16, as they lie in the packet */
-	__u32 len;	      /* bytes of the IP packet, as many of them as the frame has */
-	__u8 proto;	      /* IPPROTO_TCP or IPPROTO_UDP */
-	__u8 tcp_flags;	      /* LB_TCP_*; 0 for UDP */
-	bool v6;	      /* the packet is IPv6 */
-	enum lb_verdict flaw; /* LB_V_DROP_FRAGMENT, LB_V_DROP_MALFORMED, or LB_V_FORWARDED: nothing is wrong */
+	__u64 saddr[2]; /* 16 bytes as they lie in memory, IPv4 as ::ffff:a.b.c.d */
+	__u64 daddr[2]; /* the same */
+	__u64 saddr4;	/* an IPv4 packet's once more, as lie in the packet */
+	__u64 daddr4;
+	__u32 ports;	/* source | destination << 16, as they lie in the packet */
+	__u32 len;	/* bytes of the IP packet, as its header says */
+	__u32 room;	/* bytes that the frame has for it */
+	__u32 l4_off;	/* bytes from the IP header to the transport header */
+	__u32 l4_len;	/* bytes of the TCP header or the UDP datagram */
+	__u8 proto;	/* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 tcp_flags; /* LB_TCP_*; 0 for UDP */
+	bool fragment;	/* the first of several */
+	bool v6;	/* the packet is IPv6 */
 };
 
 /* The second word of an IPv4 address, and the address in it. */
@@ -58,49 +63,47 @@ static __always_inline __be32 lb_addr_to4(__u64 word)
 #endif
 }
 
-/* What the headers in front of the transport header say. */
-struct lb_l3 {
-	__u32 off;     /* bytes from the IP header to the transport header */
-	__u32 len;     /* bytes of the IP packet */
-	bool fragment; /* the first of several */
-};
-
-/* lb_parse_flaw - do the lengths contradict each other or the frame's @room? @l4_len: bytes of TCP header or UDP
- * datagram. A frame longer than its packet is right, it was padded; so is a UDP datagram shorter than the packet's
- * payload (RFC 9868 has options behind it). A fragment's lengths are another matter. */
-static __always_inline enum lb_verdict lb_parse_flaw(const struct lb_l3 *l3, __u32 room, __u32 l4_len, __u32 l4_min)
+/* lb_packet_flaw - do the lengths contradict each other or the frame's room? A frame longer than its packet is right,
+ * it was padded; so is a UDP datagram shorter than the packet's payload (RFC 9868 has options behind it). A fragment's
+ * lengths are another matter. */
+static __always_inline enum lb_verdict lb_packet_flaw(const struct lb_packet *p)
 {
-	if (l3->fragment)
-		return LB_V_DROP_FRAGMENT;
-	if (l3->len > room || l4_len < l4_min || l3->off + l4_len > l3->len)
-		return LB_V_DROP_MALFORMED;
+	const __u32 l4_min = p->proto == IPPROTO_TCP ? LB_TCP_HLEN_MIN : LB_UDP_HLEN;
+
+	if (lb_unlikely(p->fragment))
+		return lb_answer(LB_V_DROP_FRAGMENT);
+	if (lb_unlikely(p->len > p->room || p->l4_len < l4_min || p->l4_off + p->l4_len > p->len))
+		return lb_answer(LB_V_DROP_MALFORMED);
 	return LB_V_FORWARDED;
 }
 
 /* Parsers return LB_V_FORWARDED when the packet could be followed to its end, else the verdict to pass it with.
- * @ip: where the IP header is. */
-static __always_inline enum lb_verdict lb_parse_l4(const void *ip, const void *data_end, const struct lb_l3 *l3,
-						   struct lb_packet *p)
+ * @ip: where the IP header is; p->l4_off, .len, .proto and .fragment are there already. */
+static __always_inline enum lb_verdict lb_parse_l4(const void *ip, const void *data_end, struct lb_packet *p)
 {
-	const void *l4 = ip + l3->off;
-	__u32 room = data_end - ip;
+	const void *l4 = ip + p->l4_off;
 
-	p->len = l3->len < room ? l3->len : room;
-	if (p->proto == IPPROTO_TCP) {
+	p->room = data_end - ip;
+	if (lb_likely(p->proto == IPPROTO_TCP)) {
 		__u16 word;
 
-		if (l4 + LB_TCP_HLEN_MIN > data_end)
-			return LB_V_PASS_TRUNCATED;
-		word = lb_ntohs(lb_get16(l4 + 12));
+		if (lb_unlikely(l4 + LB_TCP_HLEN_MIN > data_end))
+			return lb_answer(LB_V_PASS_TRUNCATED);
+		word = lb_get16(l4 + 12);
 		p->ports = lb_get32(l4);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+		p->tcp_flags = (__u8)(word >> 8);
+		p->l4_len = (word & 0xf0) >> 2;
+#else
 		p->tcp_flags = (__u8)word;
-		p->flaw = lb_parse_flaw(l3, room, (word >> 12) * 4, LB_TCP_HLEN_MIN);
+		p->l4_len = word >> 12 << 2;
+#endif
 	} else {
-		if (l4 + LB_UDP_HLEN > data_end)
-			return LB_V_PASS_TRUNCATED;
+		if (lb_unlikely(l4 + LB_UDP_HLEN > data_end))
+			return lb_answer(LB_V_PASS_TRUNCATED);
 		p->ports = lb_get32(l4);
 		p->tcp_flags = 0;
-		p->flaw = lb_parse_flaw(l3, room, lb_ntohs(lb_get16(l4 + 4)), LB_UDP_HLEN);
+		p->l4_len = lb_ntohs(lb_get16(l4 + 4));
 	}
 	return LB_V_FORWARDED;
 }
@@ -108,40 +111,47 @@ static __always_inline enum lb_verdict lb_parse_l4(const void *ip, const void *d
 static __always_inline enum lb_verdict lb_parse_ip4(const void *data, const void *data_end, struct lb_packet *p)
 {
 	const struct iphdr *ip = data;
-	struct lb_l3 l3;
+	__u8 version_ihl;
+	__be16 frag;
 
-	if (data + sizeof(*ip) > data_end)
-		return LB_V_PASS_TRUNCATED;
-	if (ip->version != 4)
-		return LB_V_PASS_NOT_IP;
-	if (ip->ihl < 5)
-		return LB_V_PASS_TRUNCATED;
-	if (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP)
-		return LB_V_PASS_PROTOCOL;
-	if (ip->frag_off & lb_htons(0x1fff))
-		return LB_V_PASS_FRAGMENT;
+	if (lb_unlikely(data + sizeof(*ip) > data_end))
+		return lb_answer(LB_V_PASS_TRUNCATED);
+	version_ihl = *(const __u8 *)data;
+	if (lb_unlikely((__u8)(version_ihl - 0x45) > 0xf - 5)) {
+		if (lb_unlikely(version_ihl >> 4 != 4))
+			return lb_answer(LB_V_PASS_NOT_IP);
+		return lb_answer(LB_V_PASS_TRUNCATED);
+	}
+	p->proto = ip->protocol;
+	if (lb_unlikely(p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP))
+		return lb_answer(LB_V_PASS_PROTOCOL);
+	frag = ip->frag_off;
+	if (lb_unlikely(frag & lb_htons(0x1fff)))
+		return lb_answer(LB_V_PASS_FRAGMENT);
+	p->fragment = frag & lb_htons(0x2000);
 
 	p->v6 = false;
+	p->saddr4 = ip->saddr;
+	p->daddr4 = ip->daddr;
 	p->saddr[0] = 0;
 	p->saddr[1] = lb_addr_of4(ip->saddr);
 	p->daddr[0] = 0;
 	p->daddr[1] = lb_addr_of4(ip->daddr);
-	p->proto = ip->protocol;
-	l3.off = ip->ihl * 4;
-	l3.len = lb_ntohs(ip->tot_len);
-	l3.fragment = ip->frag_off & lb_htons(0x2000);
-	return lb_parse_l4(data, data_end, &l3, p);
+	p->l4_off = (version_ihl & 0xf) * 4;
+	p->len = lb_ntohs(ip->tot_len);
+	return lb_parse_l4(data, data_end, p);
 }
 
 /* lb_parse_ext - follow IPv6 extension headers, the first being of type *@next, to a header that is none.
  * RFC 8200 section 4; a routing header whose segments are not all used up has another destination to reach first. */
-static __always_inline enum lb_verdict lb_parse_ext(const void *ip, const void *data_end, struct lb_l3 *l3, __u8 *next)
+static __always_inline enum lb_verdict lb_parse_ext(const void *ip, const void *data_end, struct lb_packet *p,
+						    __u8 *next)
 {
 #ifdef __clang__
 #pragma clang loop unroll(disable)
 #endif
 	for (int i = 0; i < LB_IP6_EXT_MAX; i++) {
-		const void *at = ip + l3->off;
+		const void *at = ip + p->l4_off;
 		const __u8 *ext = at;
 
 		if (*next == IPPROTO_TCP || *next == IPPROTO_UDP)
@@ -156,14 +166,14 @@ static __always_inline enum lb_verdict lb_parse_ext(const void *ip, const void *
 
 			if (frag & lb_htons(0xfff8))
 				return LB_V_PASS_FRAGMENT;
-			l3->fragment |= !!(frag & lb_htons(1));
-			l3->off += 8;
+			p->fragment |= !!(frag & lb_htons(1));
+			p->l4_off += 8;
 		} else if (*next == IPPROTO_AH) {
-			l3->off += ((__u32)ext[1] + 2) * 4;
+			p->l4_off += ((__u32)ext[1] + 2) * 4;
 		} else {
 			if ((*next == IPPROTO_ROUTING && ext[3]) || (*next == IPPROTO_HOPOPTS && i))
 				return LB_V_PASS_EXTENSION;
-			l3->off += ((__u32)ext[1] + 1) * 8;
+			p->l4_off += ((__u32)ext[1] + 1) * 8;
 		}
 		*next = ext[0];
 	}
@@ -173,7 +183,6 @@ static __always_inline enum lb_verdict lb_parse_ext(const void *ip, const void *
 static __always_inline enum lb_verdict lb_parse_ip6(const void *data, const void *data_end, struct lb_packet *p)
 {
 	const struct ipv6hdr *ip6 = data;
-	struct lb_l3 l3 = {.off = sizeof(*ip6)};
 	enum lb_verdict v;
 	__u8 next;
 
@@ -190,13 +199,15 @@ static __always_inline enum lb_verdict lb_parse_ip6(const void *data, const void
 	if (!p->daddr[0] && p->daddr[1] == lb_addr_of4(lb_addr_to4(p->daddr[1])))
 		return LB_V_PASS_NO_SERVICE; /* ::ffff:a.b.c.d is nobody's address on a wire; here it would be an IPv4
 						VIP */
-	l3.len = sizeof(*ip6) + lb_ntohs(ip6->payload_len);
+	p->l4_off = sizeof(*ip6);
+	p->len = sizeof(*ip6) + lb_ntohs(ip6->payload_len);
+	p->fragment = false;
 	next = ip6->nexthdr;
-	v = lb_parse_ext(data, data_end, &l3, &next);
+	v = lb_parse_ext(data, data_end, p, &next);
 	if (v != LB_V_FORWARDED)
 		return v;
 	p->proto = next;
-	return lb_parse_l4(data, data_end, &l3, p);
+	return lb_parse_l4(data, data_end, p);
 }
 
 /* lb_parse_eth - the type of the frame [@data, @data_end), 0 where it is too short to have one; the verdict is for
@@ -214,18 +225,17 @@ static __always_inline enum lb_verdict lb_parse_eth(const void *data, const void
  * a group: no host takes a unicast packet from there. */
 static __always_inline bool lb_eth_is_to(const void *data, const struct lb_link *link, __u32 ifindex)
 {
-	__u64 differs;
+	__u64 to;
 
-	if (*(const __u8 *)data & 1)
-		return false;
 	if (!link || lb_load(&link->ifindex) != ifindex)
-		return true;
-	differs = lb_get64(data) ^ lb_load((const __u64 __attribute__((__may_alias__)) *)link->mac);
+		return !(*(const __u8 *)data & 1);
+	to = lb_get64(data);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	return !(differs << 16);
+	to <<= 16;
 #else
-	return !(differs >> 16);
+	to >>= 16;
 #endif
+	return to == lb_load64(link);
 }
 
 /* lb_packet_opens - does it open a TCP connection? */
@@ -234,20 +244,32 @@ static __always_inline bool lb_packet_opens(const struct lb_packet *p)
 	return (p->tcp_flags & (LB_TCP_SYN | LB_TCP_ACK)) == LB_TCP_SYN;
 }
 
-static __always_inline __u64 lb_packet_hash(const struct lb_packet *p, const __u64 key[2])
+static __always_inline __be16 lb_packet_sport(const struct lb_packet *p)
 {
-	return p->v6 ? lb_hash_flow6(key, p->saddr, p->daddr, p->ports, p->proto)
-		     : lb_hash_flow4(key, lb_addr_to4(p->saddr[1]), lb_addr_to4(p->daddr[1]), p->ports, p->proto);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return (__be16)p->ports;
+#else
+	return (__be16)(p->ports >> 16);
+#endif
+}
+
+/* lb_packet_hash - its flow's. @vip: lb_vip_fold of what it is looked up by. */
+static __always_inline __u64 lb_packet_hash(const struct lb_packet *p, __u64 vip, const struct lb_hash_secret *s)
+{
+	return p->v6 ? lb_hash_flow6(s, vip, p->saddr, lb_packet_sport(p))
+		     : lb_hash_flow4(s, vip, p->saddr4, lb_packet_sport(p));
 }
 
 /* lb_packet_vip - what the packet is looked up by. */
 static __always_inline struct lb_vip_key lb_packet_vip(const struct lb_packet *p)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	return lb_vip_key(p->daddr, (__be16)(p->ports >> 16), p->proto);
+	const __be16 dport = (__be16)(p->ports >> 16);
 #else
-	return lb_vip_key(p->daddr, (__be16)p->ports, p->proto);
+	const __be16 dport = (__be16)p->ports;
 #endif
+
+	return p->v6 ? lb_vip_key6(p->daddr, dport, p->proto) : lb_vip_key4(p->daddr4, dport, p->proto);
 }
 
 #endif

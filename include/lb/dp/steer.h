@@ -9,9 +9,11 @@
 #include "lb/abi.h"
 #include "lb/dp/base.h"
 
-/* A backend's generation and flags as they were at one moment: read apart, they could be those of two lives. */
+/* What a backend was at one moment: read apart, its generation and flags could be those of two lives. */
 struct lb_life {
+	__u8 forward; /* enum lb_forward */
 	__u8 gen;
+	__u8 src_plen;
 	__u8 flags; /* LB_BACKEND_F_* */
 };
 
@@ -20,16 +22,17 @@ static __always_inline struct lb_life lb_life_of(const struct lb_backend *b)
 	__u32 word = lb_load((const __u32 __attribute__((__may_alias__)) *)&b->forward);
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	return (struct lb_life){.gen = (__u8)(word >> 8), .flags = (__u8)(word >> 24)};
+	return (struct lb_life){(__u8)word, (__u8)(word >> 8), (__u8)(word >> 16), (__u8)(word >> 24)};
 #else
-	return (struct lb_life){.gen = (__u8)(word >> 16), .flags = (__u8)word};
+	return (struct lb_life){(__u8)(word >> 24), (__u8)(word >> 16), (__u8)(word >> 8), (__u8)word};
 #endif
 }
 
-/* lb_steer_wants_flow - must the flow cache be asked? Not while the slot is stable and the service tracks nothing. */
-static __always_inline bool lb_steer_wants_flow(__u32 word, bool tracked)
+/* lb_steer_wants_flow - must the flow cache be asked? Not while the slot is stable and its VIP (@flags: LB_VIP_F_*)
+ * tracks nothing. */
+static __always_inline bool lb_steer_wants_flow(__u32 word, __u32 flags)
 {
-	return tracked || LB_SLOT_PHASE(word) != LB_PHASE_STABLE;
+	return !(flags & LB_VIP_F_NO_STATE) && (flags & LB_VIP_F_TRACK || LB_SLOT_PHASE(word) != LB_PHASE_STABLE);
 }
 
 /* lb_steer_hit_counts - does an entry found for a packet decide? @flags: its backend's, whose generation is the

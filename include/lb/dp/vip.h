@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Whose VIP is it? A VIP lies in one of two sets of one cache line, the first of which nearly always decides.
+ * Whose VIP is it? A VIP lies in one of two sets of two lines, the first of which nearly always decides.
  * Called by bpf/ and by userspace/liblb/vipset.c, which writes the sets.
  */
 #ifndef LB_DP_VIP_H
@@ -11,31 +11,44 @@
 
 /* A VIP as the words it is compared by. */
 struct lb_vip_key {
-	__u64 addr[2]; /* as they lie in memory */
-	__u32 port_proto;
+	bool v4;
+	__u64 addr[2]; /* as they lie in memory; of an IPv4 address the one word of it, and 0 */
+	__u32 what;    /* port, protocol and family, as they lie in a line */
 };
 
-static __always_inline struct lb_vip_key lb_vip_key(const __u64 addr[2], __be16 port, __u8 proto)
+static __always_inline __u32 lb_vip_what(__be16 port, __u8 proto, bool v4)
 {
-	struct lb_vip_key key = {.addr = {addr[0], addr[1]}};
-
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	key.port_proto = port | (__u32)proto << 16;
+	return port | (__u32)proto << 16 | (v4 ? LB_VIP_V4 : 0U) << 24;
 #else
-	key.port_proto = (__u32)port << 16 | (__u32)proto << 8;
+	return (__u32)port << 16 | (__u32)proto << 8 | (v4 ? LB_VIP_V4 : 0U);
 #endif
-	return key;
 }
 
-/* lb_vip_hash - where it lies. Not keyed: the VIPs are the operator's, and who sends to others finds nothing. The
- * multipliers are odd, of no further meaning: an address differs from its neighbours in few bits, all of the result
- * must depend on each. */
-static __always_inline __u64 lb_vip_hash(const struct lb_vip_key *key)
+static __always_inline struct lb_vip_key lb_vip_key4(__u64 addr, __be16 port, __u8 proto)
 {
-	__u64 h = key->addr[1] * 0x9e3779b97f4a7c15ULL + (key->addr[0] ^ key->port_proto) * 0xd6e8feb86659fd93ULL;
+	return (struct lb_vip_key){.v4 = true, .addr = {addr}, .what = lb_vip_what(port, proto, true)};
+}
 
-	h ^= h >> 32;
-	return h * 0xff51afd7ed558ccdULL;
+static __always_inline struct lb_vip_key lb_vip_key6(const __u64 addr[2], __be16 port, __u8 proto)
+{
+	return (struct lb_vip_key){.addr = {addr[0], addr[1]}, .what = lb_vip_what(port, proto, false)};
+}
+
+/* lb_vip_fold - @key in one word, different for all IPv4 ones. The multipliers are odd, of no further meaning. */
+static __always_inline __u64 lb_vip_fold(const struct lb_vip_key *key)
+{
+	__u64 x = key->addr[0] * 0x9e3779b97f4a7c15ULL ^ key->addr[1] * 0xd6e8feb86659fd93ULL;
+
+	return (__u64)key->what << 32 ^ (key->v4 ? key->addr[0] : x ^ x >> 32);
+}
+
+/* lb_vip_hash - where it lies, from what lb_vip_fold made of it. Not keyed: the VIPs are the operator's, and who sends
+ * to others finds nothing. An address differs from its neighbours in few bits: the upper half of the result depends on
+ * each. */
+static __always_inline __u64 lb_vip_hash(__u64 fold)
+{
+	return fold * 0xff51afd7ed558ccdULL;
 }
 
 static __always_inline __u32 lb_vip_first(__u64 hash)
@@ -51,18 +64,33 @@ static __always_inline __u32 lb_vip_second(__u64 hash)
 	return second ^ (second == lb_vip_first(hash));
 }
 
-static __always_inline bool lb_vip_is(const struct lb_vip_entry *e, const struct lb_vip_key *key)
+/* What the word at a line's port says. */
+struct lb_vip_word {
+	__u32 what;
+	__u16 service;
+	__u8 flags;
+	__u8 beyond;
+};
+
+static __always_inline struct lb_vip_word lb_vip_word(const struct lb_vip_line *line)
 {
-	return ((lb_get64(e->vip.addr + 8) ^ key->addr[1]) | (lb_get64(e->vip.addr) ^ key->addr[0]) |
-		(lb_get32(&e->vip.port) ^ key->port_proto)) == 0;
+	__u64 word = lb_load64(&line->port);
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return (struct lb_vip_word){(__u32)word, (__u16)(word >> 32), (__u8)(word >> 48), (__u8)(word >> 56)};
+#else
+	return (struct lb_vip_word){word >> 32, (__u16)(word >> 16), (__u8)(word >> 8), (__u8)word};
+#endif
 }
 
-/* lb_vip_service - the service of @key in @set, 0: none. */
-static __always_inline __u32 lb_vip_service(const struct lb_vip_set *set, const struct lb_vip_key *key)
+/* lb_vip_is - is it @key's line? @word: the line's. A line of nobody's is not. */
+static __always_inline bool lb_vip_is(const struct lb_vip_line *line, struct lb_vip_word word,
+				      const struct lb_vip_key *key)
 {
-	if (lb_likely(lb_vip_is(&set->way[0], key)) && set->way[0].service)
-		return lb_load(&set->way[0].service);
-	return lb_vip_is(&set->way[1], key) ? lb_load(&set->way[1].service) : 0;
+	if (key->v4)
+		return word.what == key->what && lb_get32(line->addr + 12) == key->addr[0];
+	return word.what == key->what &&
+	       ((lb_get64(line->addr + 8) ^ key->addr[1]) | (lb_get64(line->addr) ^ key->addr[0])) == 0;
 }
 
 #endif
