@@ -105,6 +105,29 @@ static void reference(const struct lb_maglev_member *members, size_t nr, unsigne
 	free(full);
 }
 
+/* The table, filled @step slots at a time. */
+static void build_by(uint32_t step, const struct lb_maglev_member *m, size_t nr, const uint64_t k[2],
+		     unsigned int shift, uint16_t *table)
+{
+	struct lb_maglev *b = lb_maglev_new(m, nr, k, shift);
+	uint32_t steps = 1;
+	uint16_t *whole;
+
+	assert_non_null(b);
+	while (!lb_maglev_fill(b, step))
+		steps++;
+	assert_int_equal(steps, nr ? ((1ULL << shift) + step - 1) / step : 1);
+	whole = lb_maglev_take(b);
+	memcpy(table, whole, sizeof(*table) << shift);
+	free(whole);
+	lb_maglev_free(b);
+}
+
+static void build(const struct lb_maglev_member *m, size_t nr, const uint64_t k[2], unsigned int shift, uint16_t *table)
+{
+	build_by(UINT32_MAX, m, nr, k, shift, table);
+}
+
 static void make_members(struct lb_maglev_member *m, size_t nr, int weights)
 {
 	for (size_t i = 0; i < nr; i++) {
@@ -119,6 +142,9 @@ static void make_members(struct lb_maglev_member *m, size_t nr, int weights)
 			break;
 		case 2:
 			m[i].weight = 1 + rnd() % 65535;
+			break;
+		case 3: /* turns few and far between, and none alike */
+			m[i].weight = i % 30 ? 1 + rnd() % 50 : 60000 + rnd() % 5536;
 			break;
 		default:
 			m[i].weight = i ? 1 + rnd() % 3 : 65535;
@@ -149,9 +175,9 @@ static void test_reference(void **state)
 
 		if (nr > 30 && run % 8)
 			nr = 1 + nr % 30;
-		make_members(m, nr, run % 4);
+		make_members(m, nr, run % 5);
 		memset(got, 0xff, sizeof(got));
-		assert_int_equal(lb_maglev_build(m, nr, key, shift, got), 0);
+		build(m, nr, key, shift, got);
 		reference(m, nr, shift, want);
 		assert_memory_equal(got, want, sizeof(*got) << shift);
 		assert_int_equal(got[1 << shift], 0xffff);
@@ -164,13 +190,31 @@ static void test_reference_large(void **state)
 	static struct lb_maglev_member m[40];
 	static uint16_t got[1 << 17], want[1 << 17];
 
-	for (int weights = 0; weights < 4; weights++) {
+	for (int weights = 0; weights < 5; weights++) {
 		make_members(m, 40, weights);
-		assert_int_equal(lb_maglev_build(m, 40, key, 17, got), 0);
+		build(m, 40, key, 17, got);
 		reference(m, 40, 17, want);
 		assert_memory_equal(got, want, sizeof(got));
-		assert_int_equal(lb_maglev_build(m, 40, key, 17, got), 0);
+		memset(got, 0, sizeof(got));
+		build_by(1 + rnd() % 5000, m, 40, key, 17, got);
 		assert_memory_equal(got, want, sizeof(got));
+	}
+}
+
+/* However it is cut into steps, it is the same table. */
+static void test_steps(void **state)
+{
+	static struct lb_maglev_member m[300];
+	static uint16_t got[1 << 12], want[1 << 12];
+
+	for (int run = 0; run < 100; run++) {
+		size_t nr = 1 + rnd() % 300;
+		unsigned int shift = LB_TABLE_SHIFT_MIN + rnd() % 9;
+
+		make_members(m, nr, run % 5);
+		build(m, nr, key, shift, want);
+		build_by(1 + rnd() % 300, m, nr, key, shift, got);
+		assert_memory_equal(got, want, sizeof(*got) << shift);
 	}
 }
 
@@ -179,7 +223,7 @@ static void test_nobody(void **state)
 	uint16_t table[16];
 
 	memset(table, 0xff, sizeof(table));
-	assert_int_equal(lb_maglev_build(NULL, 0, key, 4, table), 0);
+	build(NULL, 0, key, 4, table);
 	for (int i = 0; i < 16; i++)
 		assert_int_equal(table[i], 0);
 }
@@ -192,8 +236,8 @@ static void test_another_key(void **state)
 	int same = 0;
 
 	make_members(m, 10, 0);
-	lb_maglev_build(m, 10, key, 10, a);
-	lb_maglev_build(m, 10, other, 10, b);
+	build(m, 10, key, 10, a);
+	build(m, 10, other, 10, b);
 	for (int i = 0; i < 1024; i++)
 		same += a[i] == b[i];
 	assert_true(same < 200);
@@ -223,7 +267,7 @@ static void test_balance(void **state)
 		make_members(m, nr, 0);
 		shift = shift_for(m, nr);
 		assert_true((1U << shift) >= 100 * nr);
-		lb_maglev_build(m, nr, key, shift, table);
+		build(m, nr, key, shift, table);
 		count(table, shift, nr, shares);
 		for (size_t i = 1; i <= nr; i++) {
 			min = shares[i] < min ? shares[i] : min;
@@ -246,9 +290,9 @@ static void test_weights(void **state)
 		uint64_t sum = 0;
 		unsigned int shift;
 
-		make_members(m, nr, 1 + run % 3);
+		make_members(m, nr, 1 + run % 4);
 		shift = shift_for(m, nr);
-		lb_maglev_build(m, nr, key, shift, table);
+		build(m, nr, key, shift, table);
 		count(table, shift, nr, shares);
 		for (size_t i = 0; i < nr; i++)
 			sum += m[i].weight;
@@ -274,8 +318,8 @@ static double disruption(size_t nr, int weights)
 	shift = shift_for(m, nr);
 	memcpy(fewer, m, gone * sizeof(*m));
 	memcpy(&fewer[gone], &m[gone + 1], (nr - gone - 1) * sizeof(*m));
-	lb_maglev_build(m, nr, key, shift, before);
-	lb_maglev_build(fewer, nr - 1, key, shift, after);
+	build(m, nr, key, shift, before);
+	build(fewer, nr - 1, key, shift, after);
 	for (uint32_t i = 0; i < 1U << shift; i++) {
 		assert_int_not_equal(after[i], m[gone].value);
 		moved += before[i] != m[gone].value && before[i] != after[i];
@@ -328,10 +372,11 @@ static void test_shift(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_reference),  cmocka_unit_test(test_reference_large),
-		cmocka_unit_test(test_nobody),	   cmocka_unit_test(test_another_key),
-		cmocka_unit_test(test_balance),	   cmocka_unit_test(test_weights),
-		cmocka_unit_test(test_disruption), cmocka_unit_test(test_shift),
+		cmocka_unit_test(test_reference),   cmocka_unit_test(test_reference_large),
+		cmocka_unit_test(test_steps),	    cmocka_unit_test(test_nobody),
+		cmocka_unit_test(test_another_key), cmocka_unit_test(test_balance),
+		cmocka_unit_test(test_weights),	    cmocka_unit_test(test_disruption),
+		cmocka_unit_test(test_shift),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

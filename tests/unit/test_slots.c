@@ -300,6 +300,34 @@ static void test_random_changes(void **state)
 	lb_slots_free(s);
 }
 
+/* A copy is the same and apart; lb_slots_stable says what counting says. */
+static void test_copy(void **state)
+{
+	struct lb_slots *s = lb_slots_new(5), *copy;
+	size_t count[3];
+
+	srandom(8);
+	for (int run = 0; run < 200; run++) {
+		for (int i = 0; i < 32; i++) {
+			bool odd = run && i == run % 32 && run % 3;
+
+			s->word[i] = LB_SLOT(odd ? run % 3 : LB_PHASE_STABLE, run % 3 == LB_PHASE_MOVING ? 5 : 0,
+					     random() % 0x8000);
+			s->since_s[i] = (uint32_t)random();
+		}
+		lb_slots_count(s, count);
+		assert_int_equal(lb_slots_stable(s), count[LB_PHASE_STABLE] == 32);
+		copy = lb_slots_copy(s);
+		assert_int_equal(copy->shift, 5);
+		assert_memory_equal(copy->word, s->word, 32 * sizeof(*s->word));
+		assert_memory_equal(copy->since_s, s->since_s, 32 * sizeof(*s->since_s));
+		copy->word[3]++;
+		assert_int_not_equal(copy->word[3], s->word[3]);
+		lb_slots_free(copy);
+	}
+	lb_slots_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -312,6 +340,7 @@ int main(void)
 		cmocka_unit_test(test_shrinking),
 		cmocka_unit_test(test_partial_merge),
 		cmocka_unit_test(test_random_changes),
+		cmocka_unit_test(test_copy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

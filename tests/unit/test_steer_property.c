@@ -170,15 +170,20 @@ static void rebuild(struct world *w)
 {
 	static const uint64_t key[2] = {3, 4};
 	struct lb_maglev_member members[BACKENDS];
-	uint16_t table[256];
+	struct lb_maglev *build;
+	uint16_t *table;
 	size_t nr = 0;
 
 	for (uint16_t b = 1; b <= BACKENDS; b++) {
 		if (w->state[b] == SERVING)
 			members[nr++] = (struct lb_maglev_member){.id = {b}, .weight = w->weight[b], .value = b};
 	}
-	assert_int_equal(lb_maglev_build(members, nr, key, w->shift, table), 0);
+	build = lb_maglev_new(members, nr, key, w->shift);
+	assert_true(lb_maglev_fill(build, UINT32_MAX));
+	table = lb_maglev_take(build);
+	lb_maglev_free(build);
 	assert_int_equal(lb_slots_change(w->slots, table, w->shift, alive, w, w->now_ns / SECOND), 0);
+	free(table);
 	totals.changes++;
 }
 

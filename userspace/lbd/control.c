@@ -22,6 +22,7 @@
 #define UPKEEPS_CONFIRMED 5 /* by then a next hop that was adopted has been confirmed, or is gone */
 #define COMMIT_RETRY_NS LB_NSEC_PER_SEC
 #define CHANGES_LOGGED 16
+#define PREPARE_SLOTS (1U << 17) /* a few milliseconds' work: the loop has other things to do, too */
 
 static void set_last_apply(struct lb_control *c, bool success, const char *error)
 {
@@ -81,16 +82,16 @@ static bool builds_table(const struct lb_plan *plan)
 	return false;
 }
 
-/* Brings the dataplane to what the model wants. */
-static int commit(struct lb_control *c, struct lb_err *err)
+/* Brings the dataplane to what the model wants, which @make_image tells. */
+static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb_model *m), struct lb_err *err)
 {
-	uint64_t start_ns = lb_now_ns(), begin_ns = start_ns;
+	uint64_t start_ns = lb_now_ns();
 	struct lb_plan plan = {0};
 	struct lb_image *want;
 	bool table;
 	int ret;
 
-	want = lb_model_image(c->model);
+	want = make_image(c->model);
 	c->build_ns += lb_now_ns() - start_ns;
 	if (!want)
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
@@ -109,11 +110,11 @@ static int commit(struct lb_control *c, struct lb_err *err)
 		       "msg=\"dataplane updated\" operations=%zu build_us=%llu apply_us=%llu error=%s", plan.nr,
 		       (unsigned long long)c->build_ns / 1000, (unsigned long long)(lb_now_ns() - start_ns) / 1000,
 		       lb_quoted(ret ? lb_err_str(err) : ""));
-	c->build_ns = 0;
 	if (plan.nr) {
 		c->committed_ns = lb_now_ns();
-		c->rest_until_ns = 2 * c->committed_ns - begin_ns;
+		c->rest_until_ns = 2 * c->committed_ns - start_ns + c->build_ns;
 	}
+	c->build_ns = 0;
 	lb_plan_fini(&plan);
 	if (ret) {
 		lb_image_free(want);
@@ -123,7 +124,9 @@ static int commit(struct lb_control *c, struct lb_err *err)
 	}
 	lb_image_free(c->image);
 	c->image = want;
-	c->uncommitted = false;
+	c->uncommitted = lb_model_stale(c->model);
+	if (c->uncommitted)
+		commit_soon(c);
 	if (table && !lb_model_settled(c->model))
 		tick_within(c, TICK_SOON_NS);
 	return 0;
@@ -132,13 +135,18 @@ static int commit(struct lb_control *c, struct lb_err *err)
 static void on_commit(evutil_socket_t fd, short what, void *ctx)
 {
 	struct lb_control *c = ctx;
+	uint64_t start_ns = lb_now_ns();
+	struct timeval again = {0};
 	struct lb_err err = {0};
+	int ret = lb_model_prepare(c->model, PREPARE_SLOTS);
 
-	if (commit(c, &err)) {
-		struct timeval again = lb_timeval(COMMIT_RETRY_NS);
-
+	c->build_ns += lb_now_ns() - start_ns;
+	if (!ret)
+		ret = commit(c, lb_model_image_prepared, &err);
+	if (ret < 0)
+		again = lb_timeval(COMMIT_RETRY_NS);
+	if (ret)
 		evtimer_add(c->commit_event, &again);
-	}
 }
 
 static void on_next_hop(void *ctx, const uint8_t addr[16], const struct lb_next_hop *nh)
@@ -253,7 +261,7 @@ static int realize(struct lb_control *c, const struct lb_config *conf, struct lb
 	ret = lb_nexthops_sync(c->nexthops, c->model);
 	if (ret)
 		return lb_err_set(err, ret, NULL, "cannot follow next hops: %s", strerror(-ret));
-	return commit(c, err);
+	return commit(c, lb_model_image, err);
 }
 
 static int save(struct lb_control *c, struct lb_config *conf, uint64_t generation, const char *fingerprint,

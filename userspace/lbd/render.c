@@ -10,20 +10,34 @@
 #include "render.h"
 #include "stats.h"
 
-static json_t *render_next_hop(const struct lb_next_hop *nh)
+/* The last interface that was asked for: one service's backends are mostly behind the same one, and each question is a
+ * system call. */
+struct ifname {
+	uint32_t ifindex;
+	char name[IF_NAMESIZE];
+};
+
+static const char *ifname_of(struct ifname *last, uint32_t ifindex)
 {
-	char name[IF_NAMESIZE], mac[18];
+	if (last->ifindex != ifindex && !if_indextoname(ifindex, last->name))
+		snprintf(last->name, sizeof(last->name), "if%u", ifindex);
+	last->ifindex = ifindex;
+	return last->name;
+}
+
+static json_t *render_next_hop(const struct lb_next_hop *nh, struct ifname *last)
+{
+	char mac[18];
 
 	if (!nh->ifindex)
 		return json_null();
-	if (!if_indextoname(nh->ifindex, name))
-		snprintf(name, sizeof(name), "if%u", nh->ifindex);
 	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", nh->dmac[0], nh->dmac[1], nh->dmac[2], nh->dmac[3],
 		 nh->dmac[4], nh->dmac[5]);
-	return json_pack("{s:s, s:s, s:i}", "interface", name, "mac", mac, "mtu", (int)nh->mtu);
+	return json_pack("{s:s, s:s, s:i}", "interface", ifname_of(last, nh->ifindex), "mac", mac, "mtu", (int)nh->mtu);
 }
 
-static json_t *render_backend_status(const struct lb_control *c, const struct lb_model_service *s, size_t i)
+static json_t *render_backend_status(const struct lb_control *c, const struct lb_model_service *s, size_t i,
+				     struct ifname *last)
 {
 	const struct lb_model_backend *b = &s->backends[i];
 	const struct lb_target_stats *t = lb_prober_stats(c->prober, s->conf.name, &b->conf.address);
@@ -39,18 +53,26 @@ static json_t *render_backend_status(const struct lb_control *c, const struct lb
 			 t ? lb_time_format(t->health.since_ns, since) : "", "serving", b->chosen, "share",
 			 slots > 0 ? b->nr_slots / slots : 0.0, "active_connections", (json_int_t)lb_stats_active(&row),
 			 "packets", (json_int_t)row.pkts, "bytes", (json_int_t)row.bytes, "connections",
-			 (json_int_t)row.conns, "next_hop", render_next_hop(&b->next_hop));
+			 (json_int_t)row.conns, "next_hop", render_next_hop(&b->next_hop, last));
 }
 
-json_t *lb_render_backend(const struct lb_control *c, const struct lb_model_service *s, size_t i)
+static json_t *render_backend(const struct lb_control *c, const struct lb_model_service *s, size_t i,
+			      struct ifname *last)
 {
 	json_t *j = lb_document_backend(&s->conf.backends[i]);
 
-	if (j && json_object_set_new(j, "status", render_backend_status(c, s, i))) {
+	if (j && json_object_set_new(j, "status", render_backend_status(c, s, i, last))) {
 		json_decref(j);
 		return NULL;
 	}
 	return j;
+}
+
+json_t *lb_render_backend(const struct lb_control *c, const struct lb_model_service *s, size_t i)
+{
+	struct ifname last = {0};
+
+	return render_backend(c, s, i, &last);
 }
 
 static json_t *render_service_status(const struct lb_control *c, const struct lb_model_service *s)
@@ -76,11 +98,12 @@ static json_t *render_service_status(const struct lb_control *c, const struct lb
 json_t *lb_render_service(const struct lb_control *c, const struct lb_model_service *s)
 {
 	json_t *j = lb_document_service(&s->conf), *backends = json_array();
+	struct ifname last = {0};
 
 	if (!j || !backends)
 		goto fail;
 	for (size_t i = 0; i < s->conf.nr_backends; i++)
-		if (json_array_append_new(backends, lb_render_backend(c, s, i)))
+		if (json_array_append_new(backends, render_backend(c, s, i, &last)))
 			goto fail;
 	if (json_object_set(j, "backends", backends) || json_object_set_new(j, "status", render_service_status(c, s)))
 		goto fail;

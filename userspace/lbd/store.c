@@ -244,28 +244,15 @@ void lb_store_free(struct lb_store *s)
 	free(s);
 }
 
-/* @c with its services replaced, as JSON. */
-static json_t *encode_with(const struct lb_config *c, struct lb_service_conf *services, size_t nr)
-{
-	struct lb_config part = *c;
-
-	part.services = services;
-	part.nr_services = nr;
-	return lb_document_config(&part);
-}
-
-static struct piece *make_piece(const struct lb_config *c, struct lb_service_conf *conf)
+static struct piece *make_piece(const struct lb_config *c, const struct lb_service_conf *conf)
 {
 	struct piece *p = calloc(1, sizeof(*p));
-	json_t *root;
 
 	if (!p || lb_service_conf_copy(&p->conf, conf)) {
 		free(p);
 		return NULL;
 	}
-	root = encode_with(c, conf, 1);
-	p->text = json_dumps(json_array_get(json_object_get(root, "services"), 0), JSON_COMPACT);
-	json_decref(root);
+	p->text = lb_document_service_text(c, conf);
 	if (!p->text) {
 		free_piece(p);
 		return NULL;
@@ -283,7 +270,7 @@ static int update_pieces(struct lb_store *s, const struct lb_config *c)
 	if (!lb_service_conf_same(&s->defaults, &c->defaults))
 		forget(s);
 	for (; pieces && made < c->nr_services; made++) {
-		struct lb_service_conf *conf = &c->services[made];
+		const struct lb_service_conf *conf = &c->services[made];
 
 		while (was < s->nr && strcmp(s->pieces[was]->conf.name, conf->name) < 0)
 			free_piece(s->pieces[was++]);
@@ -309,9 +296,13 @@ static int update_pieces(struct lb_store *s, const struct lb_config *c)
 /* All but the services, open at the end. */
 static char *encode_head(const struct lb_state *state)
 {
-	json_t *config = encode_with(state->config, NULL, 0), *root;
+	struct lb_config part = *state->config;
+	json_t *config, *root;
 	char *text;
 
+	part.services = NULL;
+	part.nr_services = 0;
+	config = lb_document_config(&part);
 	if (!config)
 		return NULL;
 	json_object_del(config, "services");

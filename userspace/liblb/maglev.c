@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Weighted Maglev tables. Members take turns in rounds; in its turn a member takes the first free slot of its
- * permutation. A bitmap of what is taken stays in the first-level cache while the permutations jump about. Half of all
- * steps would be spent on the last few hundred slots; for those the question is turned round: of the slots that are
- * free, which comes first in the member's permutation?
+ * permutation. Slots are never given back: where a member looked in vain it need not look again, so the first free slot
+ * may be searched for before the turn has come. That is done for a block of turns at a time, all of whose searches run
+ * side by side, since none waits for what another one takes; in the turn itself the slot is mostly still free.
+ * Half of all steps would be spent on the last few hundred slots; for those the question is turned round: of the slots
+ * that are free, which comes first in the member's permutation?
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -17,30 +19,33 @@
 #define SLOTS_PER_BACKEND 100
 #define WIDE_SHIFT_MAX 16 /* how far weights that are far apart may enlarge a table */
 
-#define PREFETCH 8    /* turns ahead */
-#define VISITS_MAX 24 /* for a turn: beyond that a heap is faster */
+#define BLOCK 64     /* turns that are searched for at once */
+#define VISITS_MAX 6 /* members to look at for a turn: beyond that sorting all turns is faster */
 
 #define LAST_MAX (1U << (LB_TABLE_SHIFT_MAX / 2))
 
-/* A member's permutation: next, next + skip, next + 2 skip, ... modulo the table's size. What each turn needs and
- * nothing else: all of them are read in every round. */
+/* A member's permutation: next, next + skip, next + 2 skip, ... modulo the table's size. */
 struct cursor {
 	uint32_t next, skip;
 	uint16_t value;
 };
 
-struct build {
-	const struct lb_maglev_member *members;
+struct lb_maglev {
 	size_t nr;
 	uint32_t max_weight;
 	uint32_t mask;
 	uint16_t *table;
-	uint64_t *taken; /* a bit a slot */
-	uint32_t left;	 /* slots that are free */
+	uint8_t *taken; /* a byte a slot: a bit would have to be shifted out, and shifts are dear */
+	uint32_t left;	/* slots that are free */
 	uint32_t nr_last;
 	uint32_t last[LAST_MAX]; /* the free ones, once there are only nr_last or fewer */
 	struct cursor *cursors;
-	uint64_t *acc; /* by member: weight gathered towards its next turn, which takes max_weight */
+	uint32_t *weights,
+		*gathered; /* by member, towards its next turn, which takes max_weight; NULL: not by rounds */
+	uint16_t *turns;   /* whose the next ones are; those from .turn on are to come */
+	size_t nr_turns, turn;
+	bool last_listed;
+	bool again; /* after the last turn the first one comes again */
 };
 
 static unsigned int shift_of(uint64_t slots)
@@ -88,18 +93,18 @@ static uint32_t inverse_of(uint32_t odd)
 	return x;
 }
 
-static void list_last(struct build *b)
+static void list_last(struct lb_maglev *b)
 {
 	uint32_t nr = 0;
 
 	for (uint32_t slot = 0; slot <= b->mask; slot++) {
-		if (!(b->taken[slot >> 6] & (1ULL << (slot & 63))))
+		if (!b->taken[slot])
 			b->last[nr++] = slot;
 	}
 }
 
 /* The free slot that comes first: the one whose place in the permutation, seen from .next, is least. */
-static uint32_t take_last(struct build *b, const struct cursor *c)
+static void take_last(struct lb_maglev *b, struct cursor *c)
 {
 	uint32_t inverse = inverse_of(c->skip), best = UINT32_MAX, slot;
 
@@ -110,186 +115,270 @@ static uint32_t take_last(struct build *b, const struct cursor *c)
 		best = key < best ? key : best;
 	}
 	slot = b->last[best % LAST_MAX];
-	b->last[best % LAST_MAX] = b->last[b->left - 1];
-	return slot;
-}
-
-static inline uint32_t is_taken(const struct build *b, uint32_t slot)
-{
-	slot &= b->mask;
-	return (uint32_t)(b->taken[slot >> 6] >> (slot & 63)) & 1;
-}
-
-static inline uint32_t are_taken(const struct build *b, uint32_t slot, uint32_t skip)
-{
-	return is_taken(b, slot) | is_taken(b, slot + skip) << 1 | is_taken(b, slot + 2 * skip) << 2 |
-	       is_taken(b, slot + 3 * skip) << 3;
-}
-
-/* Whether a slot is taken cannot be foretold: looking at several at once is cheaper than guessing wrong at most turns.
- */
-static uint32_t take_next(struct build *b, const struct cursor *c)
-{
-	bool wide = b->left <= b->mask / 2;
-	uint32_t slot = c->next, all = wide ? 0xff : 0xf, taken;
-
-	for (;;) {
-		taken = are_taken(b, slot, c->skip);
-		if (wide)
-			taken |= are_taken(b, slot + 4 * c->skip, c->skip) << 4;
-		if (taken != all)
-			break;
-		slot += (wide ? 8 : 4) * c->skip;
-	}
-	slot = (slot + (uint32_t)__builtin_ctz(~taken) * c->skip) & b->mask;
-	b->taken[slot >> 6] |= 1ULL << (slot & 63);
-	return slot;
-}
-
-static void take_turn(struct build *b, struct cursor *c)
-{
-	uint32_t slot = b->left > b->nr_last ? take_next(b, c) : take_last(b, c);
-
+	b->last[best % LAST_MAX] = b->last[--b->left];
 	b->table[slot] = c->value;
-	c->next = (slot + c->skip) & b->mask;
-	if (--b->left == b->nr_last)
-		list_last(b);
+	c->next = slot + c->skip;
 }
 
-/* Every member has a turn in every round. */
-static void fill_equal(struct build *b)
+/* A bit for each of four steps. */
+static inline uint32_t are_taken(const uint8_t *taken, uint32_t mask, uint32_t slot, uint32_t skip)
 {
-	size_t left;
+	return taken[slot & mask] | taken[(slot + skip) & mask] << 1 | taken[(slot + 2 * skip) & mask] << 2 |
+	       taken[(slot + 3 * skip) & mask] << 3;
+}
 
-	while (b->left) {
-		left = b->left < b->nr ? b->left : b->nr;
-		for (size_t i = 0; i < left; i++) {
-			__builtin_prefetch(&b->table[b->cursors[i + PREFETCH].next], 1);
-			take_turn(b, &b->cursors[i]);
+/* Moves each of @slot to the first free one of its permutation. Whether a slot is taken cannot be foretold: several
+ * steps at once, and a list of those who need more, are cheaper than to guess wrong for most. */
+static void search(const uint8_t *taken, uint32_t mask, uint32_t *slot, const uint32_t *skip, uint32_t nr)
+{
+	uint16_t more[BLOCK];
+	uint32_t nr_more = 0, steps;
+
+	for (uint32_t i = 0; i < nr; i++) {
+		steps = (uint32_t)__builtin_ctz(~are_taken(taken, mask, slot[i], skip[i]));
+		slot[i] += steps * skip[i];
+		more[nr_more] = (uint16_t)i;
+		nr_more += steps == 4;
+	}
+	for (uint32_t left = nr_more; left; left = nr_more) {
+		nr_more = 0;
+		for (uint32_t k = 0; k < left; k++) {
+			uint32_t i = more[k], now = are_taken(taken, mask, slot[i], skip[i]);
+
+			now |= are_taken(taken, mask, slot[i] + 4 * skip[i], skip[i]) << 4;
+			steps = (uint32_t)__builtin_ctz(~now);
+			slot[i] += steps * skip[i];
+			more[nr_more] = (uint16_t)i;
+			nr_more += steps == 8;
 		}
 	}
 }
 
-/* Every member is visited in every round: right where most have a turn in most rounds. Whose turn it is is gathered
- * first, without a branch. */
-static int fill_by_rounds(struct build *b)
+static void take_block(struct lb_maglev *b, const uint16_t *who, uint32_t nr)
 {
-	uint32_t *turns = malloc(b->nr * sizeof(*turns));
-	size_t nr;
+	uint32_t slot[BLOCK], skip[BLOCK];
+	const uint32_t mask = b->mask;
+	uint8_t *taken = b->taken;
+	uint16_t *table = b->table;
 
-	if (!turns)
-		return -ENOMEM;
-	while (b->left) {
-		nr = 0;
-		for (size_t i = 0; i < b->nr; i++) {
-			uint64_t acc = b->acc[i] + b->members[i].weight;
-			bool turn = acc >= b->max_weight;
-
-			turns[nr] = (uint32_t)i;
-			nr += turn;
-			b->acc[i] = acc - (turn ? b->max_weight : 0);
-		}
-		for (size_t i = 0; i < nr && b->left; i++)
-			take_turn(b, &b->cursors[turns[i]]);
+	for (uint32_t i = 0; i < nr; i++) {
+		slot[i] = b->cursors[who[i]].next;
+		skip[i] = b->cursors[who[i]].skip;
 	}
-	free(turns);
-	return 0;
-}
+	search(taken, mask, slot, skip, nr);
+	for (uint32_t i = 0; i < nr; i++)
+		__builtin_prefetch(&table[slot[i] & mask], 1);
+	for (uint32_t i = 0; i < nr; i++) {
+		uint32_t at = slot[i] & mask;
 
-/* Rounds that pass until member @i has its next turn; leaves in .acc what it has gathered beyond it. */
-static uint64_t rounds_to_turn(struct build *b, size_t i)
-{
-	uint32_t w = b->members[i].weight;
-	uint64_t rounds = (b->max_weight - b->acc[i] + w - 1) / w;
-
-	b->acc[i] += rounds * w - b->max_weight;
-	return rounds;
-}
-
-static void sift_down(uint64_t *heap, size_t nr, size_t i)
-{
-	uint64_t key = heap[i];
-
-	for (size_t child; (child = 2 * i + 1) < nr; i = child) {
-		if (child + 1 < nr && heap[child + 1] < heap[child])
-			child++;
-		if (key <= heap[child])
-			break;
-		heap[i] = heap[child];
+		while (taken[at]) /* by an earlier turn of this block */
+			at = (at + skip[i]) & mask;
+		taken[at] = 1;
+		slot[i] = at;
 	}
-	heap[i] = key;
+	for (uint32_t i = 0; i < nr; i++) {
+		struct cursor *c = &b->cursors[who[i]];
+
+		table[slot[i]] = c->value;
+		c->next = slot[i] + skip[i];
+	}
+	b->left -= nr;
 }
 
-/* The same turns in the same order, from a heap of (round, member): right where few have a turn in a round. */
-static int fill_by_heap(struct build *b)
-{
-	uint64_t *heap = malloc(b->nr * sizeof(*heap));
+/* ---- whose turn it is ---- */
 
-	if (!heap)
+/* Every member is visited: right where most have a turn in most rounds. */
+static void gather_round(struct lb_maglev *b)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < b->nr; i++) {
+		uint32_t gathered = b->gathered[i] + b->weights[i];
+		bool turn = gathered >= b->max_weight;
+
+		b->turns[nr] = (uint16_t)i;
+		nr += turn;
+		b->gathered[i] = gathered - (turn ? b->max_weight : 0);
+	}
+	b->nr_turns = nr;
+}
+
+static int every_round_the_same(struct lb_maglev *b)
+{
+	b->turns = malloc(b->nr * sizeof(*b->turns));
+	if (!b->turns)
 		return -ENOMEM;
 	for (size_t i = 0; i < b->nr; i++)
-		heap[i] = rounds_to_turn(b, i) << 16 | i;
-	for (size_t i = b->nr / 2; i-- > 0;)
-		sift_down(heap, b->nr, i);
-	while (b->left) {
-		size_t i = heap[0] & 0xffff;
-
-		take_turn(b, &b->cursors[i]);
-		heap[0] += rounds_to_turn(b, i) << 16;
-		sift_down(heap, b->nr, 0);
-	}
-	free(heap);
+		b->turns[i] = (uint16_t)i;
+	b->nr_turns = b->nr;
+	b->again = true;
 	return 0;
 }
 
-static void start_permutations(struct build *b, const uint64_t key[2], unsigned int shift)
+static int round_by_round(struct lb_maglev *b, const struct lb_maglev_member *members)
+{
+	b->turns = malloc(b->nr * sizeof(*b->turns));
+	b->weights = malloc(b->nr * sizeof(*b->weights));
+	b->gathered = calloc(b->nr, sizeof(*b->gathered));
+	if (!b->turns || !b->weights || !b->gathered)
+		return -ENOMEM;
+	for (size_t i = 0; i < b->nr; i++)
+		b->weights[i] = members[i].weight;
+	return 0;
+}
+
+/* Member @i's turns are in the rounds k * max_weight / weight, rounded up, for k = 1, 2, ... Calls for each up to
+ * @rounds: counts it in @at or, given @turns, puts it where @at says. */
+static void place_turns(const struct lb_maglev *b, uint16_t i, uint32_t weight, uint64_t rounds, uint32_t *at,
+			uint16_t *turns)
+{
+	uint32_t whole = b->max_weight / weight, part = b->max_weight % weight, over = 0;
+
+	for (uint64_t round = 0;;) {
+		round += whole + (part > over);
+		over += (part > over ? weight : 0) - part;
+		if (round > rounds)
+			break;
+		if (turns)
+			turns[at[round]] = i;
+		at[round]++;
+	}
+}
+
+/* The turns of all rounds, sorted by round and member: right where few have a turn in a round. */
+static int all_at_once(struct lb_maglev *b, const struct lb_maglev_member *members, uint64_t sum)
+{
+	/* In so many rounds members have at least left + nr whole turns, less a part of one for each. */
+	uint64_t rounds = (((uint64_t)b->left + b->nr) * b->max_weight + sum - 1) / sum;
+	uint32_t *at = calloc(rounds + 1, sizeof(*at)), nr = 0;
+
+	if (!at)
+		return -ENOMEM;
+	for (size_t i = 0; i < b->nr; i++)
+		place_turns(b, (uint16_t)i, members[i].weight, rounds, at, NULL);
+	for (uint64_t round = 1; round <= rounds; round++) {
+		uint32_t here = at[round];
+
+		at[round] = nr;
+		nr += here;
+	}
+	b->turns = malloc(nr * sizeof(*b->turns));
+	for (size_t i = 0; b->turns && i < b->nr; i++)
+		place_turns(b, (uint16_t)i, members[i].weight, rounds, at, b->turns);
+	free(at);
+	b->nr_turns = nr;
+	return b->turns ? 0 : -ENOMEM;
+}
+
+static int plan_turns(struct lb_maglev *b, const struct lb_maglev_member *members)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < b->nr; i++) {
+		sum += members[i].weight;
+		if (members[i].weight > b->max_weight)
+			b->max_weight = members[i].weight;
+	}
+	if (sum == (uint64_t)b->nr * b->max_weight)
+		return every_round_the_same(b);
+	if (sum >= (uint64_t)b->nr * b->max_weight / VISITS_MAX)
+		return round_by_round(b, members);
+	return all_at_once(b, members, sum);
+}
+
+/* ---- building ---- */
+
+static void start_permutations(struct lb_maglev *b, const struct lb_maglev_member *members, const uint64_t key[2],
+			       unsigned int shift)
 {
 	const __u64 sip_key[2] = {key[0], key[1]};
 
 	for (size_t i = 0; i < b->nr; i++) {
-		const uint64_t *id = b->members[i].id;
+		const uint64_t *id = members[i].id;
 		uint64_t h = lb_sip_words(sip_key, (const __u64[]){id[0], id[1], id[2]}, 3);
 
 		b->cursors[i].next = (uint32_t)(h >> (64 - shift));
 		b->cursors[i].skip = ((uint32_t)h & b->mask) | 1;
-		b->cursors[i].value = b->members[i].value;
+		b->cursors[i].value = members[i].value;
 	}
 }
 
-int lb_maglev_build(const struct lb_maglev_member *members, size_t nr, const uint64_t key[2], unsigned int shift,
-		    uint16_t *table)
+struct lb_maglev *lb_maglev_new(const struct lb_maglev_member *members, size_t nr, const uint64_t key[2],
+				unsigned int shift)
 {
-	struct build b = {.members = members, .nr = nr, .mask = (1U << shift) - 1, .table = table};
-	uint64_t sum = 0;
-	int ret = -ENOMEM;
+	struct lb_maglev *b = calloc(1, sizeof(*b));
 
-	if (!nr) {
-		memset(table, 0, sizeof(*table) << shift);
-		return 0;
+	if (!b)
+		return NULL;
+	b->nr = nr;
+	b->mask = (1U << shift) - 1;
+	b->table = nr ? malloc(sizeof(*b->table) << shift) : calloc(1UL << shift, sizeof(*b->table));
+	if (!b->table)
+		goto fail;
+	if (!nr)
+		return b;
+	b->left = 1U << shift;
+	b->nr_last = 1U << (shift / 2);
+	b->taken = calloc(1UL << shift, sizeof(*b->taken));
+	b->cursors = malloc(nr * sizeof(*b->cursors));
+	if (!b->taken || !b->cursors || plan_turns(b, members))
+		goto fail;
+	start_permutations(b, members, key, shift);
+	return b;
+fail:
+	lb_maglev_free(b);
+	return NULL;
+}
+
+bool lb_maglev_fill(struct lb_maglev *b, uint32_t slots)
+{
+	uint32_t until = b->left > slots ? b->left - slots : 0;
+
+	while (b->left > until) {
+		size_t nr;
+
+		if (b->turn == b->nr_turns) {
+			b->turn = 0;
+			if (!b->again)
+				gather_round(b);
+		}
+		if (b->left <= b->nr_last) {
+			if (!b->last_listed)
+				list_last(b);
+			b->last_listed = true;
+			take_last(b, &b->cursors[b->turns[b->turn++]]);
+			continue;
+		}
+		nr = b->nr_turns - b->turn;
+		if (nr > BLOCK)
+			nr = BLOCK;
+		if (nr > b->left - b->nr_last)
+			nr = b->left - b->nr_last;
+		if (nr > b->left - until)
+			nr = b->left - until;
+		take_block(b, &b->turns[b->turn], (uint32_t)nr);
+		b->turn += nr;
 	}
-	b.left = 1U << shift;
-	b.nr_last = 1U << (shift / 2);
-	b.taken = calloc((b.mask >> 6) + 1, sizeof(*b.taken));
-	b.cursors = calloc(nr + PREFETCH, sizeof(*b.cursors));
-	b.acc = calloc(nr, sizeof(*b.acc));
-	if (!b.taken || !b.cursors || !b.acc)
-		goto out;
-	start_permutations(&b, key, shift);
-	for (size_t i = 0; i < nr; i++) {
-		sum += members[i].weight;
-		if (members[i].weight > b.max_weight)
-			b.max_weight = members[i].weight;
-	}
-	ret = 0;
-	if (sum == (uint64_t)nr * b.max_weight)
-		fill_equal(&b);
-	else if (sum >= (uint64_t)nr * b.max_weight / VISITS_MAX)
-		ret = fill_by_rounds(&b);
-	else
-		ret = fill_by_heap(&b);
-out:
-	free(b.taken);
-	free(b.cursors);
-	free(b.acc);
-	return ret;
+	return !b->left;
+}
+
+uint16_t *lb_maglev_take(struct lb_maglev *b)
+{
+	uint16_t *table = b->table;
+
+	b->table = NULL;
+	return table;
+}
+
+void lb_maglev_free(struct lb_maglev *b)
+{
+	if (!b)
+		return;
+	free(b->table);
+	free(b->taken);
+	free(b->cursors);
+	free(b->weights);
+	free(b->gathered);
+	free(b->turns);
+	free(b);
 }

@@ -6,22 +6,31 @@
 #ifndef LB_MAGLEV_H
 #define LB_MAGLEV_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct lb_maglev_member {
-	uint64_t id[3];  /* what the permutation comes from: equal on every load balancer */
-	uint32_t weight; /* > 0 */
-	uint16_t value;  /* what the member's slots hold */
+	uint64_t id[3];	 /* what the permutation comes from: equal on every load balancer */
+	uint32_t weight; /* 1..65535 */
+	uint16_t value;	 /* what the member's slots hold */
 };
 
 /* lb_maglev_shift - log2 of the table size for these weights (zero weights count as the smallest): at least 100
  * slots a backend of equal weight, more where weights are far apart, LB_TABLE_SHIFT_MIN..MAX. */
 unsigned int lb_maglev_shift(const uint32_t *weights, size_t nr);
 
-/* lb_maglev_build - fill @table[1 << shift]. @members sorted by id: the result is a pure function of the set, the
- * weights, @shift and @key. nr 0 fills zeros. 0 or -ENOMEM. */
-int lb_maglev_build(const struct lb_maglev_member *members, size_t nr, const uint64_t key[2], unsigned int shift,
-		    uint16_t *table);
+/* A table that is being built, of 1 << @shift slots. @members, fewer than LB_MAX_BACKENDS, sorted by id, are not needed
+ * any more after the call: the result is a pure function of the set, the weights, @shift and @key; without members all
+ * slots hold 0. NULL: out of memory. */
+struct lb_maglev;
+struct lb_maglev *lb_maglev_new(const struct lb_maglev_member *members, size_t nr, const uint64_t key[2],
+				unsigned int shift);
+/* lb_maglev_fill - fill some more @slots of it, UINT32_MAX: all; a million take some 20 ms. True: the table is whole.
+ */
+bool lb_maglev_fill(struct lb_maglev *b, uint32_t slots);
+/* lb_maglev_take - the whole table, malloc'ed; @b has it no longer. */
+uint16_t *lb_maglev_take(struct lb_maglev *b);
+void lb_maglev_free(struct lb_maglev *b);
 
 #endif

@@ -80,15 +80,13 @@ static int compare_members(const void *a, const void *b)
 	return 0;
 }
 
-int lb_policy_table(const struct lb_candidate *candidates, size_t nr, const uint64_t key[2], unsigned int *shift,
-		    uint16_t **table)
+struct lb_maglev *lb_policy_begin(const struct lb_candidate *candidates, size_t nr, const uint64_t key[2],
+				  unsigned int *shift)
 {
 	struct lb_maglev_member *members = calloc(nr ? nr : 1, sizeof(*members));
 	uint32_t *weights = calloc(nr ? nr : 1, sizeof(*weights));
-	uint16_t *owners = NULL;
-	unsigned int bits;
+	struct lb_maglev *build = NULL;
 	size_t nr_members = 0;
-	int ret = -ENOMEM;
 
 	if (!members || !weights)
 		goto out;
@@ -103,21 +101,25 @@ int lb_policy_table(const struct lb_candidate *candidates, size_t nr, const uint
 		members[nr_members++].value = c->idx;
 	}
 	qsort(members, nr_members, sizeof(*members), compare_members);
-	bits = lb_maglev_shift(weights, nr);
-	owners = malloc(sizeof(*owners) << bits);
-	if (!owners)
-		goto out;
-	ret = lb_maglev_build(members, nr_members, key, bits, owners);
-	if (ret)
-		goto out;
-	*shift = bits;
-	*table = owners;
-	owners = NULL;
+	*shift = lb_maglev_shift(weights, nr);
+	build = lb_maglev_new(members, nr_members, key, *shift);
 out:
-	free(owners);
 	free(weights);
 	free(members);
-	return ret;
+	return build;
+}
+
+int lb_policy_table(const struct lb_candidate *candidates, size_t nr, const uint64_t key[2], unsigned int *shift,
+		    uint16_t **table)
+{
+	struct lb_maglev *build = lb_policy_begin(candidates, nr, key, shift);
+
+	if (!build)
+		return -ENOMEM;
+	lb_maglev_fill(build, UINT32_MAX);
+	*table = lb_maglev_take(build);
+	lb_maglev_free(build);
+	return 0;
 }
 
 uint64_t lb_policy_digest(const struct lb_candidate *candidates, size_t nr, const uint16_t *table, unsigned int shift)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "conf.h"
+#include "maglev.h"
 
 struct lb_candidate {
 	const struct lb_backend_conf *conf;
@@ -25,6 +26,10 @@ struct lb_choice {
  * enabled that is up, over all tiers, is below @panic_threshold percent (or nobody is up and the threshold is not 0),
  * all enabled ones of the lowest tier are chosen and .panic is set. Who is not reachable is not chosen even then. */
 struct lb_choice lb_policy_choose(struct lb_candidate *candidates, size_t nr, uint32_t panic_threshold);
+
+/* lb_policy_begin - the table that lb_policy_table makes, to be filled bit by bit. NULL: out of memory. */
+struct lb_maglev *lb_policy_begin(const struct lb_candidate *candidates, size_t nr, const uint64_t key[2],
+				  unsigned int *shift);
 
 /* lb_policy_table - owners by slot for @candidates (sorted as in lb_service_conf) after lb_policy_choose. The size is a
  * function of the configured weights alone, so health never changes it. @table is malloc'ed. 0 or -ENOMEM. */

@@ -44,6 +44,24 @@ struct lb_slots *lb_slots_new(unsigned int shift)
 	return s;
 }
 
+struct lb_slots *lb_slots_copy(const struct lb_slots *s)
+{
+	struct lb_slots *copy = calloc(1, sizeof(*copy));
+
+	if (!copy)
+		return NULL;
+	copy->shift = s->shift;
+	copy->word = malloc(sizeof(*s->word) << s->shift);
+	copy->since_s = malloc(sizeof(*s->since_s) << s->shift);
+	if (!copy->word || !copy->since_s) {
+		lb_slots_free(copy);
+		return NULL;
+	}
+	memcpy(copy->word, s->word, sizeof(*s->word) << s->shift);
+	memcpy(copy->since_s, s->since_s, sizeof(*s->since_s) << s->shift);
+	return copy;
+}
+
 void lb_slots_free(struct lb_slots *s)
 {
 	if (!s)
@@ -131,8 +149,10 @@ int lb_slots_change(struct lb_slots *s, const uint16_t *owner, unsigned int shif
 	if (ret)
 		return ret;
 	by = s->shift - shift;
-	for (uint32_t i = 0; i < 1U << s->shift; i++)
-		s->word[i] = change_slot(s->word[i], owner[i >> by], &a, now_s, &s->since_s[i]);
+	for (uint32_t i = 0; i < 1U << s->shift; i++) {
+		if (s->word[i] != LB_SLOT(LB_PHASE_STABLE, 0, owner[i >> by])) /* most are, and stay so */
+			s->word[i] = change_slot(s->word[i], owner[i >> by], &a, now_s, &s->since_s[i]);
+	}
 	return 0;
 }
 
@@ -195,6 +215,15 @@ size_t lb_slots_tick(struct lb_slots *s, unsigned int policy_shift, const bool *
 		s->since_s[i] = now_s;
 	}
 	return changed + merge(s, policy_shift);
+}
+
+bool lb_slots_stable(const struct lb_slots *s)
+{
+	uint32_t all = 0;
+
+	for (uint32_t i = 0; i < 1U << s->shift; i++)
+		all |= s->word[i];
+	return LB_SLOT_PHASE(all) == LB_PHASE_STABLE;
 }
 
 void lb_slots_count(const struct lb_slots *s, size_t count[3])

@@ -26,6 +26,7 @@ struct lb_slots {
 typedef bool (*lb_slots_alive_fn)(void *ctx, uint16_t backend);
 
 struct lb_slots *lb_slots_new(unsigned int shift); /* all stable(0); NULL: out of memory */
+struct lb_slots *lb_slots_copy(const struct lb_slots *s);
 void lb_slots_free(struct lb_slots *s);
 
 /* lb_slots_change - new owners. @owner[1 << shift] by the policy. A larger policy table splits each slot in two that
@@ -42,6 +43,8 @@ int lb_slots_change(struct lb_slots *s, const uint16_t *owner, unsigned int shif
 size_t lb_slots_tick(struct lb_slots *s, unsigned int policy_shift, const bool *foreign, const bool *unused,
 		     lb_slots_alive_fn alive, void *ctx, uint32_t now_s, uint32_t window_s);
 
+/* Is every slot stable? */
+bool lb_slots_stable(const struct lb_slots *s);
 /* How many slots are in each phase, by enum lb_phase. */
 void lb_slots_count(const struct lb_slots *s, size_t count[3]);
 
