@@ -36,14 +36,14 @@ static inline struct lb_endpoint conf_ep(uint32_t n)
 static inline struct lb_service_conf *conf_service(struct lb_config *c, const char *name, enum lb_check_type check)
 {
 	struct lb_service_conf s = {.forward = LB_FORWARD_IPIP, .state = LB_STATE_AUTO};
-	struct lb_vip vip = {.port = htons(80), .proto = 6};
+	struct lb_vip_conf vip = {.vip = {.port = htons(80), .proto = 6}, .plen = 128};
 	struct lb_err err;
 
 	snprintf(s.name, sizeof(s.name), "%s", name);
 	s.check.type = check;
-	vip.addr[10] = vip.addr[11] = 0xff;
-	vip.addr[12] = 192;
-	memcpy(&vip.addr[13], name, strnlen(name, 3));
+	vip.vip.addr[10] = vip.vip.addr[11] = 0xff;
+	vip.vip.addr[12] = 192;
+	memcpy(&vip.vip.addr[13], name, strnlen(name, 3));
 	s.vips = &vip;
 	s.nr_vips = 1;
 	assert_int_equal(lb_config_add_service(c, &s, &err), 0);

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,7 +42,7 @@ static int convert_endpoint(const char *text, char buf[LB_ADDR_STRLEN], struct l
 
 static int convert_vip(const char *text, char buf[LB_ADDR_STRLEN], struct lb_err *err)
 {
-	struct lb_vip vip;
+	struct lb_vip_conf vip;
 	int ret = lb_vip_parse(text, &vip, err);
 
 	if (!ret)
@@ -192,6 +193,17 @@ static void test_vip(void **state)
 		{"[2001:db8::10]:443/udp", "[2001:db8::10]:443/udp"},
 		{"[2fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535/udp",
 		 "[2fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535/udp"},
+		{"192.0.2.10:*", "192.0.2.10:*/tcp"},
+		{"[2001:db8::10]:*/udp", "[2001:db8::10]:*/udp"},
+		{"192.0.2.10:3868/sctp", "192.0.2.10:3868/sctp"},
+		{"192.0.2.0/28:80", "192.0.2.0/28:80/tcp"},
+		{"192.0.2.10/32:80/tcp", "192.0.2.10:80/tcp"},
+		{"192.0.2.0/24:*/udp", "192.0.2.0/24:*/udp"},
+		{"[2001:db8::/64]:80", "[2001:db8::/64]:80/tcp"},
+		{"[2001:db8::]/64:80/udp", "[2001:db8::/64]:80/udp"},
+		{"[2001:db8::1/128]:80", "[2001:db8::1]:80/tcp"},
+		{"[2001:db8:ffff:ffff:ffff:ffff:ffff:fffe/127]:65535/sctp",
+		 "[2001:db8:ffff:ffff:ffff:ffff:ffff:fffe/127]:65535/sctp"},
 		{0},
 	};
 	static const struct row bad[] = {
@@ -199,19 +211,33 @@ static void test_vip(void **state)
 		{"192.0.2.10", "192.0.2.10 has no port; write it as in 192.0.2.10:80/tcp"},
 		{"192.0.2.10/udp", "192.0.2.10/udp has no port; write it as in 192.0.2.10:80/udp"},
 		{"2001:db8::10", "2001:db8::10 has no port; write it as in [2001:db8::10]:80/tcp"},
-		{"192.0.2.10:80/sctp", "sctp is not a protocol (tcp, udp)"},
-		{"192.0.2.10:80/", "\"\" is not a protocol (tcp, udp)"},
-		{"192.0.2.10:80/TCP", "TCP is not a protocol (tcp, udp)"},
+		{"192.0.2.10:80/dccp", "dccp is not a protocol (tcp, udp, sctp)"},
+		{"192.0.2.10:80/", "\"\" is not a protocol (tcp, udp, sctp)"},
+		{"192.0.2.10:80/TCP", "TCP is not a protocol (tcp, udp, sctp)"},
+		{"192.0.2.10:80/6", "80/6 is not a port (1-65535)"},
 		{"192.0.2.10:70000/tcp", "70000 is not a port (1-65535)"},
-		{"192.0.2.10:*/tcp",
-		 "192.0.2.10:*/tcp: port * is not available in this version; write one port (1-65535)"},
-		{"192.0.2.0/28:80/tcp",
-		 "192.0.2.0/28:80/tcp: prefixes are not available in this version; write single addresses"},
-		{"192.0.2.0/28", "192.0.2.0/28: prefixes are not available in this version; write single addresses"},
-		{"[2001:db8::/64]:80",
-		 "[2001:db8::/64]:80: prefixes are not available in this version; write single addresses"},
-		{"[2001:db8::]/64:80/udp",
-		 "[2001:db8::]/64:80/udp: prefixes are not available in this version; write single addresses"},
+		{"192.0.2.10:0/tcp", "0 is not a port (1-65535)"},
+		{"192.0.2.10:**/tcp", "** is not a port (1-65535)"},
+		{"192.0.2.0/28", "192.0.2.0/28 has no port; write it as in 192.0.2.0/28:80/tcp"},
+		{"192.0.2.0:80/28", "80/28 is not a port (1-65535)"},
+		{"192.0.2.1/28:80", "192.0.2.1/28 has bits set beyond its length; write 192.0.2.0/28"},
+		{"192.0.2.0/33:80", "33 is not a length of an IPv4 prefix (0-32)"},
+		{"192.0.2.0/9999999:80", "192.0.2.0/9999999 is a prefix; write one address"},
+		{"10.0.0.0/8/8:80", "10.0.0.0/8 is a prefix; write one address"},
+		{"2001:db8::/64",
+		 "2001:db8::/64 is not an address; an IPv6 address with a port is written [ADDR]:PORT"},
+		{"[2001:db8::/129]:80", "129 is not a length of an IPv6 prefix (0-128)"},
+		{"[2001:db8::1/64]:80/udp", "2001:db8::1/64 has bits set beyond its length; write 2001:db8::/64"},
+		{"[2001:db8::]:80/64", "80/64 is not a port (1-65535)"},
+		{"[2001:db8::/64]/64:80", "[2001:db8::]/64:80 is not of the form [ADDR]:PORT"},
+		{"0.0.0.0/0:80", "0.0.0.0 is the unspecified address; a VIP is a unicast address"},
+		{"[::/0]:80", ":: is the unspecified address; a VIP is a unicast address"},
+		{"64.0.0.0/2:80",
+		 "127.255.255.255, where that prefix ends, is a loopback address; write a longer prefix"},
+		{"128.0.0.0/1:80",
+		 "255.255.255.255, where that prefix ends, is the broadcast address; write a longer prefix"},
+		{"[::fffe:0:0/95]:80",
+		 "255.255.255.255, where that prefix ends, is the broadcast address; write a longer prefix"},
 		{"0.0.0.0:80", "0.0.0.0 is the unspecified address; a VIP is a unicast address"},
 		{"[::]:80", ":: is the unspecified address; a VIP is a unicast address"},
 		{"0.1.2.3:80", "0.1.2.3 is in 0.0.0.0/8, which is no host's; a VIP is a unicast address"},
@@ -271,7 +297,8 @@ static void test_duration(void **state)
 	static const struct row good[] = {
 		{"250ms", "250ms"}, {"2s", "2s"},   {"5m", "5m"},	  {"1h", "1h"},
 		{"60s", "1m"},	    {"90s", "90s"}, {"3600s", "1h"},	  {"1000ms", "1s"},
-		{"0s", "0s"},	    {"24h", "24h"}, {"1500ms", "1500ms"}, {0},
+		{"0s", "0s"},	    {"24h", "24h"}, {"1500ms", "1500ms"}, {"2h4m", "124m"},
+		{"1h1m1s1ms", "3661001ms"}, {"1m30s", "90s"}, {"1h500ms", "3600500ms"}, {0},
 	};
 	static const struct row bad[] = {
 		{"", "\"\" is not a duration (such as 250ms, 2s, 5m, 1h)"},
@@ -284,6 +311,13 @@ static void test_duration(void **state)
 		{"2S", "2S is not a duration (such as 250ms, 2s, 5m, 1h)"},
 		{"99999999999999999999s", "99999999999999999999s is too long a time"},
 		{"6000000h", "6000000h is too long a time"},
+		{"5124095h2000m", "5124095h2000m is too long a time"},
+		{"4m2h", "4m2h is not a duration (such as 250ms, 2s, 5m, 1h)"},
+		{"1m1m", "1m1m is not a duration (such as 250ms, 2s, 5m, 1h)"},
+		{"1mm", "1mm is not a duration (such as 250ms, 2s, 5m, 1h)"},
+		{"1ms5", "1ms5 is not a duration (such as 250ms, 2s, 5m, 1h)"},
+		{"1ms1s", "1ms1s is not a duration (such as 250ms, 2s, 5m, 1h)"},
+		{"1hh1", "1hh1 is not a duration (such as 250ms, 2s, 5m, 1h)"},
 		{0},
 	};
 	char buf[LB_ADDR_STRLEN];
@@ -328,6 +362,7 @@ static void test_round_trip(void **state)
 	for (int i = 0; i < 20000; i++) {
 		struct lb_endpoint ep = {0}, ep2;
 		struct lb_prefix p = {0}, p2;
+		struct lb_vip_conf v = {0}, v2;
 		char buf[LB_ADDR_STRLEN];
 		uint8_t addr[16];
 
@@ -350,6 +385,19 @@ static void test_round_trip(void **state)
 		p.plen = 128;
 		assert_int_equal(lb_prefix_parse(lb_prefix_format(&p, buf), &p2, NULL), 0);
 		assert_memory_equal(&p, &p2, sizeof(p));
+		/* 2000::/3 and 10/8: addresses that VIPs can have, cut to a prefix. */
+		if (lb_addr_is_v4(addr))
+			addr[12] = 10;
+		else
+			addr[0] = 0x20;
+		v.plen = (uint8_t)((lb_addr_is_v4(addr) ? 104 : 3) + rand_r(&seed) % (lb_addr_is_v4(addr) ? 25 : 126));
+		for (unsigned int bit = v.plen; bit < 128; bit++)
+			addr[bit / 8] &= (uint8_t) ~(0x80 >> (bit % 8));
+		memcpy(v.vip.addr, addr, sizeof(addr));
+		v.vip.port = ep.port;
+		v.vip.proto = i % 3 == 0 ? IPPROTO_TCP : i % 3 == 1 ? IPPROTO_UDP : IPPROTO_SCTP;
+		assert_int_equal(lb_vip_parse(lb_vip_format(&v, buf), &v2, NULL), 0);
+		assert_memory_equal(&v, &v2, sizeof(v));
 	}
 }
 

@@ -91,6 +91,55 @@ static void test_output(void **state)
 		 "status       down, 0/0 backends up\n"
 		 "table        0 slots: 0 stable, 0 moving, 0 settling; digest 00\n"
 		 "traffic      0 connections, 0 packets, 0 bytes\n"},
+		{ARGS("service", "show", "o"),
+		 "{'name':'o','vip':['192.0.2.0/28:*/udp'],'forward':'gue','gue_port':6081,'policy':'random','state':"
+		 "'auto','affinity':{'by':'source','timeout':'10m','ipv4_prefix':24,'ipv6_prefix':64},'on_down':'keep',"
+		 "'on_disable':'keep','allow':['10.0.0.0/8','10.1.0.0/16'],'deny':['10.0.0.1','10.0.0.2','10.0.0.3',"
+		 "'10.0.0.4','10.0.0.5','10.0.0.6','10.0.0.7'],'snat':['10.0.0.254'],'source_rate_limit':5,'ping':true,"
+		 "'mss_clamp':1400,'quic':{'configs':[{'id':0,'server_id_length':4,'nonce_length':8,'self_length':true}"
+		 ","
+		 "{'id':1,'server_id_length':4,'nonce_length':6,'self_length':false}]},'check':{'type':'none'},"
+		 "'panic_threshold':0,'backends':[],'status':{'state':'down','reason':'','tier':0,'table_slots':0,"
+		 "'table_digest':'00','slots':{'stable':0,'moving':0,'settling':0},'packets':0,'bytes':0,'connections':"
+		 "0}}",
+		 0,
+		 "name         o\n"
+		 "vip          192.0.2.0/28:*/udp\n"
+		 "forward      gue, policy random, state auto\n"
+		 "             to UDP port 6081\n"
+		 "snat         10.0.0.254\n"
+		 "affinity     source, IPv4 /24, IPv6 /64, until silent for 10m\n"
+		 "on down      keep connections\n"
+		 "on disable   keep connections\n"
+		 "allow        10.0.0.0/8 10.1.0.0/16\n"
+		 "deny         10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4 10.0.0.5 and 2 more\n"
+		 "source rate  at most 5 new connections a second\n"
+		 "ping         answered\n"
+		 "mss          at most 1400 bytes\n"
+		 "quic         configuration 0: server ID of 4 bytes, nonce of 8, says its length\n"
+		 "             configuration 1: server ID of 4 bytes, nonce of 6\n"
+		 "check        none\n"
+		 "status       down, 0/0 backends up\n"
+		 "table        0 slots: 0 stable, 0 moving, 0 settling; digest 00\n"
+		 "traffic      0 connections, 0 packets, 0 bytes\n"},
+		{ARGS("service", "show", "o"),
+		 "{'name':'o','vip':['1.2.3.4:5/"
+		 "tcp'],'forward':'ipip','gue_port':6080,'policy':'maglev','state':'auto',"
+		 "'affinity':{'by':'none','timeout':'none','ipv4_prefix':32,'ipv6_prefix':128},'on_down':'terminate',"
+		 "'on_disable':'terminate','allow':[],'deny':[],'snat':[],'source_rate_limit':0,'ping':false,'mss_"
+		 "clamp':"
+		 "'none','quic':{'configs':[]},'check':{'type':'none'},'panic_threshold':0,'backends':[],'status':{'"
+		 "state':"
+		 "'down','reason':'','tier':0,'table_slots':0,'table_digest':'00','slots':{'stable':0,'moving':0,"
+		 "'settling':0},'packets':0,'bytes':0,'connections':0}}",
+		 0,
+		 "name         o\n"
+		 "vip          1.2.3.4:5/tcp\n"
+		 "forward      ipip, policy maglev, state auto\n"
+		 "check        none\n"
+		 "status       down, 0/0 backends up\n"
+		 "table        0 slots: 0 stable, 0 moving, 0 settling; digest 00\n"
+		 "traffic      0 connections, 0 packets, 0 bytes\n"},
 		{ARGS("backend", "list"), "{'services':[" IDLE "," WEB "]}", 0,
 		 "SERVICE ADDRESS           STATE    HEALTH REASON  WEIGHT TIER SHARE ACTIVE CONNS NEXT-HOP\n"
 		 "web     10.0.0.11:80      enabled  up     ok         100    0 50.0%     12    56 eth0 "

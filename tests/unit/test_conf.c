@@ -98,7 +98,7 @@ static void test_services(void **state)
 	assert_int_equal(lb_config_add_service(c, &s, &err), 0);
 	/* A deep copy: what happens to the original is not seen. */
 	s.backends[0].weight = 7;
-	s.vips[0].port = htons(99);
+	s.vips[0].vip.port = htons(99);
 	lb_service_conf_fini(&s);
 	assert_int_equal(c->nr_services, 3);
 	assert_string_equal(c->services[0].name, "api");
@@ -228,7 +228,7 @@ static void test_room(void **state)
 	b.address = endpoint("10.9.9.9");
 	assert_int_equal(lb_service_conf_add_backend(&s, &b, &err), -ENOSPC);
 	assert_string_equal(lb_err_str(&err), "no room for more than 32767 backends");
-	s.vips[0].port = htons(81);
+	s.vips[0].vip.port = htons(81);
 	assert_int_equal(lb_config_add_service(c, &s, &err), -ENOSPC);
 	assert_string_equal(lb_err_str(&err), "no room for more than 32767 backends");
 	assert_int_equal(c->nr_services, 2);

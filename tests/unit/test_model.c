@@ -97,6 +97,7 @@ static void test_first_image(void **state)
 
 	conf_service(c, "dns", LB_CHECK_NONE)->state = LB_STATE_NONE;
 	lb_config_service(c, WEB)->state = LB_STATE_ALL;
+	c->learn_rate = 12345;
 	apply(m, c, 0);
 	s = lb_model_service(m, WEB);
 	assert_non_null(s);
@@ -118,7 +119,7 @@ static void test_first_image(void **state)
 	assert_int_equal(l.oif, 3);
 	image = lb_model_image(m);
 	assert_int_equal(image->conf.hash_key[1], 22);
-	assert_int_equal(image->conf.learn_rate, 100000);
+	assert_int_equal(image->conf.learn_rate, c->learn_rate);
 	assert_int_equal(image->services[s->idx]->line.flags, LB_SERVICE_F_TRACK_TCP | LB_SERVICE_F_TRACK_UDP);
 	assert_int_equal(image->services[list[0]->idx]->line.flags, LB_SERVICE_F_NO_STATE);
 	assert_true(image->services[s->idx]->line.name_id == lb_name_id(WEB));
@@ -184,6 +185,64 @@ static void test_health(void **state)
 	assert_int_equal(health(m, 1, LB_HEALTH_UP, 3), 1);
 	assert_int_equal(line(m, 1).gen, (uint8_t)(gen + 1));
 	assert_int_equal(line(m, 1).flags, LB_BACKEND_F_ALIVE | LB_BACKEND_F_TAKES_NEW | LB_BACKEND_F_V4);
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
+/* Where connections are kept, one that is down or disabled only takes none anew; its slots move as if it drained. */
+static void test_keep(void **state)
+{
+	struct lb_config *c = web(3, LB_CHECK_TCP);
+	struct lb_model *m = lb_model_new();
+	uint8_t gen[4];
+
+	lb_config_service(c, WEB)->on_down = LB_FATE_KEEP;
+	lb_config_service(c, WEB)->on_disable = LB_FATE_KEEP;
+	apply(m, c, 0);
+	for (uint32_t n = 1; n <= 3; n++) {
+		assert_int_equal(health(m, n, LB_HEALTH_UP, 1), 1);
+		gen[n] = line(m, n).gen;
+	}
+	assert_int_equal(health(m, 1, LB_HEALTH_DOWN, 2), 1);
+	assert_int_equal(line(m, 1).flags, LB_BACKEND_F_ALIVE | LB_BACKEND_F_V4);
+	assert_int_equal(line(m, 1).gen, gen[1]);
+	assert_int_equal(backend(m, WEB, 1)->nr_slots, 0);
+	assert_true(in_phase(m, LB_PHASE_MOVING) > 0);
+	conf_find(c, WEB, 2)->admin = LB_ADMIN_DISABLED;
+	apply(m, c, 3);
+	assert_int_equal(line(m, 2).flags, LB_BACKEND_F_ALIVE | LB_BACKEND_F_V4);
+	assert_int_equal(line(m, 2).gen, gen[2]);
+	assert_int_equal(backend(m, WEB, 2)->nr_slots, 0);
+	assert_int_equal(line(m, 3).flags, LB_BACKEND_F_ALIVE | LB_BACKEND_F_TAKES_NEW | LB_BACKEND_F_V4);
+	/* Each is ended by its own word. */
+	lb_config_service(c, WEB)->on_disable = LB_FATE_TERMINATE;
+	apply(m, c, 4);
+	assert_int_equal(line(m, 1).gen, gen[1]);
+	assert_int_equal(line(m, 2).flags, LB_BACKEND_F_V4);
+	assert_int_equal(line(m, 2).gen, (uint8_t)(gen[2] + 1));
+	lb_config_service(c, WEB)->on_down = LB_FATE_TERMINATE;
+	apply(m, c, 5);
+	assert_int_equal(line(m, 1).flags, LB_BACKEND_F_V4);
+	assert_int_equal(line(m, 1).gen, (uint8_t)(gen[1] + 1));
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
+/* A choice that cannot be made again is remembered, whatever `state` says; so is a change of that. */
+static void test_implied_state(void **state)
+{
+	struct lb_config *c = web(3, LB_CHECK_NONE);
+	struct lb_model *m = lb_model_new();
+	const struct lb_model_service *s;
+	struct lb_image *image;
+
+	apply(m, c, 0);
+	lb_config_service(c, WEB)->policy = LB_POLICY_ROUND_ROBIN;
+	apply(m, c, 1);
+	s = lb_model_service(m, WEB);
+	image = lb_model_image(m);
+	assert_int_equal(image->services[s->idx]->line.flags, LB_SERVICE_F_TRACK_TCP | LB_SERVICE_F_TRACK_UDP);
+	lb_image_free(image);
 	lb_config_free(c);
 	lb_model_free(m);
 }
@@ -845,13 +904,112 @@ static void test_census_death(void **state)
 	census_free(&t, c);
 }
 
+/* What is worked out bit by bit is of one moment; what comes in meanwhile makes the next image, whoever asks for it. */
+static void test_prepare(void **state)
+{
+	struct lb_config *c = web(20, LB_CHECK_TCP);
+	struct lb_endpoint first = conf_ep(1), second = conf_ep(2);
+
+	for (int way = 0; way < 3; way++) {
+		struct lb_model *m = lb_model_new(), *whole = lb_model_new();
+		uint64_t digest[3];
+		struct lb_image *a, *b;
+		int calls = 0;
+
+		apply(m, c, 1);
+		apply(whole, c, 1);
+		for (uint32_t i = 1; i <= 20; i++) {
+			health(m, i, LB_HEALTH_UP, 1);
+			health(whole, i, LB_HEALTH_UP, 1);
+		}
+		digest[0] = lb_model_service(whole, WEB)->digest;
+		health(whole, 1, LB_HEALTH_DOWN, 2);
+		digest[1] = lb_model_service(whole, WEB)->digest;
+		health(whole, 2, LB_HEALTH_DOWN, 3);
+		digest[2] = lb_model_service(whole, WEB)->digest;
+
+		assert_int_equal(lb_model_set_health(m, WEB, &first, LB_HEALTH_DOWN, 2), 1);
+		assert_int_equal(lb_model_prepare(m, 100), 1);
+		assert_true(lb_model_stale(m));
+		assert_true(backend(m, WEB, 1)->chosen); /* as it was, until all of it is there */
+		assert_int_equal(lb_model_service(m, WEB)->digest, digest[0]);
+		assert_int_equal(lb_model_set_health(m, WEB, &second, LB_HEALTH_DOWN, 3), 1);
+		if (way == 1) { /* a configuration, which waits for nothing */
+			apply(m, c, 3);
+		} else if (way == 2) {
+			conf_find(c, WEB, 3)->weight = 7;
+			apply(m, c, 3);
+			apply(whole, c, 3);
+			conf_find(c, WEB, 3)->weight = 100;
+			digest[2] = lb_model_service(whole, WEB)->digest;
+		} else {
+			while (lb_model_prepare(m, 100))
+				assert_true(++calls < 100);
+			assert_true(calls > 10);
+			assert_int_equal(lb_model_service(m, WEB)->digest, digest[1]);
+			assert_false(backend(m, WEB, 1)->chosen);
+			assert_true(backend(m, WEB, 2)->chosen);
+			assert_true(lb_model_stale(m));
+			lb_image_free(lb_model_image_prepared(m));
+			assert_int_equal(lb_model_service(m, WEB)->digest, digest[1]);
+			while (lb_model_prepare(m, 100))
+				assert_true(++calls < 200);
+		}
+		assert_false(lb_model_stale(m));
+		assert_int_equal(lb_model_prepare(m, 100), 0);
+		assert_int_equal(lb_model_service(m, WEB)->digest, digest[2]);
+		assert_false(backend(m, WEB, 2)->chosen);
+		a = lb_model_image_prepared(m);
+		b = lb_model_image(whole);
+		assert_memory_equal(a->gen, b->gen, sizeof(a->gen));
+		lb_image_free(a);
+		lb_image_free(b);
+		lb_model_free(m);
+		lb_model_free(whole);
+	}
+	lb_config_free(c);
+}
+
+/* Facts that never end to come in do not put off what came before them; nor does a model that goes forget to free. */
+static void test_prepare_ends(void **state)
+{
+	struct lb_config *c = web(20, LB_CHECK_TCP);
+	struct lb_model *m = lb_model_new();
+	struct lb_endpoint ep;
+	uint32_t now = 2;
+
+	apply(m, c, 1);
+	for (uint32_t i = 1; i <= 20; i++)
+		health(m, i, LB_HEALTH_UP, 1);
+	for (int round = 0; round < 50; round++) {
+		int calls = 0, ret;
+
+		do {
+			ep = conf_ep(1 + now++ % 20);
+			lb_model_set_health(m, WEB, &ep, now / 20 % 2 ? LB_HEALTH_DOWN : LB_HEALTH_UP, now);
+			ret = lb_model_prepare(m, 256);
+			assert_true(ret >= 0 && ++calls < 20);
+		} while (ret);
+		lb_image_free(lb_model_image_prepared(m));
+	}
+	ep = conf_ep(1);
+	lb_model_set_health(m, WEB, &ep, LB_HEALTH_DOWN, now);
+	lb_model_prepare(m, 16);
+	lb_model_free(m);
+	lb_config_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_image),
 		cmocka_unit_test(test_history_does_not_matter),
 		cmocka_unit_test(test_health),
+		cmocka_unit_test(test_keep),
+		cmocka_unit_test(test_implied_state),
 		cmocka_unit_test(test_lazy),
+		cmocka_unit_test(test_prepare),
+		cmocka_unit_test(test_prepare_ends),
 		cmocka_unit_test(test_unused),
 		cmocka_unit_test(test_panic),
 		cmocka_unit_test(test_admin),

@@ -227,10 +227,23 @@ static void restart(struct world *w)
 	w->kills++;
 }
 
+/* At once, or as an event loop does it. */
+static struct lb_image *make_image(struct world *w)
+{
+	uint32_t slots = 50 + rnd(w, 500);
+
+	if (rnd(w, 2))
+		return lb_model_image(w->model);
+	while (lb_model_prepare(w->model, slots) > 0)
+		;
+	assert_false(lb_model_stale(w->model));
+	return lb_model_image_prepared(w->model);
+}
+
 static void sync(struct world *w)
 {
 	for (;;) {
-		struct lb_image *image = lb_model_image(w->model);
+		struct lb_image *image = make_image(w);
 
 		if (carry_out(w, image, w->never_killed || rnd(w, 4) ? SIZE_MAX : rnd(w, 8))) {
 			sim_expect(w->sim, image);

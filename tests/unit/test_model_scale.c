@@ -46,7 +46,7 @@ static struct lb_config *large(size_t nr, size_t each, uint32_t from)
 		s->check.type = LB_CHECK_TCP;
 		s->vips = calloc(1, sizeof(*s->vips));
 		s->nr_vips = 1;
-		s->vips[0].port = htons((uint16_t)(i + 1));
+		s->vips[0] = (struct lb_vip_conf){.vip.port = htons((uint16_t)(i + 1)), .plen = 128};
 		s->backends = calloc(each, sizeof(*s->backends));
 		s->nr_backends = each;
 		for (size_t j = 0; j < each; j++) {

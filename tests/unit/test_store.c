@@ -21,6 +21,13 @@ static uint32_t rnd(uint32_t n)
 	return (uint32_t)(rng >> 20) % n;
 }
 
+static void change_backend(struct lb_backend_conf *b)
+{
+	b->weight = rnd(200);
+	b->tier = rnd(3);
+	b->admin = (enum lb_admin)rnd(3);
+}
+
 static void change(struct lb_config *c)
 {
 	char name[LB_NAME_MAX] = {(char)('a' + rnd(6))};
@@ -41,19 +48,41 @@ static void change(struct lb_config *c)
 		strcpy(s->name, name);
 		s->vips = calloc(1, sizeof(*s->vips));
 		s->nr_vips = 1;
-		s->vips[0] = (struct lb_vip){.addr = {[10] = 0xff, [11] = 0xff, [12] = 192, [15] = (uint8_t)name[0]},
-					     .port = htons(80),
-					     .proto = 6};
+		s->vips[0] = (struct lb_vip_conf){
+			.vip = {.addr = {[10] = 0xff, [11] = 0xff, [12] = 192, [15] = (uint8_t)name[0]},
+				.port = htons(80),
+				.proto = 6},
+			.plen = 128};
+	} else if (!rnd(8)) {
+		/* What a JSON text must escape. */
+		snprintf(s->check.body, sizeof(s->check.body), "%s", rnd(2) ? "a\"b\\c" : "\xc3\xa4");
 	} else if (!rnd(5)) {
 		assert_int_equal(lb_config_del_service(c, name, &err), 0);
 	} else if (conf_find(c, name, n)) {
 		if (rnd(2))
 			conf_del(c, name, n);
 		else
-			conf_find(c, name, n)->weight = rnd(200);
+			change_backend(conf_find(c, name, n));
 	} else {
 		conf_backend(c, name, n);
 	}
+}
+
+/* A service's text is what the tree of the whole says of it. */
+static void expect_texts(const struct lb_config *c)
+{
+	json_t *root = lb_document_config(c), *list = json_object_get(root, "services");
+
+	assert_int_equal(json_array_size(list), c->nr_services);
+	for (size_t i = 0; i < c->nr_services; i++) {
+		char *want = json_dumps(json_array_get(list, i), JSON_COMPACT);
+		char *got = lb_document_service_text(c, &c->services[i]);
+
+		assert_string_equal(got, want);
+		free(got);
+		free(want);
+	}
+	json_decref(root);
 }
 
 static void expect(const struct lb_config *c, uint64_t generation)
@@ -81,6 +110,7 @@ static void test_random(void **state)
 		struct lb_err err;
 
 		assert_int_equal(lb_store_save(store, &s, &err), 0);
+		expect_texts(c);
 		kept += store->nr && store->pieces[0] == before;
 		expect(c, i);
 		if (rnd(4))

@@ -17,10 +17,35 @@ const struct lb_option lb_options[] = {
 
 	{LB_OPT_SERVICE, "vip", .value = "VIP", .json = "vip", .list = true,
 	 .help = "one more VIP, repeatable; with set, all VIPs"},
-	{LB_OPT_SERVICE, "forward", .value = "l2|ipip", .json = "forward", .help = "how packets get to backends"},
-	{LB_OPT_SERVICE, "policy", .value = "maglev", .json = "policy", .help = "how backends are chosen"},
-	{LB_OPT_SERVICE, "affinity", .value = "none", .json = "affinity", .help = "what keeps a client on its backend"},
+	{LB_OPT_SERVICE, "forward", .value = "l2|ipip|gue|nat|fullnat", .json = "forward",
+	 .help = "how packets get to backends"},
+	{LB_OPT_SERVICE, "gue-port", .value = "N", .json = "gue_port", .help = "UDP port of gue's tunnels"},
+	{LB_OPT_SERVICE, "snat", .value = "ADDR,...", .json = "snat", .list = true, .commas = true,
+	 .help = "what fullnat shows backends as the client"},
+	{LB_OPT_SERVICE, "policy", .value = "maglev|round_robin|least_conn|random", .json = "policy",
+	 .help = "how backends are chosen"},
+	{LB_OPT_SERVICE, "affinity", .value = "none|source[:T]", .json = "affinity.by", .json_rest = "affinity.timeout",
+	 .no_rest = "none", .help = "what keeps a client on its backend"},
+	{LB_OPT_SERVICE, "affinity-ipv4-prefix", .value = "N", .json = "affinity.ipv4_prefix",
+	 .help = "bits that make two clients one"},
+	{LB_OPT_SERVICE, "affinity-ipv6-prefix", .value = "N", .json = "affinity.ipv6_prefix",
+	 .help = "bits that make two clients one"},
 	{LB_OPT_SERVICE, "state", .value = "auto|all|none", .json = "state", .help = "which flows are remembered"},
+	{LB_OPT_SERVICE, "on-down", .value = "terminate|keep", .json = "on_down",
+	 .help = "connections of a backend whose check fails"},
+	{LB_OPT_SERVICE, "on-disable", .value = "terminate|keep", .json = "on_disable",
+	 .help = "connections of a backend that is disabled"},
+	{LB_OPT_SERVICE, "allow", .value = "CIDR,...", .json = "allow", .list = true, .commas = true,
+	 .help = "the sources that may connect; none: all"},
+	{LB_OPT_SERVICE, "deny", .value = "CIDR,...", .json = "deny", .list = true, .commas = true,
+	 .help = "sources that may not"},
+	{LB_OPT_SERVICE, "source-rate-limit", .value = "N", .json = "source_rate_limit",
+	 .help = "new connections a second from one source; 0: any"},
+	{LB_OPT_SERVICE, "ping", .value = "true|false", .json = "ping", .help = "answer echo requests to the VIPs"},
+	{LB_OPT_SERVICE, "mss-clamp", .value = "N|none", .json = "mss_clamp",
+	 .help = "the most that a TCP SYN may offer, in bytes"},
+	{LB_OPT_SERVICE, "quic", .value = "ID:LEN:LEN,...", .json = "quic.configs", .list = true, .commas = true,
+	 .help = "route by connection IDs: id, lengths of server ID, nonce"},
 	{LB_OPT_SERVICE, "check", .value = "none|tcp|http:PATH", .json = "check.type", .json_rest = "check.path",
 	 .help = "how backends are checked"},
 	{LB_OPT_SERVICE, "check-port", .value = "N", .json = "check.port",
@@ -41,6 +66,7 @@ const struct lb_option lb_options[] = {
 
 	{LB_OPT_BACKEND, "weight", .value = "N", .json = "weight", .help = "share of new connections; 0: none"},
 	{LB_OPT_BACKEND, "tier", .value = "N", .json = "tier", .help = "the lowest tier with a usable backend serves"},
+	{LB_OPT_BACKEND, "server-id", .value = "HEX", .json = "server_id", .help = "its name in QUIC connection IDs"},
 
 	{LB_OPT_ATTACH, "mode", .value = "auto|native|generic", .json = "mode", .help = "XDP mode"},
 
@@ -51,8 +77,8 @@ const struct lb_option lb_options[] = {
 
 bool lb_args_later(const char *word)
 {
-	static const char *const words[] = {"flows",	    "trace",	       "monitor", "top",    "--check-via",
-					    "--slow-start", "--drain-timeout", "--allow", "--deny", "--snat"};
+	static const char *const words[] = {"flows",	   "trace",	   "monitor",	     "top",
+					    "--check-via", "--slow-start", "--drain-timeout"};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		if (!strcmp(word, words[i]))
@@ -170,46 +196,76 @@ const char *lb_args_value(const struct lb_args *a, const char *option)
 	return arg ? arg->value : NULL;
 }
 
-/* Put @value (taken over) at @path, "key" or "object.key"; @list: append it to what is there. */
-static int put(json_t *object, const char *path, json_t *value, bool list)
+/* The object that "object.key" is in, made where there is none, and *@key; NULL: out of memory. */
+static json_t *parent_of(json_t *object, const char *path, const char **key)
 {
-	const char *key = strchr(path, '.');
+	const char *dot = strchr(path, '.');
 	char parent[32];
 	json_t *at;
 
-	if (key) {
-		snprintf(parent, sizeof(parent), "%.*s", (int)(key - path), path);
-		at = json_object_get(object, parent);
-		if (!at && json_object_set_new(object, parent, at = json_object())) {
-			json_decref(value);
-			return -ENOMEM;
-		}
-		return put(at, key + 1, value, list);
-	}
+	*key = path;
+	if (!dot)
+		return object;
+	*key = dot + 1;
+	snprintf(parent, sizeof(parent), "%.*s", (int)(dot - path), path);
+	at = json_object_get(object, parent);
+	if (!at && json_object_set_new(object, parent, at = json_object()))
+		return NULL;
+	return at;
+}
+
+static int put(json_t *object, const char *path, const char *value, size_t len)
+{
+	const char *key;
+	json_t *at = parent_of(object, path, &key);
+
+	return !at || json_object_set_new(at, key, json_stringn(value, len)) ? -ENOMEM : 0;
+}
+
+/* Append @value to the list at @path; with @commas what is between them, and "none" is nothing. */
+static int put_items(json_t *object, const char *path, const char *value, bool commas)
+{
+	const char *key;
+	json_t *at = parent_of(object, path, &key), *list = json_object_get(at, key);
+	size_t len;
+
+	if (at && !list && json_object_set_new(at, key, list = json_array()))
+		list = NULL;
 	if (!list)
-		return json_object_set_new(object, path, value) ? -ENOMEM : 0;
-	at = json_object_get(object, path);
-	if (!at && json_object_set_new(object, path, at = json_array())) {
-		json_decref(value);
 		return -ENOMEM;
+	if (commas && !strcmp(value, "none"))
+		return 0;
+	for (;; value += len + 1) {
+		len = commas ? strcspn(value, ",") : strlen(value);
+		if (json_array_append_new(list, json_stringn(value, len)))
+			return -ENOMEM;
+		if (!value[len])
+			return 0;
 	}
-	return json_array_append_new(at, value) ? -ENOMEM : 0;
+}
+
+static int put_option(json_t *body, const struct lb_option *o, const char *value)
+{
+	const char *rest = o->json_rest ? strchr(value, ':') : NULL;
+	int ret;
+
+	if (o->list)
+		return put_items(body, o->json, value, o->commas);
+	ret = put(body, o->json, value, rest ? (size_t)(rest - value) : strlen(value));
+	rest = rest ? rest + 1 : o->no_rest;
+	if (!ret && rest)
+		ret = put(body, o->json_rest, rest, strlen(rest));
+	return ret;
 }
 
 json_t *lb_args_body(const struct lb_args *a)
 {
 	json_t *body = json_object();
-	const char *value, *rest;
-	size_t len;
 
 	for (const struct lb_arg *arg = a->given; body && arg < a->given + a->nr_given; arg++) {
-		value = arg->value;
 		if (!arg->option->json || (!arg->option->list && arg != last(a, arg->option->name)))
 			continue;
-		rest = arg->option->json_rest ? strchr(value, ':') : NULL;
-		len = rest ? (size_t)(rest - value) : strlen(value);
-		if (put(body, arg->option->json, json_stringn(value, len), arg->option->list) ||
-		    (rest && put(body, arg->option->json_rest, json_string(rest + 1), false))) {
+		if (put_option(body, arg->option, arg->value)) {
 			json_decref(body);
 			return NULL;
 		}

@@ -30,7 +30,9 @@ struct lb_option {
 	const char *value;     /* what the help calls its value; NULL: it takes none */
 	const char *json;      /* the path in the request's body, "check.interval"; NULL: not sent */
 	const char *json_rest; /* the path of what follows the value's first colon, where it has one */
+	const char *no_rest;   /* what is sent there where it has none; NULL: nothing */
 	bool list;	       /* may be repeated */
+	bool commas;	       /* a list: several in one value, or "none" */
 	bool required;
 	const char *help;
 };

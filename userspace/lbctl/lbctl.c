@@ -14,7 +14,7 @@ static const struct lb_command commands[] = {
 	{NULL, "detach", "IFACE", 0, lb_ctl_detach, "leave IFACE alone again"},
 	{NULL, "status", "", 0, lb_ctl_status, "the daemon, the interfaces, totals"},
 	{"service", "add", "NAME VIP", LB_OPT_SERVICE, lb_ctl_service_add,
-	 "a new service on VIP, ADDR:PORT[/tcp] or ADDR:PORT/udp"},
+	 "a new service on VIP, ADDR[/LEN]:PORT[/tcp|/udp|/sctp]"},
 	{"service", "set", "NAME", LB_OPT_SERVICE, lb_ctl_service_set, "change what the options say, keep the rest"},
 	{"service", "del", "NAME", 0, lb_ctl_service_del, "remove it with its backends"},
 	{"service", "list", "", 0, lb_ctl_service_list, "all services, a line each"},
@@ -188,6 +188,8 @@ static void print_options(unsigned int set)
 		snprintf(left, sizeof(left), "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
 		if (o->letter)
 			printf("  -%c, %-28s %s\n", o->letter, left, o->help);
+		else if (strlen(left) > 32)
+			printf("  %s\n%35s%s\n", left, "", o->help);
 		else
 			printf("  %-32s %s\n", left, o->help);
 	}

@@ -272,6 +272,70 @@ static void show_check(const json_t *check)
 	putchar('\n');
 }
 
+static void show_affinity(const json_t *affinity)
+{
+	const char *timeout = str(affinity, "timeout");
+
+	if (strcmp(str(affinity, "by"), "source"))
+		return;
+	field("affinity", "source, IPv4 /%" JSON_INTEGER_FORMAT ", IPv6 /%" JSON_INTEGER_FORMAT "%s%s",
+	      num(affinity, "ipv4_prefix"), num(affinity, "ipv6_prefix"),
+	      *timeout && strcmp(timeout, "none") ? ", until silent for " : "", strcmp(timeout, "none") ? timeout : "");
+}
+
+/* "10.0.0.0/8 10.1.0.0/16 and 312 more"; nothing where the list is empty. */
+static void show_list(const char *label, const json_t *list)
+{
+	size_t nr = json_array_size(list), shown = nr > 6 ? 5 : nr;
+
+	if (!nr)
+		return;
+	printf("%-12s", label);
+	for (size_t i = 0; i < shown; i++)
+		printf(" %s", json_string_value(json_array_get(list, i)));
+	if (nr > shown)
+		printf(" and %zu more", nr - shown);
+	putchar('\n');
+}
+
+static void show_quic(const json_t *configs)
+{
+	const json_t *c;
+	size_t i;
+
+	json_array_foreach (configs, i, c)
+		field(i ? "" : "quic",
+		      "configuration %" JSON_INTEGER_FORMAT ": server ID of %" JSON_INTEGER_FORMAT
+		      " bytes, nonce of %" JSON_INTEGER_FORMAT "%s",
+		      num(c, "id"), num(c, "server_id_length"), num(c, "nonce_length"),
+		      json_is_true(at(c, "self_length")) ? ", says its length" : "");
+}
+
+/* What a service has beyond what every one has. */
+static void show_options(const json_t *service)
+{
+	char buf[CELL];
+
+	if (!strcmp(str(service, "forward"), "gue"))
+		field("", "to UDP port %" JSON_INTEGER_FORMAT, num(service, "gue_port"));
+	show_list("snat", at(service, "snat"));
+	show_affinity(at(service, "affinity"));
+	if (!strcmp(str(service, "on_down"), "keep"))
+		field("on down", "keep connections");
+	if (!strcmp(str(service, "on_disable"), "keep"))
+		field("on disable", "keep connections");
+	show_list("allow", at(service, "allow"));
+	show_list("deny", at(service, "deny"));
+	if (num(service, "source_rate_limit"))
+		field("source rate", "at most %s new connections a second",
+		      text(at(service, "source_rate_limit"), buf));
+	if (json_is_true(at(service, "ping")))
+		field("ping", "answered");
+	if (num(service, "mss_clamp"))
+		field("mss", "at most %s bytes", text(at(service, "mss_clamp"), buf));
+	show_quic(at(service, "quic.configs"));
+}
+
 void lb_show_service(const json_t *service)
 {
 	const json_t *st = at(service, "status"), *vip;
@@ -283,6 +347,7 @@ void lb_show_service(const json_t *service)
 		field(i ? "" : "vip", "%s", json_string_value(vip));
 	field("forward", "%s, policy %s, state %s", str(service, "forward"), text(at(service, "policy"), buf[0]),
 	      text(at(service, "state"), buf[1]));
+	show_options(service);
 	show_check(at(service, "check"));
 	if (num(service, "panic_threshold"))
 		field("panic", "below %" JSON_INTEGER_FORMAT " %% of the backends up", num(service, "panic_threshold"));

@@ -322,7 +322,7 @@ static int group_sync(struct lb_group *g, const struct lb_model_service *s, stru
 	if (group_set_targets(g, s))
 		return -ENOMEM;
 	restart = group_set_check(g, &s->conf.check);
-	g->vip_port = s->conf.nr_vips ? s->conf.vips[0].port : 0;
+	g->vip_port = s->conf.nr_vips ? s->conf.vips[0].vip.port : 0;
 	for (size_t i = 0; i < g->nr; i++)
 		if (target_update(g->targets[i], &s->backends[i], restart))
 			fresh[(*nr_fresh)++] = g->targets[i];

@@ -151,62 +151,106 @@ int lb_endpoint_parse(const char *text, struct lb_endpoint *ep, struct lb_err *e
 	return ret;
 }
 
-/* Cuts "/tcp" or "/udp" off @text. What else follows a slash in a VIP is a prefix's length. */
-static int vip_cut_proto(char *text, const char *whole, uint8_t *proto, struct lb_err *err)
+static const struct {
+	const char *name;
+	uint8_t proto;
+} protocols[] = {{"tcp", IPPROTO_TCP}, {"udp", IPPROTO_UDP}, {"sctp", IPPROTO_SCTP}};
+#define NR_PROTOCOLS (sizeof(protocols) / sizeof(protocols[0]))
+
+/* Cuts "/tcp" and the like off @text. A number behind a slash is a prefix's length. */
+static int vip_cut_proto(char *text, uint8_t *proto, struct lb_err *err)
 {
 	char *slash = strrchr(text, '/');
 
 	*proto = IPPROTO_TCP;
-	if (!slash)
+	if (!slash || (slash[1] >= '0' && slash[1] <= '9'))
 		return 0;
-	if (slash[1] < '0' || slash[1] > '9') {
-		if (!strcmp(slash + 1, "udp"))
-			*proto = IPPROTO_UDP;
-		else if (strcmp(slash + 1, "tcp"))
-			return lb_err_set(err, -EINVAL, NULL, SHOWN " is not a protocol (tcp, udp)",
-					  lb_err_text(slash + 1));
+	for (size_t i = 0; i < NR_PROTOCOLS; i++) {
+		if (strcmp(slash + 1, protocols[i].name))
+			continue;
+		*proto = protocols[i].proto;
 		*slash = '\0';
+		return 0;
 	}
-	if (strchr(text, '/'))
-		return lb_err_set(err, -EINVAL, NULL,
-				  SHOWN ": prefixes are not available in this version; write single addresses", whole);
+	return lb_err_set(err, -EINVAL, NULL, SHOWN " is not a protocol (tcp, udp, sctp)", lb_err_text(slash + 1));
+}
+
+/* Takes "/28" out of "192.0.2.0/28:80", "[2001:db8::/64]:80" or "[2001:db8::]/64:80" and puts it into @plen, with its
+ * slash; "" where there is none. */
+static void vip_cut_plen(char *text, char plen[8])
+{
+	char *slash = strchr(text, '/'), *bracket = strchr(text, ']'), *colon = strchr(text, ':');
+	size_t len = slash ? 1 + strspn(slash + 1, "0123456789") : 0;
+
+	*plen = '\0';
+	if (len < 2 || len >= 8)
+		return;
+	/* Behind the address, not behind the port. */
+	if (*text == '[' ? bracket && bracket + 1 < slash : colon && colon < slash)
+		return;
+	memcpy(plen, slash, len);
+	plen[len] = '\0';
+	memmove(slash, slash + len, strlen(slash + len) + 1);
+}
+
+/* A prefix may begin or end where no VIP can be. */
+static int vip_check_addr(const struct lb_vip_conf *v, struct lb_err *err)
+{
+	const char *why = lb_addr_unusable(v->vip.addr);
+	char buf[LB_ADDR_STRLEN];
+	uint8_t last[16];
+
+	memcpy(last, v->vip.addr, sizeof(last));
+	for (unsigned int bit = v->plen; bit < 128; bit++)
+		last[bit / 8] |= (uint8_t)(0x80 >> (bit % 8));
+	if (why)
+		return lb_err_set(err, -EINVAL, NULL, "%s is %s; a VIP is a unicast address",
+				  lb_addr_format(v->vip.addr, buf), why);
+	why = lb_addr_unusable(last);
+	if (why)
+		return lb_err_set(err, -EINVAL, NULL, "%s, where that prefix ends, is %s; write a longer prefix",
+				  lb_addr_format(last, buf), why);
 	return 0;
 }
 
-int lb_vip_parse(const char *text, struct lb_vip *vip, struct lb_err *err)
+int lb_vip_parse(const char *text, struct lb_vip_conf *vip, struct lb_err *err)
 {
-	char host[LB_ADDR_STRLEN], buf[2 * LB_ADDR_STRLEN];
-	struct lb_vip v = {0};
-	const char *port, *why;
+	char host[LB_ADDR_STRLEN], prefix[LB_ADDR_STRLEN + 8], plen[8], buf[2 * LB_ADDR_STRLEN];
+	struct lb_vip_conf v = {0};
+	struct lb_prefix p;
+	const char *port;
 	int ret;
 
 	if (strlen(text) >= sizeof(buf))
 		return lb_err_set(err, -EINVAL, NULL, SHOWN "... is not a VIP (such as 192.0.2.10:80/tcp)", text);
 	strcpy(buf, text);
-	ret = vip_cut_proto(buf, text, &v.proto, err);
-	if (!ret)
-		ret = split_port(buf, host, &port, err);
-	if (!ret)
-		ret = lb_addr_parse(host, v.addr, err);
+	ret = vip_cut_proto(buf, &v.vip.proto, err);
 	if (ret)
 		return ret;
+	vip_cut_plen(buf, plen);
+	ret = split_port(buf, host, &port, err);
+	if (!ret)
+		ret = lb_addr_parse(host, v.vip.addr, err);
+	if (ret)
+		return ret;
+	snprintf(prefix, sizeof(prefix), "%s%s", host, plen);
+	ret = lb_prefix_parse(prefix, &p, err);
+	if (ret)
+		return ret;
+	memcpy(v.vip.addr, p.addr, sizeof(p.addr));
+	v.plen = p.plen;
 	if (!port) {
-		v.port = htons(80);
+		v.vip.port = htons(80);
 		return lb_err_set(err, -EINVAL, NULL, SHOWN " has no port; write it as in %s", text,
 				  lb_vip_format(&v, buf));
 	}
-	if (!strcmp(port, "*"))
-		return lb_err_set(err, -EINVAL, NULL,
-				  SHOWN ": port * is not available in this version; write one port (1-65535)", text);
-	ret = port_parse(port, &v.port, err);
-	if (ret)
-		return ret;
-	why = lb_addr_unusable(v.addr);
-	if (why)
-		return lb_err_set(err, -EINVAL, NULL, "%s is %s; a VIP is a unicast address",
-				  lb_addr_format(v.addr, buf), why);
-	*vip = v;
-	return 0;
+	if (strcmp(port, "*"))
+		ret = port_parse(port, &v.vip.port, err);
+	if (!ret)
+		ret = vip_check_addr(&v, err);
+	if (!ret)
+		*vip = v;
+	return ret;
 }
 
 static void clear_host_bits(struct lb_prefix *p)
@@ -258,29 +302,44 @@ static const struct {
 	{"s", 1000000000ULL},
 	{"ms", 1000000ULL},
 };
+#define NR_UNITS (sizeof(units) / sizeof(units[0]))
+
+/* Adds @digits of units[@unit]. */
+static bool add_duration(const char *digits, size_t len, size_t unit, uint64_t *ns)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < len; i++)
+		if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, (uint64_t)(digits[i] - '0'), &n))
+			return false;
+	return !__builtin_mul_overflow(n, units[unit].ns, &n) && !__builtin_add_overflow(*ns, n, ns);
+}
 
 int lb_duration_parse(const char *text, uint64_t *ns, struct lb_err *err)
 {
-	size_t digits = strspn(text, "0123456789");
-	uint64_t n = 0;
+	size_t unit = 0, digits, letters;
+	uint64_t sum = 0;
+	const char *p;
 
+	digits = strspn(text, "0123456789");
 	if (digits && !text[digits])
 		return lb_err_set(err, -EINVAL, NULL, SHOWN " has no unit; write %.32ss or %.32sms", text, text, text);
-	for (size_t i = 0; digits && i < sizeof(units) / sizeof(units[0]); i++) {
-		bool ok = true;
-
-		if (strcmp(text + digits, units[i].name))
-			continue;
-		for (size_t d = 0; ok && d < digits; d++)
-			ok = !__builtin_mul_overflow(n, 10, &n) &&
-			     !__builtin_add_overflow(n, (uint64_t)(text[d] - '0'), &n);
-		if (!ok || __builtin_mul_overflow(n, units[i].ns, &n))
+	for (p = text; *p; p += digits + letters, unit++) {
+		digits = strspn(p, "0123456789");
+		letters = strspn(p + digits, "hms");
+		while (unit < NR_UNITS &&
+		       (strlen(units[unit].name) != letters || strncmp(p + digits, units[unit].name, letters)))
+			unit++;
+		if (!digits || unit == NR_UNITS)
+			break;
+		if (!add_duration(p, digits, unit, &sum))
 			return lb_err_set(err, -EINVAL, NULL, SHOWN " is too long a time", text);
-		*ns = n;
-		return 0;
 	}
-	return lb_err_set(err, -EINVAL, NULL, SHOWN " is not a duration (such as 250ms, 2s, 5m, 1h)",
-			  lb_err_text(text));
+	if (p == text || *p)
+		return lb_err_set(err, -EINVAL, NULL, SHOWN " is not a duration (such as 250ms, 2s, 5m, 1h)",
+				  lb_err_text(text));
+	*ns = sum;
+	return 0;
 }
 
 char *lb_addr_format(const uint8_t addr[16], char buf[LB_ADDR_STRLEN])
@@ -307,18 +366,6 @@ char *lb_endpoint_format(const struct lb_endpoint *ep, char buf[LB_ADDR_STRLEN])
 	return buf;
 }
 
-char *lb_vip_format(const struct lb_vip *vip, char buf[LB_ADDR_STRLEN])
-{
-	struct lb_endpoint ep = {.port = vip->port};
-	size_t len;
-
-	memcpy(ep.addr, vip->addr, sizeof(ep.addr));
-	lb_endpoint_format(&ep, buf);
-	len = strlen(buf);
-	snprintf(buf + len, LB_ADDR_STRLEN - len, "/%s", vip->proto == IPPROTO_UDP ? "udp" : "tcp");
-	return buf;
-}
-
 char *lb_prefix_format(const struct lb_prefix *prefix, char buf[LB_ADDR_STRLEN])
 {
 	size_t len;
@@ -331,9 +378,27 @@ char *lb_prefix_format(const struct lb_prefix *prefix, char buf[LB_ADDR_STRLEN])
 	return buf;
 }
 
+char *lb_vip_format(const struct lb_vip_conf *vip, char buf[LB_ADDR_STRLEN])
+{
+	struct lb_prefix prefix = {.plen = vip->plen};
+	bool v4 = lb_addr_is_v4(vip->vip.addr);
+	char addr[LB_ADDR_STRLEN], port[8] = "*";
+	const char *proto = "?";
+
+	memcpy(prefix.addr, vip->vip.addr, sizeof(prefix.addr));
+	if (vip->vip.port)
+		snprintf(port, sizeof(port), "%u", ntohs(vip->vip.port));
+	for (size_t i = 0; i < NR_PROTOCOLS; i++)
+		if (protocols[i].proto == vip->vip.proto)
+			proto = protocols[i].name;
+	lb_prefix_format(&prefix, addr);
+	snprintf(buf, LB_ADDR_STRLEN, "%s%.43s%s:%s/%s", v4 ? "" : "[", addr, v4 ? "" : "]", port, proto);
+	return buf;
+}
+
 char *lb_duration_format(uint64_t ns, char buf[LB_ADDR_STRLEN])
 {
-	for (size_t i = 0; ns && i < sizeof(units) / sizeof(units[0]); i++) {
+	for (size_t i = 0; ns && i < NR_UNITS; i++) {
 		if (ns % units[i].ns)
 			continue;
 		snprintf(buf, LB_ADDR_STRLEN, "%" PRIu64 "%s", ns / units[i].ns, units[i].name);

@@ -24,6 +24,15 @@ struct lb_prefix {
 	uint8_t plen;
 };
 
+/* A VIP as it is configured. @vip.port 0: every port. @plen counts bits of the 16-byte form, 128: one address; the bits
+ * of @vip.addr beyond them are 0. Free of holes, so that memory order is an order. */
+struct lb_vip_conf {
+	struct lb_vip vip;
+	uint8_t plen;
+	uint8_t pad; /* 0 */
+};
+_Static_assert(sizeof(struct lb_vip_conf) == 22, "no hole");
+
 bool lb_addr_is_v4(const uint8_t addr[16]);
 
 /* lb_addr_unusable - why neither a VIP, a backend nor a tunnel's source can have @addr: "a multicast address"; NULL: it
@@ -35,11 +44,13 @@ const char *lb_addr_unusable(const uint8_t addr[16]);
 int lb_addr_parse(const char *text, uint8_t addr[16], struct lb_err *err);
 /* "10.0.0.1", "10.0.0.1:80", "2001:db8::1", "[2001:db8::1]:80" */
 int lb_endpoint_parse(const char *text, struct lb_endpoint *ep, struct lb_err *err);
-/* "192.0.2.10:80/tcp", "192.0.2.10:80", "[2001:db8::10]:443/udp"; the address must be usable (lb_addr_unusable) */
-int lb_vip_parse(const char *text, struct lb_vip *vip, struct lb_err *err);
+/* "192.0.2.10:80/tcp", "192.0.2.10:80", "[2001:db8::10]:443/udp", "192.0.2.10:*", "192.0.2.0/28:80",
+ * "[2001:db8::/64]:80" or "[2001:db8::]/64:80"; the address must be usable (lb_addr_unusable), of a prefix the first
+ * and the last. */
+int lb_vip_parse(const char *text, struct lb_vip_conf *vip, struct lb_err *err);
 /* "10.200.0.0/16", "fd00::/64", or an address alone; host bits must be zero */
 int lb_prefix_parse(const char *text, struct lb_prefix *prefix, struct lb_err *err);
-/* "250ms", "2s", "5m", "1h"; whole numbers, and always with their unit */
+/* "250ms", "2s", "5m", "2h4m"; whole numbers, always with their unit, the larger unit first */
 int lb_duration_parse(const char *text, uint64_t *ns, struct lb_err *err);
 /* decimal, @min..@max inclusive, @what names it in the message ("port", "weight") */
 int lb_number_parse(const char *text, const char *what, uint64_t min, uint64_t max, uint64_t *out, struct lb_err *err);
@@ -47,7 +58,7 @@ int lb_number_parse(const char *text, const char *what, uint64_t min, uint64_t m
 /* Formatters write the canonical text (RFC 5952 for IPv6) into @buf and return it. */
 char *lb_addr_format(const uint8_t addr[16], char buf[LB_ADDR_STRLEN]);
 char *lb_endpoint_format(const struct lb_endpoint *ep, char buf[LB_ADDR_STRLEN]);
-char *lb_vip_format(const struct lb_vip *vip, char buf[LB_ADDR_STRLEN]);
+char *lb_vip_format(const struct lb_vip_conf *vip, char buf[LB_ADDR_STRLEN]);
 char *lb_prefix_format(const struct lb_prefix *prefix, char buf[LB_ADDR_STRLEN]);
 char *lb_duration_format(uint64_t ns, char buf[LB_ADDR_STRLEN]); /* the largest unit that is exact */
 

@@ -9,19 +9,32 @@
 #include "lb/dp/hash.h"
 #include "nearest.h"
 
+#define S 1000000000ULL
+
 struct lb_config *lb_config_new(void)
 {
 	struct lb_config *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return NULL;
-	c->learning_window_ns = 900ULL * 1000000000;
+	c->learning_window_ns = 900 * S;
+	c->learn_rate = 100000;
+	c->max_connections = 1U << 20;
+	c->timeouts = (struct lb_timeouts_conf){
+		.tcp_established_ns = (2 * 3600 + 4 * 60) * S,
+		.tcp_transitory_ns = 4 * 60 * S,
+		.tcp_half_open_ns = 30 * S,
+		.udp_ns = 5 * 60 * S,
+		.udp_unreplied_ns = 30 * S,
+	};
 	c->defaults.forward = LB_FORWARD_IPIP;
+	c->defaults.gue_port = LB_GUE_PORT_DEFAULT;
+	c->defaults.affinity = (struct lb_affinity_conf){.ipv4_prefix = 32, .ipv6_prefix = 128};
 	c->defaults.state = LB_STATE_AUTO;
 	c->defaults.check = (struct lb_check_conf){
 		.type = LB_CHECK_NONE,
-		.interval_ns = 2ULL * 1000000000,
-		.timeout_ns = 1ULL * 1000000000,
+		.interval_ns = 2 * S,
+		.timeout_ns = 1 * S,
 		.rise = 2,
 		.fall = 3,
 		.path = "/",
@@ -59,8 +72,15 @@ int lb_service_conf_copy(struct lb_service_conf *dst, const struct lb_service_co
 {
 	*dst = *src;
 	dst->vips = NULL;
+	dst->allow = dst->deny = NULL;
+	dst->snat = NULL;
+	dst->quic.configs = NULL;
 	dst->backends = NULL;
 	if (array_copy(&dst->vips, src->vips, src->nr_vips, sizeof(*src->vips)) ||
+	    array_copy(&dst->allow, src->allow, src->nr_allow, sizeof(*src->allow)) ||
+	    array_copy(&dst->deny, src->deny, src->nr_deny, sizeof(*src->deny)) ||
+	    array_copy(&dst->snat, src->snat, src->nr_snat, sizeof(*src->snat)) ||
+	    array_copy(&dst->quic.configs, src->quic.configs, src->quic.nr_configs, sizeof(*src->quic.configs)) ||
 	    array_copy(&dst->backends, src->backends, src->nr_backends, sizeof(*src->backends))) {
 		lb_service_conf_fini(dst);
 		return -ENOMEM;
@@ -71,6 +91,10 @@ int lb_service_conf_copy(struct lb_service_conf *dst, const struct lb_service_co
 void lb_service_conf_fini(struct lb_service_conf *s)
 {
 	free(s->vips);
+	free(s->allow);
+	free(s->deny);
+	free(s->snat);
+	free(s->quic.configs);
 	free(s->backends);
 	memset(s, 0, sizeof(*s));
 }
@@ -116,12 +140,30 @@ void lb_config_free(struct lb_config *c)
 
 /* ---- order ---- */
 
-/* Both are free of padding, and ports and addresses are in network order: memory order is the order wanted. */
+/* All are free of padding, and ports and addresses are in network order: memory order is the order wanted. */
 _Static_assert(sizeof(struct lb_endpoint) == 18, "no hole");
+_Static_assert(sizeof(struct lb_prefix) == 17, "no hole");
 
 static int by_vip(const void *a, const void *b)
 {
-	return memcmp(a, b, sizeof(struct lb_vip));
+	return memcmp(a, b, sizeof(struct lb_vip_conf));
+}
+
+static int by_prefix(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct lb_prefix));
+}
+
+static int by_snat(const void *a, const void *b)
+{
+	return memcmp(a, b, 16);
+}
+
+static int by_quic_id(const void *a, const void *b)
+{
+	const struct lb_quic_config *x = a, *y = b;
+
+	return (x->id > y->id) - (x->id < y->id);
 }
 
 static int by_address(const void *a, const void *b)
@@ -154,6 +196,10 @@ static void sort(void *array, size_t nr, size_t size, int (*cmp)(const void *, c
 void lb_service_conf_sort(struct lb_service_conf *s)
 {
 	sort(s->vips, s->nr_vips, sizeof(*s->vips), by_vip);
+	sort(s->allow, s->nr_allow, sizeof(*s->allow), by_prefix);
+	sort(s->deny, s->nr_deny, sizeof(*s->deny), by_prefix);
+	sort(s->snat, s->nr_snat, sizeof(*s->snat), by_snat);
+	sort(s->quic.configs, s->quic.nr_configs, sizeof(*s->quic.configs), by_quic_id);
 	sort(s->backends, s->nr_backends, sizeof(*s->backends), by_address);
 }
 
@@ -214,6 +260,13 @@ static int no_memory(struct lb_err *err)
 }
 
 /* ---- services ---- */
+
+enum lb_state_mode lb_service_conf_state(const struct lb_service_conf *s)
+{
+	if (s->policy != LB_POLICY_MAGLEV || (s->affinity.by != LB_AFFINITY_NONE && s->affinity.timeout_ns))
+		return LB_STATE_ALL;
+	return s->state;
+}
 
 struct lb_service_conf *lb_config_service(const struct lb_config *c, const char *name)
 {
@@ -315,7 +368,7 @@ int lb_config_del_service(struct lb_config *c, const char *name, struct lb_err *
 static bool is_vip_port(const struct lb_service_conf *s, __be16 port)
 {
 	for (size_t i = 0; i < s->nr_vips; i++)
-		if (s->vips[i].port == port)
+		if (s->vips[i].vip.port == port)
 			return true;
 	return false;
 }

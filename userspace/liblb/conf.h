@@ -9,13 +9,25 @@
 #include <sys/types.h>
 
 #include "addr.h"
+#include "lb/dp/quic.h"
 
 #define LB_NAME_MAX 64 /* NUL included; letters, digits, '.', '_', '-'; the first a letter, digit or '_' */
 #define LB_WEIGHT_DEFAULT 100
+#define LB_GUE_PORT_DEFAULT 6080 /* IANA's */
+#define LB_MAX_SNAT 64		 /* addresses of a service */
+#define LB_MAX_ACCESS (1 << 18)	 /* prefixes of all allow and deny lists together */
+
+/* They belong into enum lb_forward of lb/abi.h. */
+#define LB_FORWARD_GUE 3
+#define LB_FORWARD_NAT 4
+#define LB_FORWARD_FULLNAT 5
 
 enum lb_attach_mode { LB_ATTACH_AUTO, LB_ATTACH_NATIVE, LB_ATTACH_GENERIC };
 enum lb_state_mode { LB_STATE_AUTO, LB_STATE_ALL, LB_STATE_NONE };
 enum lb_check_type { LB_CHECK_NONE, LB_CHECK_TCP, LB_CHECK_HTTP };
+enum lb_policy { LB_POLICY_MAGLEV, LB_POLICY_ROUND_ROBIN, LB_POLICY_LEAST_CONN, LB_POLICY_RANDOM };
+enum lb_affinity { LB_AFFINITY_NONE, LB_AFFINITY_SOURCE };
+enum lb_fate { LB_FATE_TERMINATE, LB_FATE_KEEP }; /* of connections whose backend goes */
 enum lb_admin { LB_ADMIN_ENABLED, LB_ADMIN_DRAINING, LB_ADMIN_DISABLED };
 
 struct lb_iface_conf {
@@ -34,24 +46,75 @@ struct lb_check_conf {
 	char body[256];			 /* http: expect_body, a substring; "": any */
 };
 
+struct lb_affinity_conf {
+	enum lb_affinity by;
+	uint32_t ipv4_prefix, ipv6_prefix; /* clients that share so many bits are one, 1..32 and 1..128 */
+	uint64_t timeout_ns; /* a client that was silent for it may get another backend; 0: the table decides */
+};
+
+/* What servers of one configuration make connection IDs of: see lb/dp/quic.h. */
+struct lb_quic_config {
+	uint32_t id;		   /* 0..LB_QUIC_CONFIGS - 1 */
+	uint32_t server_id_length; /* bytes, 1..LB_QUIC_SERVER_ID_MAX */
+	uint32_t nonce_length;	   /* bytes, LB_QUIC_NONCE_MIN and more; together at most LB_QUIC_BODY_MAX */
+	bool self_length;	   /* all of them write the ID's length into its first byte */
+};
+
+/* Sorted by id. */
+struct lb_quic_conf {
+	struct lb_quic_config *configs;
+	size_t nr_configs; /* 0: off */
+};
+
+struct lb_server_id {
+	uint8_t len; /* 0: none */
+	uint8_t bytes[LB_QUIC_SERVER_ID_MAX];
+};
+
 struct lb_backend_conf {
 	struct lb_endpoint address; /* port 0: the client's port is kept */
 	uint32_t weight;	    /* 0..65535; 0 takes no new connections */
 	uint32_t tier;		    /* 0..15; the lowest tier with a usable backend serves */
 	enum lb_admin admin;
+	struct lb_server_id server_id; /* for connection-ID routing */
 };
 
-/* Backends and VIPs are sorted by address, then port: the order in which they came means nothing. */
+/* Backends and VIPs are sorted by address, then port, allow, deny and snat by address, then length: the order in which
+ * they came means nothing. */
 struct lb_service_conf {
 	char name[LB_NAME_MAX];
-	struct lb_vip *vips;
+	struct lb_vip_conf *vips;
 	size_t nr_vips;
 	enum lb_forward forward;
-	enum lb_state_mode state;
+	uint16_t gue_port; /* host order */
+	enum lb_policy policy;
+	struct lb_affinity_conf affinity;
+	enum lb_state_mode state; /* as asked for; lb_service_conf_state says what follows */
+	enum lb_fate on_down;	  /* the backend's check fails */
+	enum lb_fate on_disable;  /* the backend is disabled */
+	struct lb_prefix *allow;  /* of both families; none: everybody */
+	size_t nr_allow;
+	struct lb_prefix *deny;
+	size_t nr_deny;
+	uint8_t (*snat)[16]; /* fullnat: what backends see as the client */
+	size_t nr_snat;
+	uint32_t source_rate_limit; /* new connections of one source address a second; 0: no limit */
+	bool ping;		    /* answer echo requests to the VIPs' addresses */
+	uint16_t mss_clamp;	    /* bytes, the most that a SYN may offer; 0: as it is */
+	struct lb_quic_conf quic;
 	struct lb_check_conf check;
 	uint32_t panic_threshold; /* percent; 0: off */
 	struct lb_backend_conf *backends;
 	size_t nr_backends;
+};
+
+/* How long a translated connection that is silent is remembered: RFC 5382 REQ-5, RFC 4787 REQ-5. */
+struct lb_timeouts_conf {
+	uint64_t tcp_established_ns;
+	uint64_t tcp_transitory_ns; /* FINs or a RST were seen */
+	uint64_t tcp_half_open_ns;  /* SYN only */
+	uint64_t udp_ns;
+	uint64_t udp_unreplied_ns;
 };
 
 /* Services are sorted by name, interfaces by name. A hash key given as one word of 16 hex digits is completed by
@@ -62,6 +125,9 @@ struct lb_config {
 	struct lb_prefix tunnel_source4; /* unset: the outgoing interface's own address */
 	struct lb_prefix tunnel_source6;
 	uint64_t learning_window_ns;
+	uint32_t learn_rate;	  /* new flow entries that a service may make on a CPU in a second; 0: no limit */
+	uint32_t max_connections; /* that nat and fullnat remember */
+	struct lb_timeouts_conf timeouts;
 	struct lb_service_conf defaults; /* what a service starts from: no name, VIPs or backends */
 	struct lb_iface_conf *ifaces;
 	size_t nr_ifaces;
@@ -80,6 +146,8 @@ int lb_service_conf_copy(struct lb_service_conf *dst, const struct lb_service_co
 void lb_service_conf_fini(struct lb_service_conf *s);
 /* Does lb_config_diff find nothing between them? */
 bool lb_service_conf_same(const struct lb_service_conf *a, const struct lb_service_conf *b);
+/* lb_service_conf_state - what the service has to remember: all flows where a choice cannot be derived again. */
+enum lb_state_mode lb_service_conf_state(const struct lb_service_conf *s);
 /* Put what was filled in any order into the order promised above. */
 void lb_service_conf_sort(struct lb_service_conf *s);
 void lb_config_sort(struct lb_config *c);
@@ -97,9 +165,9 @@ int lb_service_conf_del_backend(struct lb_service_conf *s, const struct lb_endpo
 int lb_config_add_iface(struct lb_config *c, const struct lb_iface_conf *i, struct lb_err *err);
 int lb_config_del_iface(struct lb_config *c, const char *name, struct lb_err *err);
 
-/* lb_config_check - what no single field shows: two services with one VIP, a backend port that l2 and ipip cannot
- * translate (it differs from the VIP's), l2 across families, a timeout longer than the interval, anything twice.
- * -EINVAL with @err; -ENOSPC past LB_MAX_*. */
+/* lb_config_check - what no single field shows: two services with one VIP, a backend port that only nat and fullnat
+ * could translate (it differs from the VIP's), l2 across families, fullnat without an address of the backends' family,
+ * a timeout longer than the interval, anything twice. -EINVAL with @err; -ENOSPC past LB_MAX_*. */
 int lb_config_check(const struct lb_config *c, struct lb_err *err);
 
 /* Where a check failed: positions in the configuration, -1: none, and a key below the innermost of them or NULL. */

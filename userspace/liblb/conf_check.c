@@ -2,11 +2,13 @@
 /* What makes a configuration wrong although each of its fields is right. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "conf.h"
+#include "later.h"
 
 static int refuse_field(struct lb_conf_where *where, const char *field)
 {
@@ -14,35 +16,108 @@ static int refuse_field(struct lb_conf_where *where, const char *field)
 	return -EINVAL;
 }
 
-/* One backend against one VIP of its service. */
-static int check_pair(const struct lb_service_conf *s, const struct lb_backend_conf *b, const struct lb_vip *vip,
+static const char *mode_name(const struct lb_service_conf *s)
+{
+	static const char *const names[] = {"", "l2", "ipip", "gue", "nat", "fullnat"};
+
+	return names[s->forward];
+}
+
+static bool translates(const struct lb_service_conf *s)
+{
+	return s->forward == LB_FORWARD_NAT || s->forward == LB_FORWARD_FULLNAT;
+}
+
+/* One backend's port against one VIP's. */
+static int check_port(const struct lb_service_conf *s, const struct lb_backend_conf *b, const struct lb_vip_conf *vip,
 		      struct lb_conf_where *where, struct lb_err *err)
 {
-	const char *mode = s->forward == LB_FORWARD_L2 ? "l2" : "ipip";
+	char text[LB_ADDR_STRLEN];
+
+	if (!b->address.port || b->address.port == vip->vip.port)
+		return 0;
+	if (!vip->vip.port)
+		lb_err_set(err, -EINVAL, NULL, "port %u cannot take the place of all ports of %s; leave it out",
+			   ntohs(b->address.port), lb_vip_format(vip, text));
+	else if (!translates(s))
+		lb_err_set(err, -EINVAL, NULL,
+			   "port %u differs from the VIP's, %u, and %s cannot translate it; leave it out",
+			   ntohs(b->address.port), ntohs(vip->vip.port), mode_name(s));
+	else
+		return 0;
+	return refuse_field(where, "address");
+}
+
+/* One backend against one VIP of its service. A backend inside a VIP's prefix is in order: all of a network may be
+ * balanced by what is in it. */
+static int check_pair(const struct lb_service_conf *s, const struct lb_backend_conf *b, const struct lb_vip_conf *vip,
+		      struct lb_conf_where *where, struct lb_err *err)
+{
 	char addr[LB_ADDR_STRLEN], text[LB_ADDR_STRLEN];
 
-	if (!memcmp(b->address.addr, vip->addr, sizeof(vip->addr))) {
+	if (vip->plen == 128 && !memcmp(b->address.addr, vip->vip.addr, sizeof(vip->vip.addr))) {
 		lb_err_set(err, -EINVAL, NULL, "%s is the service's own VIP; write the backend's address",
 			   lb_addr_format(b->address.addr, addr));
 		return refuse_field(where, "address");
 	}
-	if (b->address.port && b->address.port != vip->port) {
-		lb_err_set(err, -EINVAL, NULL,
-			   "port %u differs from the VIP's, %u, and %s cannot translate it; leave it out",
-			   ntohs(b->address.port), ntohs(vip->port), mode);
-		return refuse_field(where, "address");
-	}
-	if (s->forward == LB_FORWARD_L2 && lb_addr_is_v4(b->address.addr) != lb_addr_is_v4(vip->addr)) {
+	if (s->forward == LB_FORWARD_L2 && lb_addr_is_v4(b->address.addr) != lb_addr_is_v4(vip->vip.addr)) {
 		lb_err_set(err, -EINVAL, NULL, "l2 cannot bring %s to %s, of another family; use ipip",
 			   lb_vip_format(vip, text), lb_addr_format(b->address.addr, addr));
 		return refuse_field(where, "address");
 	}
+	return check_port(s, b, vip, where, err);
+}
+
+/* fullnat speaks to a backend from an address of its family. */
+static int check_snat_family(const struct lb_service_conf *s, const struct lb_backend_conf *b,
+			     struct lb_conf_where *where, struct lb_err *err)
+{
+	bool v4 = lb_addr_is_v4(b->address.addr);
+	char addr[LB_ADDR_STRLEN];
+
+	for (size_t i = 0; i < s->nr_snat; i++)
+		if (lb_addr_is_v4(s->snat[i]) == v4)
+			return 0;
+	lb_err_set(err, -EINVAL, NULL, "fullnat needs an %s address to speak to %s; add one to snat",
+		   v4 ? "IPv4" : "IPv6", lb_addr_format(b->address.addr, addr));
+	return refuse_field(where, "address");
+}
+
+static int check_server_id(const struct lb_service_conf *s, const struct lb_backend_conf *b,
+			   struct lb_conf_where *where, struct lb_err *err)
+{
+	for (size_t i = 0; b->server_id.len && i < s->quic.nr_configs; i++) {
+		const struct lb_quic_config *c = &s->quic.configs[i];
+
+		if (c->server_id_length == b->server_id.len)
+			continue;
+		lb_err_set(err, -EINVAL, NULL, "%u bytes, and QUIC configuration %u has server IDs of %u; write %u",
+			   b->server_id.len, c->id, c->server_id_length, c->server_id_length);
+		return refuse_field(where, "server_id");
+	}
 	return 0;
+}
+
+/* The backend of the same address, earlier in the list, that is the same as @b: of the same port or, where one of them
+ * has none, the VIP's. -1: none. */
+static ssize_t find_same(const struct lb_service_conf *s, size_t first, size_t i)
+{
+	__be16 port = s->backends[i].address.port;
+
+	if (first == i)
+		return -1;
+	if (s->backends[i - 1].address.port == port)
+		return (ssize_t)i - 1;
+	for (size_t v = 0; !s->backends[first].address.port && v < s->nr_vips; v++)
+		if (s->vips[v].vip.port == port)
+			return (ssize_t)first;
+	return -1;
 }
 
 static int check_backends(const struct lb_service_conf *s, struct lb_conf_where *where, struct lb_err *err)
 {
 	char buf[LB_ADDR_STRLEN];
+	size_t first = 0; /* backend of this address */
 	int ret = 0;
 
 	for (size_t i = 0; !ret && i < s->nr_backends; i++) {
@@ -51,16 +126,59 @@ static int check_backends(const struct lb_service_conf *s, struct lb_conf_where 
 		where->backend = (ssize_t)i;
 		for (size_t v = 0; !ret && v < s->nr_vips; v++)
 			ret = check_pair(s, b, &s->vips[v], where, err);
-		if (ret || !i)
-			continue;
-		/* Sorted, and every port is 0 or the VIP's: with and without the port are neighbours, and the same. */
-		if (!memcmp(b[-1].address.addr, b->address.addr, sizeof(b->address.addr))) {
+		if (!ret && s->forward == LB_FORWARD_FULLNAT)
+			ret = check_snat_family(s, b, where, err);
+		if (!ret)
+			ret = check_server_id(s, b, where, err);
+		if (memcmp(s->backends[first].address.addr, b->address.addr, sizeof(b->address.addr)))
+			first = i;
+		if (!ret && find_same(s, first, i) >= 0) {
 			lb_err_set(err, -EINVAL, NULL, "%s is listed twice", lb_endpoint_format(&b->address, buf));
 			ret = refuse_field(where, "address");
 		}
 	}
 	if (!ret)
 		where->backend = -1;
+	return ret;
+}
+
+static int by_server_id(const void *a, const void *b)
+{
+	const struct lb_backend_conf *const *x = a, *const *y = b;
+	int order = memcmp(&(*x)->server_id, &(*y)->server_id, sizeof((*x)->server_id));
+
+	return order ? order : (*x > *y) - (*x < *y);
+}
+
+/* A server ID names one backend. */
+static int check_server_ids(const struct lb_service_conf *s, struct lb_conf_where *where, struct lb_err *err)
+{
+	const struct lb_backend_conf **with;
+	char buf[LB_ADDR_STRLEN];
+	size_t nr = 0;
+	int ret = 0;
+
+	for (size_t i = 0; i < s->nr_backends; i++)
+		nr += s->backends[i].server_id.len != 0;
+	if (nr < 2)
+		return 0;
+	with = calloc(nr, sizeof(*with));
+	if (!with)
+		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+	nr = 0;
+	for (size_t i = 0; i < s->nr_backends; i++)
+		if (s->backends[i].server_id.len)
+			with[nr++] = &s->backends[i];
+	qsort(with, nr, sizeof(*with), by_server_id);
+	for (size_t i = 1; !ret && i < nr; i++) {
+		if (memcmp(&with[i - 1]->server_id, &with[i]->server_id, sizeof(with[i]->server_id)))
+			continue;
+		where->backend = with[i] - s->backends;
+		lb_err_set(err, -EINVAL, NULL, "%s has the same server ID; give each its own",
+			   lb_endpoint_format(&with[i - 1]->address, buf));
+		ret = refuse_field(where, "server_id");
+	}
+	free(with);
 	return ret;
 }
 
@@ -77,8 +195,147 @@ static int check_timeout(const struct lb_check_conf *c, const char *field, struc
 	return refuse_field(where, field);
 }
 
+/* A port to check, where neither the check nor the VIP says one. */
+static int check_checked_port(const struct lb_service_conf *s, struct lb_conf_where *where, struct lb_err *err)
+{
+	char text[LB_ADDR_STRLEN];
+
+	if (s->check.type == LB_CHECK_NONE || s->check.port)
+		return 0;
+	for (size_t i = 0; i < s->nr_vips; i++) {
+		if (s->vips[i].vip.port)
+			continue;
+		lb_err_set(err, -EINVAL, NULL, "%s has no one port to check; write check.port",
+			   lb_vip_format(&s->vips[i], text));
+		return refuse_field(where, "check.port");
+	}
+	return 0;
+}
+
+static int check_state(const struct lb_service_conf *s, struct lb_conf_where *where, struct lb_err *err)
+{
+	static const char *const policies[] = {"maglev", "round_robin", "least_conn", "random"};
+
+	if (s->state != LB_STATE_NONE)
+		return 0;
+	if (s->policy != LB_POLICY_MAGLEV)
+		lb_err_set(err, -EINVAL, NULL, "%s has to remember its choices; write auto", policies[s->policy]);
+	else if (s->affinity.by != LB_AFFINITY_NONE && s->affinity.timeout_ns)
+		lb_err_set(err, -EINVAL, NULL, "an affinity with a timeout has to remember clients; write auto");
+	else if (translates(s))
+		lb_err_set(err, -EINVAL, NULL, "%s has to remember connections; write auto", mode_name(s));
+	else
+		return 0;
+	return refuse_field(where, "state");
+}
+
+static int check_snat(const struct lb_service_conf *s, struct lb_conf_where *where, struct lb_err *err)
+{
+	char addr[LB_ADDR_STRLEN];
+
+	if (s->forward == LB_FORWARD_FULLNAT && !s->nr_snat) {
+		lb_err_set(err, -EINVAL, NULL,
+			   "fullnat needs addresses to speak to backends from; write some of this host");
+		return refuse_field(where, "snat");
+	}
+	if (s->forward != LB_FORWARD_FULLNAT && s->nr_snat) {
+		lb_err_set(err, -EINVAL, NULL, "%s does not translate sources, fullnat does; write none", mode_name(s));
+		return refuse_field(where, "snat");
+	}
+	for (size_t i = 1; i < s->nr_snat; i++) {
+		if (memcmp(s->snat[i - 1], s->snat[i], sizeof(s->snat[i])))
+			continue;
+		lb_err_set(err, -EINVAL, NULL, "%s is listed twice", lb_addr_format(s->snat[i], addr));
+		return refuse_field(where, "snat");
+	}
+	return 0;
+}
+
+static int check_listed_twice(const struct lb_prefix *p, size_t nr, const char *field, struct lb_conf_where *where,
+			      struct lb_err *err)
+{
+	char text[LB_ADDR_STRLEN];
+
+	for (size_t i = 1; i < nr; i++) {
+		if (memcmp(&p[i - 1], &p[i], sizeof(*p)))
+			continue;
+		lb_err_set(err, -EINVAL, NULL, "%s is listed twice", lb_prefix_format(&p[i], text));
+		return refuse_field(where, field);
+	}
+	return 0;
+}
+
+/* The longest prefix decides: the same one cannot say both. Both lists are sorted. */
+static int check_access(const struct lb_service_conf *s, struct lb_conf_where *where, struct lb_err *err)
+{
+	char text[LB_ADDR_STRLEN];
+	int ret, order;
+
+	ret = check_listed_twice(s->allow, s->nr_allow, "allow", where, err);
+	if (!ret)
+		ret = check_listed_twice(s->deny, s->nr_deny, "deny", where, err);
+	for (size_t i = 0, j = 0; !ret && i < s->nr_allow && j < s->nr_deny; i += order<0, j += order> 0) {
+		order = memcmp(&s->allow[i], &s->deny[j], sizeof(*s->deny));
+		if (order)
+			continue;
+		lb_err_set(err, -EINVAL, NULL, "%s is in allow, too; take it out of one of them",
+			   lb_prefix_format(&s->deny[j], text));
+		ret = refuse_field(where, "deny");
+	}
+	return ret;
+}
+
+static int check_quic(const struct lb_service_conf *s, struct lb_conf_where *where, struct lb_err *err)
+{
+	bool udp = false;
+
+	for (size_t i = 0; i < s->nr_vips; i++)
+		udp |= s->vips[i].vip.proto == IPPROTO_UDP;
+	if (s->quic.nr_configs && !udp) {
+		lb_err_set(err, -EINVAL, NULL,
+			   "QUIC needs a VIP of udp, such as 192.0.2.10:443/udp; add one, or leave it out");
+		return refuse_field(where, "quic");
+	}
+	for (size_t i = 0; i < s->quic.nr_configs; i++) {
+		const struct lb_quic_config *c = &s->quic.configs[i];
+
+		if (i && c[-1].id == c->id) {
+			lb_err_set(err, -EINVAL, NULL, "there are two configurations %u; give one another id", c->id);
+			return refuse_field(where, "quic.configs");
+		}
+		if (c->server_id_length + c->nonce_length <= LB_QUIC_BODY_MAX)
+			continue;
+		lb_err_set(err, -EINVAL, NULL,
+			   "configuration %u: server ID and nonce have %u bytes, and a connection ID has room for %u; "
+			   "shorten one",
+			   c->id, c->server_id_length + c->nonce_length, LB_QUIC_BODY_MAX);
+		return refuse_field(where, "quic.configs");
+	}
+	return 0;
+}
+
+static int check_sctp(const struct lb_service_conf *s, struct lb_conf_where *where, struct lb_err *err)
+{
+	char text[LB_ADDR_STRLEN];
+
+	if (!translates(s) || !lb_is_later(LB_FEATURE_SCTP_NAT))
+		return 0;
+	for (size_t i = 0; i < s->nr_vips; i++) {
+		if (s->vips[i].vip.proto != IPPROTO_SCTP)
+			continue;
+		lb_err_set(err, -EINVAL, NULL, "%s cannot translate %s; use ipip", mode_name(s),
+			   lb_vip_format(&s->vips[i], text));
+		return refuse_field(where, "forward");
+	}
+	return 0;
+}
+
 static int check_service(const struct lb_service_conf *s, struct lb_conf_where *where, struct lb_err *err)
 {
+	static int (*const checks[])(const struct lb_service_conf *, struct lb_conf_where *, struct lb_err *) = {
+		check_state, check_sctp,       check_snat,	   check_access,
+		check_quic,  check_server_ids, check_checked_port, check_backends,
+	};
 	int ret;
 
 	if (!s->nr_vips) {
@@ -86,11 +343,13 @@ static int check_service(const struct lb_service_conf *s, struct lb_conf_where *
 		return refuse_field(where, "vip");
 	}
 	ret = check_timeout(&s->check, "check.timeout", where, err);
-	return ret ? ret : check_backends(s, where, err);
+	for (size_t i = 0; !ret && i < sizeof(checks) / sizeof(checks[0]); i++)
+		ret = checks[i](s, where, err);
+	return ret;
 }
 
 struct owned_vip {
-	struct lb_vip vip; /* first: the order is the VIPs' */
+	struct lb_vip_conf vip; /* first: the order is the VIPs' */
 	size_t service;
 };
 
@@ -152,7 +411,7 @@ static int check_interfaces(const struct lb_config *c, struct lb_conf_where *whe
 
 int lb_config_check_at(const struct lb_config *c, struct lb_conf_where *where, struct lb_err *err)
 {
-	size_t nr_vips = 0, nr_backends = 0;
+	size_t nr_vips = 0, nr_backends = 0, nr_access = 0;
 	int ret;
 
 	*where = (struct lb_conf_where){.iface = -1, .service = -1, .backend = -1};
@@ -165,6 +424,7 @@ int lb_config_check_at(const struct lb_config *c, struct lb_conf_where *where, s
 		where->service = (ssize_t)i;
 		nr_vips += s->nr_vips;
 		nr_backends += s->nr_backends;
+		nr_access += s->nr_allow + s->nr_deny;
 		if (i && !strcmp(s[-1].name, s->name)) {
 			lb_err_set(err, -EINVAL, NULL, "there are two services %s; give one another name", s->name);
 			return refuse_field(where, "name");
@@ -179,6 +439,8 @@ int lb_config_check_at(const struct lb_config *c, struct lb_conf_where *where, s
 		ret = check_room(nr_backends, LB_MAX_BACKENDS - 1, "backends", err);
 	if (!ret)
 		ret = check_room(nr_vips, LB_MAX_VIPS, "VIPs", err);
+	if (!ret)
+		ret = check_room(nr_access, LB_MAX_ACCESS, "allowed and denied prefixes", err);
 	if (!ret)
 		ret = check_vips(c, nr_vips, where, err);
 	return ret;

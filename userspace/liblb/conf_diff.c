@@ -53,45 +53,9 @@ static void diff_texts(struct diff *d, const struct lb_field *f, const void *a, 
 	}
 }
 
-static bool same_object(const struct lb_object *o, const void *a, const void *b);
-
-static bool same_list(const struct lb_field *f, const void *a, const void *b)
-{
-	size_t nr_a = *(const size_t *)((const char *)a + f->nr_offset);
-	size_t nr_b = *(const size_t *)((const char *)b + f->nr_offset);
-	const char *x, *y;
-
-	if (nr_a != nr_b)
-		return false;
-	memcpy(&x, (const char *)a + f->offset, sizeof(x));
-	memcpy(&y, (const char *)b + f->offset, sizeof(y));
-	for (size_t i = 0; i < nr_a; i++)
-		if (!same_object(f->object, x + i * f->object->size, y + i * f->object->size))
-			return false;
-	return true;
-}
-
-/* Nothing to report, found out without a word of it being written. */
-static bool same_object(const struct lb_object *o, const void *a, const void *b)
-{
-	for (const struct lb_field *f = o->fields; f->name; f++) {
-		bool same;
-
-		if (f->kind == LB_FIELD_LIST)
-			same = same_list(f, a, b);
-		else if (f->kind == LB_FIELD_OBJECT)
-			same = same_object(f->object, (const char *)a + f->offset, (const char *)b + f->offset);
-		else
-			same = lb_field_equal(f, a, b);
-		if (!same)
-			return false;
-	}
-	return true;
-}
-
 bool lb_service_conf_same(const struct lb_service_conf *a, const struct lb_service_conf *b)
 {
-	return same_object(&lb_object_service, a, b);
+	return lb_object_equal(&lb_object_service, a, b);
 }
 
 static void diff_object(struct diff *d, const struct lb_object *o, const void *a, const void *b);
@@ -102,7 +66,7 @@ static void diff_item(struct diff *d, const struct lb_object *o, const void *a, 
 	char name[LB_FIELD_STRLEN];
 	size_t before;
 
-	if (a && b && same_object(o, a, b))
+	if (a && b && lb_object_equal(o, a, b))
 		return;
 	before = push(d, "[%s]", lb_field_format(&o->fields[0], a ? a : b, name));
 	if (!b)
@@ -120,6 +84,9 @@ static int compare_items(const struct lb_object *o, const void *a, const void *b
 	const struct lb_field *f = o->fields;
 	const char *x = (const char *)a + f->offset, *y = (const char *)b + f->offset;
 
+	if (f->kind == LB_FIELD_NUMBER)
+		return (lb_field_number(f, a) > lb_field_number(f, b)) -
+		       (lb_field_number(f, a) < lb_field_number(f, b));
 	return f->kind == LB_FIELD_TEXT ? strcmp(x, y) : memcmp(x, y, f->size);
 }
 
@@ -158,7 +125,7 @@ static void diff_field(struct diff *d, const struct lb_field *f, const void *a, 
 	case LB_FIELD_OBJECT:
 		diff_object(d, f->object, (const char *)a + f->offset, (const char *)b + f->offset);
 		break;
-	case LB_FIELD_VIPS:
+	case LB_FIELD_ITEMS:
 	case LB_FIELD_SOURCES:
 		diff_texts(d, f, a, b);
 		break;

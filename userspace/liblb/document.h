@@ -32,7 +32,10 @@ json_t *lb_document_service(const struct lb_service_conf *s);
 json_t *lb_document_backend(const struct lb_backend_conf *b);
 json_t *lb_document_iface(const struct lb_iface_conf *i);
 
-/* The same as block-style YAML, malloc'ed. */
+/* A service of @c as it is in lb_document_config, as compact JSON, malloc'ed. */
+char *lb_document_service_text(const struct lb_config *c, const struct lb_service_conf *s);
+
+/* The whole configuration as block-style YAML, malloc'ed. */
 char *lb_document_yaml(const struct lb_config *c);
 
 #endif

@@ -89,6 +89,8 @@ static const char *form_of(enum lb_field_kind kind)
 		return "a duration (such as 2s)";
 	case LB_FIELD_WORD:
 		return "one word";
+	case LB_FIELD_BOOL:
+		return "true or false";
 	case LB_FIELD_ADDRESS:
 		return "an address (such as 10.0.0.1)";
 	case LB_FIELD_STATUS:
@@ -108,9 +110,6 @@ static int read_scalar(struct reader *r, const struct lb_field *f, const struct 
 	}
 	if (n->kind == LB_NODE_NULL)
 		return refuse(r, n->line, "has no value; write one, or leave the key out");
-	/* Forms of later versions, {by: source}, are words to the user all the same. */
-	if (n->kind != LB_NODE_TEXT && f->kind == LB_FIELD_WORD && !f->size)
-		return refuse(r, n->line, "must be %s: nothing else is available in this version", f->words[0].name);
 	if (n->kind != LB_NODE_TEXT)
 		return refuse(r, n->line, "must be %s", form_of(f->kind));
 	ret = lb_field_parse(f, n->text, obj, r->err);
@@ -124,18 +123,35 @@ static int count(struct reader *r, const struct lb_node *n)
 	return 0;
 }
 
-/* VIPs and sources: one text, or a list of them. */
+static int no_room(struct reader *r, const struct lb_field *f, const struct lb_node *n)
+{
+	return locate(r, n->line,
+		      lb_err_set(r->err, -ENOSPC, NULL, "no room for %zu; at most %zu", n->nr, (size_t)f->max));
+}
+
+/* Not there, as one may say also of what is still to come. */
+static bool says_nothing(const struct lb_field *f, const struct lb_node *n)
+{
+	return n->kind == LB_NODE_NULL ||
+	       (f->flags & LB_FIELD_NONE && n->kind == LB_NODE_TEXT && !strcmp(n->text, "none"));
+}
+
+/* One text, or a list of them. */
 static int read_texts(struct reader *r, const struct lb_field *f, const struct lb_node *n, void *obj)
 {
 	size_t i = 0, before;
 	int ret = 0;
 
 	lb_field_clear(f, obj);
+	if (f->flags & LB_FIELD_NONE && says_nothing(f, n))
+		return 0;
 	if (n->kind != LB_NODE_LIST)
 		return n->kind == LB_NODE_MAP ? refuse(r, n->line, "must be a text or a list of texts")
 					      : read_scalar(r, f, n, obj);
 	if (!n->nr && (f->flags & LB_FIELD_REQUIRED))
 		return refuse(r, n->line, "must not be empty");
+	if (f->max && n->nr > f->max)
+		return no_room(r, f, n);
 	for (const struct lb_node *item = n->first; !ret && item; item = item->next) {
 		before = push(r, "[%zu]", i++);
 		ret = count(r, item);
@@ -165,8 +181,7 @@ static int read_list(struct reader *r, const struct lb_field *f, const struct lb
 	if (n->kind != LB_NODE_LIST && n->kind != LB_NODE_NULL)
 		return refuse(r, n->line, "must be a list");
 	if (n->nr > f->max)
-		return locate(r, n->line,
-			      lb_err_set(r->err, -ENOSPC, NULL, "no room for %zu; at most %zu", n->nr, (size_t)f->max));
+		return no_room(r, f, n);
 	if (n->nr) {
 		items = calloc(n->nr, o->size);
 		if (!items)
@@ -191,24 +206,31 @@ static int read_list(struct reader *r, const struct lb_field *f, const struct lb
 	return 0;
 }
 
+/* `defaults` is a service without what is its own. */
+static bool is_defaults(const struct lb_field *f)
+{
+	return f->kind == LB_FIELD_OBJECT && f->object->fields == lb_object_service.fields;
+}
+
 static int read_value(struct reader *r, const struct lb_field *f, const struct lb_node *n, void *obj)
 {
 	bool in_defaults = r->in_defaults;
 	int ret;
 
+	if (lb_is_later(f->feature) && !says_nothing(f, n))
+		return refuse(r, n->line, "is not available in this version; leave it out");
 	switch (f->kind) {
 	case LB_FIELD_LATER:
 		return refuse(r, n->line, "%s", f->what ? f->what : "is not available in this version; leave it out");
 	case LB_FIELD_LIST:
 		return read_list(r, f, n, obj);
-	case LB_FIELD_VIPS:
+	case LB_FIELD_ITEMS:
 	case LB_FIELD_SOURCES:
 		return read_texts(r, f, n, obj);
 	case LB_FIELD_OBJECT:
 		if (n->kind == LB_NODE_NULL)
 			return 0;
-		/* `defaults` is a service without what is its own. */
-		if (f->object->fields == lb_object_service.fields)
+		if (is_defaults(f))
 			r->in_defaults = true;
 		ret = read_object(r, f->object, n, (char *)obj + f->offset);
 		r->in_defaults = in_defaults;
@@ -287,7 +309,7 @@ static int read_key(struct reader *r, const struct lb_object *o, const struct lb
 	if (ret)
 		goto out;
 	/* Read already, before everything that starts from it. */
-	if (o == &lb_object_config && f->kind == LB_FIELD_OBJECT)
+	if (is_defaults(f))
 		goto out;
 	/* What stands inside a patched object is replaced whole. */
 	if (f->kind == LB_FIELD_LIST)
@@ -309,7 +331,7 @@ static int read_defaults(struct reader *r, const struct lb_node *n, struct lb_co
 	for (const struct lb_node *key = n->first; !ret && key; key = key->next->next) {
 		const struct lb_field *f = find_field(r, &lb_object_config, key->text);
 
-		if (f && f->kind == LB_FIELD_OBJECT) {
+		if (f && is_defaults(f)) {
 			size_t before = push_key(r, key->text);
 
 			ret = read_value(r, f, key->next, c);

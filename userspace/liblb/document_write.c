@@ -32,21 +32,36 @@ static json_t *encode_texts(const struct lb_field *f, const void *obj)
 	return list;
 }
 
-static json_t *encode_list(const struct lb_field *f, const void *obj, enum how how)
+/* What a reader of @f's list, which is in @obj, starts each element from; NULL: from nothing. @room: a backend's. */
+static const void *base_of_items(const struct lb_field *f, const void *obj, struct lb_backend_conf *room)
 {
-	size_t nr = *(const size_t *)((const char *)obj + f->nr_offset);
-	struct lb_backend_conf backend = {0};
-	const void *base = NULL;
-	json_t *list = json_array();
+	if (f->object == &lb_object_service)
+		return &((const struct lb_config *)obj)->defaults;
+	if (f->object != &lb_object_backend)
+		return NULL;
+	memset(room, 0, sizeof(*room));
+	lb_object_backend.init(room, NULL);
+	return room;
+}
+
+/* The elements of a list, and how many there are. */
+static const char *items_of(const struct lb_field *f, const void *obj, size_t *nr)
+{
 	const char *items;
 
 	memcpy(&items, (const char *)obj + f->offset, sizeof(items));
-	if (f->object == &lb_object_service) {
-		base = &((const struct lb_config *)obj)->defaults;
-	} else if (f->object == &lb_object_backend) {
-		lb_object_backend.init(&backend, NULL);
-		base = &backend;
-	}
+	*nr = *(const size_t *)((const char *)obj + f->nr_offset);
+	return items;
+}
+
+static json_t *encode_list(const struct lb_field *f, const void *obj, enum how how)
+{
+	struct lb_backend_conf room;
+	const void *base = base_of_items(f, obj, &room);
+	json_t *list = json_array();
+	size_t nr;
+	const char *items = items_of(f, obj, &nr);
+
 	for (size_t i = 0; list && i < nr; i++) {
 		if (json_array_append_new(list, encode_object(f->object, items + i * f->object->size, base, how))) {
 			json_decref(list);
@@ -61,7 +76,7 @@ static json_t *encode_field(const struct lb_field *f, const void *obj, const voi
 	char buf[LB_FIELD_STRLEN], *text;
 
 	switch (f->kind) {
-	case LB_FIELD_VIPS:
+	case LB_FIELD_ITEMS:
 	case LB_FIELD_SOURCES:
 		return encode_texts(f, obj);
 	case LB_FIELD_OBJECT:
@@ -75,14 +90,17 @@ static json_t *encode_field(const struct lb_field *f, const void *obj, const voi
 		text = lb_field_format(f, obj, buf);
 		if (!text)
 			return json_null();
-		return f->kind == LB_FIELD_NUMBER ? json_integer((json_int_t)lb_field_number(f, obj))
-						  : json_string(text);
+		if (f->kind == LB_FIELD_BOOL)
+			return json_boolean(*text == 't');
+		return f->kind == LB_FIELD_NUMBER && strcmp(text, "none")
+			       ? json_integer((json_int_t)lb_field_number(f, obj))
+			       : json_string(text);
 	}
 }
 
 static bool is_left_out(const struct lb_field *f, const void *obj, const void *base, enum how how)
 {
-	if (f->flags & LB_FIELD_UNSAID || (how == DEFAULTS && (f->flags & LB_FIELD_OWN)))
+	if (f->flags & LB_FIELD_UNSAID || lb_is_later(f->feature) || (how == DEFAULTS && (f->flags & LB_FIELD_OWN)))
 		return true;
 	if (how == FULL || !base || f->kind == LB_FIELD_LIST || (how == TERSE && (f->flags & LB_FIELD_ALWAYS)))
 		return false;
@@ -120,6 +138,132 @@ json_t *lb_document_config(const struct lb_config *c)
 json_t *lb_document_service(const struct lb_service_conf *s)
 {
 	return encode_object(&lb_object_service, s, NULL, FULL);
+}
+
+/* ---- JSON as text, without a tree: a state with thousands of backends is saved at each change ---- */
+
+struct text {
+	char *at;
+	size_t len, room;
+	bool failed;
+};
+
+static void put(struct text *t, const char *bytes, size_t nr)
+{
+	size_t room = t->room ? t->room : 4096;
+	char *at;
+
+	while (room < t->len + nr + 1)
+		room *= 2;
+	if (room != t->room) {
+		at = realloc(t->at, room);
+		if (!at) {
+			t->failed = true;
+			return;
+		}
+		t->at = at;
+		t->room = room;
+	}
+	memcpy(t->at + t->len, bytes, nr);
+	t->len += nr;
+	t->at[t->len] = '\0';
+}
+
+/* Takes @json over. */
+static void put_json(struct text *t, json_t *json)
+{
+	char *text = json ? json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+
+	if (text)
+		put(t, text, strlen(text));
+	else
+		t->failed = true;
+	json_decref(json);
+	free(text);
+}
+
+static void put_string(struct text *t, const char *string)
+{
+	size_t len = 0;
+
+	while (string[len] >= ' ' && string[len] <= '~' && string[len] != '"' && string[len] != '\\')
+		len++;
+	if (string[len]) {
+		put_json(t, json_string(string));
+		return;
+	}
+	put(t, "\"", 1);
+	put(t, string, len);
+	put(t, "\"", 1);
+}
+
+static void put_object(struct text *t, const struct lb_object *o, const void *obj, const void *base, enum how how);
+
+static void put_list(struct text *t, const struct lb_field *f, const void *obj, enum how how)
+{
+	struct lb_backend_conf room;
+	const void *base = base_of_items(f, obj, &room);
+	size_t nr;
+	const char *items = items_of(f, obj, &nr);
+
+	put(t, "[", 1);
+	for (size_t i = 0; i < nr; i++) {
+		if (i)
+			put(t, ",", 1);
+		put_object(t, f->object, items + i * f->object->size, base, how);
+	}
+	put(t, "]", 1);
+}
+
+static void put_field(struct text *t, const struct lb_field *f, const void *obj, const void *base, enum how how)
+{
+	char buf[LB_FIELD_STRLEN], *text;
+
+	switch (f->kind) {
+	case LB_FIELD_LIST:
+		put_list(t, f, obj, how);
+		break;
+	case LB_FIELD_NUMBER:
+	case LB_FIELD_WORD:
+	case LB_FIELD_ADDRESS:
+		text = lb_field_format(f, obj, buf);
+		if (!text)
+			put(t, "null", 4);
+		else if (f->kind == LB_FIELD_NUMBER && *text >= '0' && *text <= '9')
+			put(t, text, strlen(text));
+		else
+			put_string(t, text);
+		break;
+	default: /* what there are few of */
+		put_json(t, encode_field(f, obj, base, how));
+	}
+}
+
+static void put_object(struct text *t, const struct lb_object *o, const void *obj, const void *base, enum how how)
+{
+	const char *before = "{";
+
+	for (const struct lb_field *f = o->fields; f->name; f++) {
+		if (is_left_out(f, obj, base, how))
+			continue;
+		put(t, before, 1);
+		put_string(t, f->name);
+		put(t, ":", 1);
+		put_field(t, f, obj, base, how);
+		before = ",";
+	}
+	put(t, *before == '{' ? "{}" : "}", *before == '{' ? 2 : 1);
+}
+
+char *lb_document_service_text(const struct lb_config *c, const struct lb_service_conf *s)
+{
+	struct text t = {0};
+
+	put_object(&t, &lb_object_service, s, &c->defaults, TERSE);
+	if (!t.failed)
+		return t.at;
+	free(t.at);
+	return NULL;
 }
 
 json_t *lb_document_backend(const struct lb_backend_conf *b)

@@ -61,6 +61,11 @@ static int parse_duration(const struct lb_field *f, const char *text, uint64_t *
 	return 0;
 }
 
+static bool is_available(const struct lb_word *w)
+{
+	return w->value >= 0 && !lb_is_later(w->feature);
+}
+
 /* "l2, ipip": the words that are available. */
 static void list_words(const struct lb_word *words, char *buf, size_t size)
 {
@@ -68,7 +73,7 @@ static void list_words(const struct lb_word *words, char *buf, size_t size)
 
 	*buf = '\0';
 	for (; words->name; words++)
-		if (words->value >= 0 && n < size)
+		if (is_available(words) && n < size)
 			n += (size_t)snprintf(buf + n, size - n, "%s%s", n ? ", " : "", words->name);
 }
 
@@ -80,16 +85,17 @@ static int parse_word(const struct lb_field *f, const char *text, int *out, stru
 
 	list_words(f->words, list, sizeof(list));
 	for (const struct lb_word *w = f->words; w->name; w++) {
-		if (w->value >= 0 && !strcmp(w->name, text)) {
-			if (f->size)
-				*out = w->value;
+		bool available = is_available(w);
+
+		if (available && !strcmp(w->name, text)) {
+			*out = w->value;
 			return 0;
 		}
-		/* Also with a parameter behind it: "source:10m". */
-		if (w->value < 0 && strlen(w->name) == len && !strncmp(w->name, text, len))
+		/* Also with a parameter behind it: "dns:example.org". */
+		if (!available && strlen(w->name) == len && !strncmp(w->name, text, len))
 			return lb_err_set(err, -EINVAL, NULL, "%s is not available in this version (%s)", w->name,
 					  list);
-		if (w->value >= 0 && nr < 15)
+		if (available && nr < 15)
 			known[nr++] = w->name;
 	}
 	near = lb_nearest(text, known);
@@ -137,6 +143,34 @@ bad:
 			  lb_err_text(text));
 }
 
+static int parse_bool(const char *text, bool *out, struct lb_err *err)
+{
+	if (strcmp(text, "true") && strcmp(text, "false"))
+		return lb_err_set(err, -EINVAL, NULL, "%.64s is neither true nor false", lb_err_text(text));
+	*out = *text == 't';
+	return 0;
+}
+
+static unsigned int hex_digit(char c)
+{
+	return (unsigned int)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+}
+
+static int parse_hex(const struct lb_field *f, const char *text, struct lb_server_id *out, struct lb_err *err)
+{
+	size_t len = strlen(text);
+	struct lb_server_id id = {.len = (uint8_t)(len / 2)};
+
+	if (!len || len % 2 || len / 2 > sizeof(id.bytes) || strspn(text, "0123456789abcdefABCDEF") != len)
+		return lb_err_set(err, -EINVAL, NULL,
+				  "%.64s is not %s %s: 2 hexadecimal digits a byte, %zu bytes at most",
+				  lb_err_text(text), article(f->what), f->what, sizeof(id.bytes));
+	for (size_t i = 0; i < len; i++)
+		id.bytes[i / 2] = (uint8_t)(id.bytes[i / 2] << 4 | hex_digit(text[i]));
+	*out = id;
+	return 0;
+}
+
 /* The message does not repeat the text: who knows the key can aim at one backend. */
 static int parse_hash_key(const char *text, struct lb_config *c, struct lb_err *err)
 {
@@ -145,11 +179,8 @@ static int parse_hash_key(const char *text, struct lb_config *c, struct lb_err *
 
 	if ((len != 16 && len != 32) || strspn(text, "0123456789abcdefABCDEF") != len)
 		return lb_err_set(err, -EINVAL, NULL, "a hash key is 16 or 32 hexadecimal digits");
-	for (size_t i = 0; i < len; i++) {
-		unsigned int digit = (unsigned int)(text[i] <= '9' ? text[i] - '0' : (text[i] | 0x20) - 'a' + 10);
-
-		word[i / 16] = word[i / 16] << 4 | digit;
-	}
+	for (size_t i = 0; i < len; i++)
+		word[i / 16] = word[i / 16] << 4 | hex_digit(text[i]);
 	if (len == 16)
 		lb_config_hash_key(word[0], word);
 	memcpy(c->hash_key, word, sizeof(word));
@@ -157,22 +188,37 @@ static int parse_hash_key(const char *text, struct lb_config *c, struct lb_err *
 	return 0;
 }
 
-static int add_vip(struct lb_service_conf *s, const char *text, struct lb_err *err)
+static size_t *items_nr(const struct lb_field *f, const void *obj)
 {
-	struct lb_vip vip, *vips;
+	return (size_t *)((char *)obj + f->nr_offset);
+}
+
+static char *items_of(const struct lb_field *f, const void *obj)
+{
+	char *items;
+
+	memcpy(&items, (const char *)obj + f->offset, sizeof(items));
+	return items;
+}
+
+static int add_item(const struct lb_field *f, const char *text, void *obj, struct lb_err *err)
+{
+	size_t *nr = items_nr(f, obj), size = f->item->size;
+	char *items = items_of(f, obj);
+	uint64_t parsed[8] = {0};
 	int ret;
 
-	ret = lb_vip_parse(text, &vip, err);
+	ret = f->item->parse(text, parsed, err);
 	if (ret)
 		return ret;
 	/* Room for a power of two. */
-	if (!(s->nr_vips & (s->nr_vips - 1))) {
-		vips = realloc(s->vips, (s->nr_vips ? 2 * s->nr_vips : 1) * sizeof(*vips));
-		if (!vips)
+	if (!(*nr & (*nr - 1))) {
+		items = realloc(items, (*nr ? 2 * *nr : 1) * size);
+		if (!items)
 			return lb_err_set(err, -ENOMEM, NULL, "out of memory");
-		s->vips = vips;
+		memcpy((char *)obj + f->offset, &items, sizeof(items));
 	}
-	s->vips[s->nr_vips++] = vip;
+	memcpy(items + (*nr)++ * size, parsed, size);
 	return 0;
 }
 
@@ -209,6 +255,10 @@ int lb_field_parse(const struct lb_field *f, const char *text, void *obj, struct
 {
 	void *out = (char *)obj + f->offset;
 
+	if (f->flags & LB_FIELD_NONE && f->kind != LB_FIELD_ITEMS && !strcmp(text, "none")) {
+		memset(out, 0, f->size);
+		return 0;
+	}
 	switch (f->kind) {
 	case LB_FIELD_TEXT:
 		return parse_text(f, text, out, err);
@@ -224,8 +274,12 @@ int lb_field_parse(const struct lb_field *f, const char *text, void *obj, struct
 		return parse_status(text, out, err);
 	case LB_FIELD_HASH_KEY:
 		return parse_hash_key(text, obj, err);
-	case LB_FIELD_VIPS:
-		return add_vip(obj, text, err);
+	case LB_FIELD_BOOL:
+		return parse_bool(text, out, err);
+	case LB_FIELD_HEX:
+		return parse_hex(f, text, out, err);
+	case LB_FIELD_ITEMS:
+		return add_item(f, text, obj, err);
 	case LB_FIELD_SOURCES:
 		return add_source(obj, text, err);
 	case LB_FIELD_OBJECT:
@@ -247,7 +301,7 @@ static const char *word_name(const struct lb_field *f, const int *value)
 {
 	const struct lb_word *w = f->words;
 
-	while (f->size && w->name && w->value != *value)
+	while (w->name && w->value != *value)
 		w++;
 	return w->name ? w->name : "?";
 }
@@ -265,10 +319,29 @@ static char *format_hash_key(const struct lb_config *c, char buf[LB_FIELD_STRLEN
 	return buf;
 }
 
+static char *format_hex(const struct lb_server_id *id, char buf[LB_FIELD_STRLEN])
+{
+	for (size_t i = 0; i < id->len; i++)
+		snprintf(buf + 2 * i, 3, "%02x", id->bytes[i]);
+	return id->len ? buf : NULL;
+}
+
+static bool is_zero(const struct lb_field *f, const void *obj)
+{
+	static const char zero[sizeof(uint64_t)];
+
+	return !memcmp((const char *)obj + f->offset, zero, f->size);
+}
+
 char *lb_field_format(const struct lb_field *f, const void *obj, char buf[LB_FIELD_STRLEN])
 {
 	const void *in = (const char *)obj + f->offset;
 	const uint16_t *status = in;
+
+	if (f->flags & LB_FIELD_NONE && f->kind != LB_FIELD_ITEMS && is_zero(f, obj)) {
+		strcpy(buf, "none");
+		return buf;
+	}
 
 	switch (f->kind) {
 	case LB_FIELD_TEXT:
@@ -284,6 +357,11 @@ char *lb_field_format(const struct lb_field *f, const void *obj, char buf[LB_FIE
 	case LB_FIELD_WORD:
 		snprintf(buf, LB_FIELD_STRLEN, "%s", word_name(f, in));
 		return buf;
+	case LB_FIELD_BOOL:
+		strcpy(buf, *(const bool *)in ? "true" : "false");
+		return buf;
+	case LB_FIELD_HEX:
+		return format_hex(in, buf);
 	case LB_FIELD_ADDRESS:
 		return lb_endpoint_format(in, buf);
 	case LB_FIELD_STATUS:
@@ -301,13 +379,12 @@ char *lb_field_format(const struct lb_field *f, const void *obj, char buf[LB_FIE
 
 void lb_field_clear(const struct lb_field *f, void *obj)
 {
-	struct lb_service_conf *s = obj;
 	struct lb_config *c = obj;
 
-	if (f->kind == LB_FIELD_VIPS) {
-		free(s->vips);
-		s->vips = NULL;
-		s->nr_vips = 0;
+	if (f->kind == LB_FIELD_ITEMS) {
+		free(items_of(f, obj));
+		memset((char *)obj + f->offset, 0, f->size);
+		*items_nr(f, obj) = 0;
 	} else {
 		c->tunnel_source4 = c->tunnel_source6 = (struct lb_prefix){0};
 	}
@@ -321,19 +398,21 @@ static const struct lb_prefix *source(const struct lb_config *c, size_t i)
 	return is_set(&c->tunnel_source6) && i == 0 ? &c->tunnel_source6 : NULL;
 }
 
-static const struct lb_vip *vip(const struct lb_service_conf *s, size_t i)
+static const char *item(const struct lb_field *f, const void *obj, size_t i)
 {
-	return i < s->nr_vips ? &s->vips[i] : NULL;
+	return i < *items_nr(f, obj) ? items_of(f, obj) + i * f->item->size : NULL;
 }
 
 char *lb_field_item(const struct lb_field *f, const void *obj, size_t i, char buf[LB_FIELD_STRLEN])
 {
 	const struct lb_prefix *p;
-	const struct lb_vip *v;
+	const void *in;
 
-	if (f->kind == LB_FIELD_VIPS) {
-		v = vip(obj, i);
-		return v ? lb_vip_format(v, buf) : NULL;
+	if (f->kind == LB_FIELD_ITEMS) {
+		in = item(f, obj, i);
+		if (in)
+			f->item->format(in, buf);
+		return in ? buf : NULL;
 	}
 	p = source(obj, i);
 	return p ? lb_prefix_format(p, buf) : NULL;
@@ -344,10 +423,10 @@ bool lb_field_item_order(const struct lb_field *f, const void *a, size_t i, cons
 	const struct lb_prefix *p, *q;
 	const void *x, *y;
 
-	if (f->kind == LB_FIELD_VIPS) {
-		x = vip(a, i);
-		y = vip(b, j);
-		*order = x && y ? memcmp(x, y, sizeof(struct lb_vip)) : !x - !y;
+	if (f->kind == LB_FIELD_ITEMS) {
+		x = item(f, a, i);
+		y = item(f, b, j);
+		*order = x && y ? memcmp(x, y, f->item->size) : !x - !y;
 	} else {
 		x = p = source(a, i);
 		y = q = source(b, j);
@@ -371,7 +450,9 @@ static bool same_bytes(const struct lb_field *f, const void *a, const void *b)
 	case LB_FIELD_NUMBER:
 	case LB_FIELD_DURATION:
 	case LB_FIELD_WORD:
+	case LB_FIELD_BOOL:
 	case LB_FIELD_ADDRESS:
+	case LB_FIELD_HEX:
 		return !memcmp(x, y, f->size);
 	case LB_FIELD_STATUS:
 		return !memcmp(x, y, 2 * sizeof(uint16_t));
@@ -380,18 +461,28 @@ static bool same_bytes(const struct lb_field *f, const void *a, const void *b)
 	}
 }
 
+static bool same_list(const struct lb_field *f, const void *a, const void *b)
+{
+	size_t nr = *items_nr(f, a), size = f->object->size;
+
+	if (nr != *items_nr(f, b))
+		return false;
+	for (size_t i = 0; i < nr; i++)
+		if (!lb_object_equal(f->object, items_of(f, a) + i * size, items_of(f, b) + i * size))
+			return false;
+	return true;
+}
+
 bool lb_field_equal(const struct lb_field *f, const void *a, const void *b)
 {
 	char text_a[LB_FIELD_STRLEN], text_b[LB_FIELD_STRLEN];
 	const char *x, *y;
 
-	if (f->kind == LB_FIELD_OBJECT) {
-		for (const struct lb_field *g = f->object->fields; g->name; g++)
-			if (!lb_field_equal(g, (const char *)a + f->offset, (const char *)b + f->offset))
-				return false;
-		return true;
-	}
-	if (f->kind == LB_FIELD_VIPS || f->kind == LB_FIELD_SOURCES) {
+	if (f->kind == LB_FIELD_OBJECT)
+		return lb_object_equal(f->object, (const char *)a + f->offset, (const char *)b + f->offset);
+	if (f->kind == LB_FIELD_LIST)
+		return same_list(f, a, b);
+	if (f->kind == LB_FIELD_ITEMS || f->kind == LB_FIELD_SOURCES) {
 		int order = 0;
 
 		for (size_t i = 0; !order && lb_field_item_order(f, a, i, b, i, &order);)
@@ -403,4 +494,12 @@ bool lb_field_equal(const struct lb_field *f, const void *a, const void *b)
 	x = lb_field_format(f, a, text_a);
 	y = lb_field_format(f, b, text_b);
 	return x && y ? !strcmp(x, y) : x == y;
+}
+
+bool lb_object_equal(const struct lb_object *o, const void *a, const void *b)
+{
+	for (const struct lb_field *f = o->fields; f->name; f++)
+		if (!lb_field_equal(f, a, b))
+			return false;
+	return true;
 }

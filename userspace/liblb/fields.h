@@ -7,6 +7,7 @@
 #define LB_FIELDS_H
 
 #include "conf.h"
+#include "later.h"
 
 #define LB_FIELD_STRLEN 512 /* enough for every field's text, NUL included */
 
@@ -14,11 +15,13 @@ enum lb_field_kind {
 	LB_FIELD_TEXT,	   /* char[size], as @verify accepts it */
 	LB_FIELD_NUMBER,   /* uint16_t or uint32_t */
 	LB_FIELD_DURATION, /* uint64_t ns */
-	LB_FIELD_WORD,	   /* an enum; size 0: one word is all there is, and not stored */
+	LB_FIELD_WORD,	   /* an enum */
+	LB_FIELD_BOOL,
 	LB_FIELD_ADDRESS,  /* struct lb_endpoint of a backend */
 	LB_FIELD_STATUS,   /* two uint16_t, min and max */
 	LB_FIELD_HASH_KEY, /* struct lb_config's */
-	LB_FIELD_VIPS,	   /* a list of texts: struct lb_service_conf's */
+	LB_FIELD_HEX,	   /* struct lb_server_id */
+	LB_FIELD_ITEMS,	   /* a list of texts: an array of @item, owned by pointer, in memory order */
 	LB_FIELD_SOURCES,  /* a list of texts: struct lb_config's tunnel_source4 and 6 */
 	LB_FIELD_OBJECT,   /* a struct inside */
 	LB_FIELD_LIST,	   /* an array of structs, owned by pointer */
@@ -29,16 +32,25 @@ enum {
 	LB_FIELD_REQUIRED = 1 << 0,
 	LB_FIELD_ALWAYS = 1 << 1,   /* written also where it is the default */
 	LB_FIELD_UNSAID = 1 << 2,   /* never written */
-	LB_FIELD_NULLABLE = 1 << 3, /* null for 0 */
+	LB_FIELD_NULLABLE = 1 << 3, /* null for 0, "" */
 	LB_FIELD_IDENTITY = 1 << 4, /* says which one it is: a patch cannot change it */
 	LB_FIELD_OWN = 1 << 5,	    /* each service's own: not in `defaults` */
 	LB_FIELD_DECIDES = 1 << 6,  /* WORD: what the other keys are about; left out, it must not be 0, "none" */
+	LB_FIELD_NONE = 1 << 7,	    /* NUMBER, DURATION: `none` for 0; ITEMS: `none` for an empty list */
 };
 
-/* A word of the interface; @value -1: not available in this version. Ends with NULL. */
+/* A word of the interface; @value -1: nothing here knows what it means yet. Ends with NULL. */
 struct lb_word {
 	const char *name;
 	int value;
+	enum lb_feature feature;
+};
+
+/* What a list of texts is made of. */
+struct lb_item {
+	size_t size;
+	int (*parse)(const char *text, void *out, struct lb_err *err);
+	void (*format)(const void *in, char buf[LB_ADDR_STRLEN]);
 };
 
 struct lb_object;
@@ -48,12 +60,14 @@ struct lb_field {
 	enum lb_field_kind kind;
 	unsigned int flags;
 	size_t offset, size;
-	size_t nr_offset;  /* LIST: of the size_t that counts */
-	uint64_t min, max; /* NUMBER, DURATION; LIST: the most elements */
+	size_t nr_offset;  /* LIST, ITEMS: of the size_t that counts */
+	uint64_t min, max; /* NUMBER, DURATION; LIST, ITEMS: the most elements */
 	const char *what;  /* NUMBER, DURATION, WORD: as in "70000 is not a port" */
 	const struct lb_word *words;
 	int (*verify)(const char *text, struct lb_err *err);
 	const struct lb_object *object;
+	const struct lb_item *item;
+	enum lb_feature feature; /* while it is to come, only what is as if it were not written is accepted */
 };
 
 struct lb_object {
@@ -74,11 +88,11 @@ extern const struct lb_object lb_object_config, lb_object_service, lb_object_bac
  */
 int lb_field_parse(const struct lb_field *f, const char *text, void *obj, struct lb_err *err);
 
-/* lb_field_format - the text that lb_field_parse reads back; NULL: unset. Not for VIPS, SOURCES, OBJECT, LIST. */
+/* lb_field_format - the text that lb_field_parse reads back; NULL: unset. Not for ITEMS, SOURCES, OBJECT, LIST. */
 char *lb_field_format(const struct lb_field *f, const void *obj, char buf[LB_FIELD_STRLEN]);
 uint64_t lb_field_number(const struct lb_field *f, const void *obj);
 
-/* VIPS and SOURCES: lb_field_parse adds one. lb_field_item: text number @i, or NULL past the last. */
+/* ITEMS and SOURCES: lb_field_parse adds one. lb_field_item: text number @i, or NULL past the last. */
 void lb_field_clear(const struct lb_field *f, void *obj);
 char *lb_field_item(const struct lb_field *f, const void *obj, size_t i, char buf[LB_FIELD_STRLEN]);
 
@@ -86,7 +100,8 @@ char *lb_field_item(const struct lb_field *f, const void *obj, size_t i, char bu
  * before what is not. false: neither is there. */
 bool lb_field_item_order(const struct lb_field *f, const void *a, size_t i, const void *b, size_t j, int *order);
 
-/* lb_field_equal - for all but LIST. */
+/* Do both mean the same? Found out without a word of it being written, mostly. */
 bool lb_field_equal(const struct lb_field *f, const void *a, const void *b);
+bool lb_object_equal(const struct lb_object *o, const void *a, const void *b);
 
 #endif

@@ -3,45 +3,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include "fields.h"
-
-#define MS 1000000ULL
-#define S (1000 * MS)
-#define H (3600 * S)
-
-/* .offset and .size of @member of struct @type */
-#define PLACE(type, member) .offset = offsetof(struct type, member), .size = sizeof(((struct type *)0)->member)
-#define LATER(key)                                                                                                     \
-	{                                                                                                              \
-		.name = key, .kind = LB_FIELD_LATER, .flags = LB_FIELD_UNSAID                                          \
-	}
-#define ELSEWHERE(key, mend)                                                                                           \
-	{                                                                                                              \
-		.name = key, .kind = LB_FIELD_LATER, .flags = LB_FIELD_UNSAID | LB_FIELD_OWN, .what = mend             \
-	}
-
-static bool only(const char *text, const char *others)
-{
-	for (; *text; text++)
-		if (!(*text >= 'a' && *text <= 'z') && !(*text >= 'A' && *text <= 'Z') &&
-		    !(*text >= '0' && *text <= '9') && !strchr(others, *text))
-			return false;
-	return true;
-}
-
-/* Printable ASCII without spaces. */
-static bool is_visible(const char *text)
-{
-	for (; *text; text++)
-		if (*text <= ' ' || *text > '~')
-			return false;
-	return true;
-}
+#include "fields_priv.h"
 
 /* A name is a part of commands, URLs and metric labels: none of them should need quoting, nor take it for an option. */
 static int verify_name(const char *text, struct lb_err *err)
 {
-	if (*text && only(text, "._-") && *text != '.' && *text != '-')
+	if (*text && lb_text_only(text, "._-") && *text != '.' && *text != '-')
 		return 0;
 	return lb_err_set(err, -EINVAL, NULL,
 			  "%.64s is not a name: letters, digits, '.', '_' and '-', the first a letter, digit or '_'",
@@ -51,147 +18,32 @@ static int verify_name(const char *text, struct lb_err *err)
 /* As the kernel's dev_valid_name(), and visible. */
 static int verify_iface(const char *text, struct lb_err *err)
 {
-	if (*text && is_visible(text) && !strpbrk(text, "/:") && strcmp(text, ".") && strcmp(text, ".."))
+	if (*text && lb_text_is_visible(text) && !strpbrk(text, "/:") && strcmp(text, ".") && strcmp(text, ".."))
 		return 0;
 	return lb_err_set(err, -EINVAL, NULL, "%.64s is not an interface's name", lb_err_text(text));
 }
 
-static int verify_path(const char *text, struct lb_err *err)
-{
-	if (*text == '/' && is_visible(text))
-		return 0;
-	return lb_err_set(err, -EINVAL, NULL, "%.64s is not a path: it begins with / and has no spaces",
-			  lb_err_text(text));
-}
-
-static int verify_host(const char *text, struct lb_err *err)
-{
-	if (only(text, "._-:[]"))
-		return 0;
-	return lb_err_set(err, -EINVAL, NULL, "%.64s is not a host (such as www.example.org or example.org:8080)",
-			  text);
-}
-
-static int verify_body(const char *text, struct lb_err *err)
-{
-	for (const char *p = text; *p; p++)
-		if ((*p > 0 && *p < ' ') || *p == 0x7f)
-			return lb_err_set(err, -EINVAL, NULL,
-					  "a control character cannot be expected; write a part without");
-	if (lb_text_is_utf8(text))
-		return 0;
-	return lb_err_set(err, -EINVAL, NULL, "the expected text is not UTF-8");
-}
-
 static const struct lb_word attach_modes[] = {
-	{"auto", LB_ATTACH_AUTO}, {"native", LB_ATTACH_NATIVE}, {"generic", LB_ATTACH_GENERIC}, {0}};
-static const struct lb_word forwards[] = {{"l2", LB_FORWARD_L2}, {"ipip", LB_FORWARD_IPIP}, {"gue", -1},
-					  {"nat", -1},		 {"fullnat", -1},	    {0}};
-static const struct lb_word policies[] = {{"maglev", 0}, {"round_robin", -1}, {"least_conn", -1}, {"random", -1}, {0}};
-static const struct lb_word affinities[] = {{"none", 0}, {"source", -1}, {0}};
-static const struct lb_word states[] = {{"auto", LB_STATE_AUTO}, {"all", LB_STATE_ALL}, {"none", LB_STATE_NONE}, {0}};
-static const struct lb_word admins[] = {
-	{"enabled", LB_ADMIN_ENABLED}, {"draining", LB_ADMIN_DRAINING}, {"disabled", LB_ADMIN_DISABLED}, {0}};
-static const struct lb_word check_types[] = {{"none", LB_CHECK_NONE},
-					     {"tcp", LB_CHECK_TCP},
-					     {"http", LB_CHECK_HTTP},
-					     {"https", -1},
-					     {"grpc", -1},
-					     {"ping", -1},
-					     {"udp", -1},
-					     {"dns", -1},
-					     {"exec", -1},
-					     {0}};
-
-/* ---- check ---- */
-enum { CHECK_TYPE, CHECK_PATH, CHECK_PORT, CHECK_HOST, CHECK_INTERVAL, CHECK_TIMEOUT }; /* needed below */
-
-static const struct lb_field check_fields[] = {
-	[CHECK_TYPE] = {.name = "type",
-			.kind = LB_FIELD_WORD,
-			.flags = LB_FIELD_ALWAYS | LB_FIELD_DECIDES,
-			.what = "check type",
-			.words = check_types,
-			PLACE(lb_check_conf, type)},
-	[CHECK_PATH] = {.name = "path", .kind = LB_FIELD_TEXT, .verify = verify_path, PLACE(lb_check_conf, path)},
-	[CHECK_PORT] = {.name = "port",
-			.kind = LB_FIELD_NUMBER,
-			.flags = LB_FIELD_NULLABLE,
-			.what = "port",
-			.min = 1,
-			.max = 65535,
-			PLACE(lb_check_conf, port)},
-	[CHECK_HOST] = {.name = "host", .kind = LB_FIELD_TEXT, .verify = verify_host, PLACE(lb_check_conf, host)},
-	[CHECK_INTERVAL] = {.name = "interval",
-			    .kind = LB_FIELD_DURATION,
-			    .what = "check interval",
-			    .min = 10 * MS,
-			    .max = 24 * H,
-			    PLACE(lb_check_conf, interval_ns)},
-	[CHECK_TIMEOUT] = {.name = "timeout",
-			   .kind = LB_FIELD_DURATION,
-			   .what = "check timeout",
-			   .min = 1 * MS,
-			   .max = 1 * H,
-			   PLACE(lb_check_conf, timeout_ns)},
-	{.name = "rise",
-	 .kind = LB_FIELD_NUMBER,
-	 .what = "number of successes",
-	 .min = 1,
-	 .max = 1000,
-	 PLACE(lb_check_conf, rise)},
-	{.name = "fall",
-	 .kind = LB_FIELD_NUMBER,
-	 .what = "number of failures",
-	 .min = 1,
-	 .max = 1000,
-	 PLACE(lb_check_conf, fall)},
-	{.name = "expect_status", .kind = LB_FIELD_STATUS, PLACE(lb_check_conf, status_min)},
-	{.name = "expect_body", .kind = LB_FIELD_TEXT, .verify = verify_body, PLACE(lb_check_conf, body)},
-	LATER("via"),
-	{0},
-};
-
-/* "tcp", "http:/health" */
-static int check_from_text(void *item, const char *text, struct lb_err *err)
-{
-	struct lb_check_conf c = *(struct lb_check_conf *)item;
-	size_t len = strcspn(text, ":");
-	char type[16];
-	int ret;
-
-	if (!text[len] || len >= sizeof(type)) {
-		ret = lb_field_parse(&check_fields[CHECK_TYPE], text, &c, err);
-	} else {
-		memcpy(type, text, len);
-		type[len] = '\0';
-		ret = lb_field_parse(&check_fields[CHECK_TYPE], type, &c, err);
-		if (!ret && c.type != LB_CHECK_HTTP)
-			ret = lb_err_set(err, -EINVAL, NULL, "%s takes nothing behind it; write check: %s", type, type);
-		if (!ret)
-			ret = lb_field_parse(&check_fields[CHECK_PATH], text + len + 1, &c, err);
-	}
-	if (!ret)
-		*(struct lb_check_conf *)item = c;
-	return ret;
-}
-
-/* Who shortens the interval alone need not say that a check is to be done before the next one. */
-static void check_complete(void *item, const unsigned int *given)
-{
-	struct lb_check_conf *c = item;
-
-	if (given[CHECK_INTERVAL] && !given[CHECK_TIMEOUT] && c->timeout_ns > c->interval_ns)
-		c->timeout_ns = c->interval_ns;
-}
-
-static const struct lb_object object_check = {
-	.fields = check_fields,
-	.size = sizeof(struct lb_check_conf),
-	.form = "a mapping such as {type: tcp}, or a text such as http:/health",
-	.complete = check_complete,
-	.from_text = check_from_text,
-};
+	WORD("auto", LB_ATTACH_AUTO), WORD("native", LB_ATTACH_NATIVE), WORD("generic", LB_ATTACH_GENERIC), {0}};
+static const struct lb_word forwards[] = {WORD("l2", LB_FORWARD_L2),
+					  WORD("ipip", LB_FORWARD_IPIP),
+					  NEW_WORD("gue", LB_FORWARD_GUE, LB_FEATURE_GUE),
+					  NEW_WORD("nat", LB_FORWARD_NAT, LB_FEATURE_NAT),
+					  NEW_WORD("fullnat", LB_FORWARD_FULLNAT, LB_FEATURE_FULLNAT),
+					  {0}};
+static const struct lb_word policies[] = {WORD("maglev", LB_POLICY_MAGLEV),
+					  NEW_WORD("round_robin", LB_POLICY_ROUND_ROBIN, LB_FEATURE_ROUND_ROBIN),
+					  NEW_WORD("least_conn", LB_POLICY_LEAST_CONN, LB_FEATURE_LEAST_CONN),
+					  NEW_WORD("random", LB_POLICY_RANDOM, LB_FEATURE_RANDOM),
+					  {0}};
+static const struct lb_word fates[] = {
+	WORD("terminate", LB_FATE_TERMINATE), NEW_WORD("keep", LB_FATE_KEEP, LB_FEATURE_KEEP), {0}};
+static const struct lb_word states[] = {
+	WORD("auto", LB_STATE_AUTO), WORD("all", LB_STATE_ALL), WORD("none", LB_STATE_NONE), {0}};
+static const struct lb_word admins[] = {WORD("enabled", LB_ADMIN_ENABLED),
+					WORD("draining", LB_ADMIN_DRAINING),
+					WORD("disabled", LB_ADMIN_DISABLED),
+					{0}};
 
 /* ---- backend ---- */
 enum { BACKEND_ADDRESS };
@@ -213,6 +65,12 @@ static const struct lb_field backend_fields[] = {
 	 .what = "backend's state",
 	 .words = admins,
 	 PLACE(lb_backend_conf, admin)},
+	{.name = "server_id",
+	 .kind = LB_FIELD_HEX,
+	 .flags = LB_FIELD_NULLABLE,
+	 .what = "server ID",
+	 .feature = LB_FEATURE_QUIC,
+	 PLACE(lb_backend_conf, server_id)},
 	{0},
 };
 
@@ -243,25 +101,93 @@ static const struct lb_field service_fields[] = {
 	 .flags = LB_FIELD_REQUIRED | LB_FIELD_ALWAYS | LB_FIELD_IDENTITY | LB_FIELD_OWN,
 	 .verify = verify_name,
 	 PLACE(lb_service_conf, name)},
-	{.name = "vip", .kind = LB_FIELD_VIPS, .flags = LB_FIELD_REQUIRED | LB_FIELD_ALWAYS | LB_FIELD_OWN},
+	{.name = "vip",
+	 .kind = LB_FIELD_ITEMS,
+	 .flags = LB_FIELD_REQUIRED | LB_FIELD_ALWAYS | LB_FIELD_OWN,
+	 .item = &lb_item_vip,
+	 ARRAY(lb_service_conf, vips)},
 	{.name = "forward",
 	 .kind = LB_FIELD_WORD,
 	 .flags = LB_FIELD_ALWAYS,
 	 .what = "forwarding mode",
 	 .words = forwards,
 	 PLACE(lb_service_conf, forward)},
-	{.name = "policy", .kind = LB_FIELD_WORD, .flags = LB_FIELD_ALWAYS, .what = "policy", .words = policies},
-	{.name = "affinity", .kind = LB_FIELD_WORD, .flags = LB_FIELD_UNSAID, .what = "affinity", .words = affinities},
+	{.name = "gue_port",
+	 .kind = LB_FIELD_NUMBER,
+	 .what = "port",
+	 .min = 1,
+	 .max = 65535,
+	 .feature = LB_FEATURE_GUE,
+	 PLACE(lb_service_conf, gue_port)},
+	{.name = "policy",
+	 .kind = LB_FIELD_WORD,
+	 .flags = LB_FIELD_ALWAYS,
+	 .what = "policy",
+	 .words = policies,
+	 PLACE(lb_service_conf, policy)},
+	{.name = "affinity", .kind = LB_FIELD_OBJECT, .object = &lb_object_affinity, PLACE(lb_service_conf, affinity)},
 	{.name = "state",
 	 .kind = LB_FIELD_WORD,
 	 .flags = LB_FIELD_ALWAYS,
 	 .what = "state mode",
 	 .words = states,
 	 PLACE(lb_service_conf, state)},
+	{.name = "on_down",
+	 .kind = LB_FIELD_WORD,
+	 .what = "fate of connections",
+	 .words = fates,
+	 PLACE(lb_service_conf, on_down)},
+	{.name = "on_disable",
+	 .kind = LB_FIELD_WORD,
+	 .what = "fate of connections",
+	 .words = fates,
+	 PLACE(lb_service_conf, on_disable)},
+	{.name = "allow",
+	 .kind = LB_FIELD_ITEMS,
+	 .flags = LB_FIELD_OWN | LB_FIELD_NONE,
+	 .max = LB_MAX_ACCESS,
+	 .item = &lb_item_prefix,
+	 .feature = LB_FEATURE_ACCESS,
+	 ARRAY(lb_service_conf, allow)},
+	{.name = "deny",
+	 .kind = LB_FIELD_ITEMS,
+	 .flags = LB_FIELD_OWN | LB_FIELD_NONE,
+	 .max = LB_MAX_ACCESS,
+	 .item = &lb_item_prefix,
+	 .feature = LB_FEATURE_ACCESS,
+	 ARRAY(lb_service_conf, deny)},
+	{.name = "snat",
+	 .kind = LB_FIELD_ITEMS,
+	 .flags = LB_FIELD_OWN | LB_FIELD_NONE,
+	 .max = LB_MAX_SNAT,
+	 .item = &lb_item_snat,
+	 .feature = LB_FEATURE_FULLNAT,
+	 ARRAY(lb_service_conf, snat)},
+	{.name = "source_rate_limit",
+	 .kind = LB_FIELD_NUMBER,
+	 .what = "number of connections a second",
+	 .max = 1000000,
+	 .feature = LB_FEATURE_SOURCE_RATE,
+	 PLACE(lb_service_conf, source_rate_limit)},
+	{.name = "ping", .kind = LB_FIELD_BOOL, .feature = LB_FEATURE_PING, PLACE(lb_service_conf, ping)},
+	{.name = "mss_clamp",
+	 .kind = LB_FIELD_NUMBER,
+	 .flags = LB_FIELD_NULLABLE | LB_FIELD_NONE,
+	 .what = "maximum segment size",
+	 .min = 536, /* what RFC 9293 takes for granted */
+	 .max = 65495,
+	 .feature = LB_FEATURE_MSS_CLAMP,
+	 PLACE(lb_service_conf, mss_clamp)},
+	{.name = "quic",
+	 .kind = LB_FIELD_OBJECT,
+	 .flags = LB_FIELD_OWN,
+	 .object = &lb_object_quic,
+	 .feature = LB_FEATURE_QUIC,
+	 PLACE(lb_service_conf, quic)},
 	{.name = "check",
 	 .kind = LB_FIELD_OBJECT,
 	 .flags = LB_FIELD_ALWAYS,
-	 .object = &object_check,
+	 .object = &lb_object_check,
 	 PLACE(lb_service_conf, check)},
 	{.name = "panic_threshold",
 	 .kind = LB_FIELD_NUMBER,
@@ -279,9 +205,6 @@ static const struct lb_field service_fields[] = {
 	ELSEWHERE("protocol", "is no key of its own; write it in vip: ADDR:PORT/PROTO"),
 	LATER("slow_start"),
 	LATER("drain_timeout"),
-	LATER("allow"),
-	LATER("deny"),
-	LATER("snat"),
 	{0},
 };
 
@@ -329,6 +252,24 @@ static const struct lb_object object_defaults = {
 	.form = "a mapping such as {check: {interval: 2s}}",
 };
 
+#define TIMEOUT(key, least, most)                                                                                      \
+	{                                                                                                              \
+		.name = #key, .kind = LB_FIELD_DURATION, .what = "timeout", .min = (least), .max = (most),             \
+		PLACE(lb_timeouts_conf, key##_ns)                                                                      \
+	}
+
+static const struct lb_field timeout_fields[] = {
+	TIMEOUT(tcp_established, 10 * S, 30 * 24 * H), TIMEOUT(tcp_transitory, 1 * S, 1 * H),
+	TIMEOUT(tcp_half_open, 1 * S, 10 * M),	       TIMEOUT(udp, 1 * S, 24 * H),
+	TIMEOUT(udp_unreplied, 1 * S, 1 * H),	       {0},
+};
+
+static const struct lb_object object_timeouts = {
+	.fields = timeout_fields,
+	.size = sizeof(struct lb_timeouts_conf),
+	.form = "a mapping such as {tcp_established: 2h4m, udp: 5m}",
+};
+
 static const struct lb_field config_fields[] = {
 	{.name = "interfaces",
 	 .kind = LB_FIELD_LIST,
@@ -345,6 +286,23 @@ static const struct lb_field config_fields[] = {
 	 .min = 1 * S,
 	 .max = 4 * H, /* ages of flow entries wrap in 4.9 h */
 	 PLACE(lb_config, learning_window_ns)},
+	{.name = "learn_rate",
+	 .kind = LB_FIELD_NUMBER,
+	 .what = "number of flows a second",
+	 .max = 1000000000,
+	 PLACE(lb_config, learn_rate)},
+	{.name = "max_connections",
+	 .kind = LB_FIELD_NUMBER,
+	 .what = "number of connections",
+	 .min = 1024,
+	 .max = 1U << 24,
+	 .feature = LB_FEATURE_NAT,
+	 PLACE(lb_config, max_connections)},
+	{.name = "timeouts",
+	 .kind = LB_FIELD_OBJECT,
+	 .object = &object_timeouts,
+	 .feature = LB_FEATURE_NAT,
+	 PLACE(lb_config, timeouts)},
 	{.name = "defaults", .kind = LB_FIELD_OBJECT, .object = &object_defaults, PLACE(lb_config, defaults)},
 	{.name = "services",
 	 .kind = LB_FIELD_LIST,

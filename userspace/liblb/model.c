@@ -7,8 +7,6 @@
 #include "lb/dp/hash.h"
 #include "model_priv.h"
 
-#define LEARN_RATE 100000 /* new flow entries a second that a service may make on a CPU */
-
 void lb_pool_put(struct lb_pool *p, uint16_t idx)
 {
 	p->ring[(p->head + p->nr++) % LB_MAX_BACKENDS] = idx;
@@ -165,29 +163,67 @@ bool lb_model_settled(const struct lb_model *m)
 	return true;
 }
 
+static bool is_stale(const struct lb_service_entry *s)
+{
+	return s->stale || s->coming;
+}
+
 /* What the facts that came in mean. False: out of memory; what was not worked out yet is still to be. */
 static bool compute_stale(struct lb_model *m)
 {
 	for (size_t i = 0; i < m->nr; i++) {
 		struct lb_service_entry *s = m->services[i];
 
-		if (s->stale && lb_entry_compute(m, s, false, false, s->stale_s) < 0)
+		if (is_stale(s) && lb_entry_compute(m, s, false, false, s->stale_s) < 0)
 			return false;
 		s->stale = false;
 	}
+	m->prepared = 0;
 	return true;
+}
+
+int lb_model_prepare(struct lb_model *m, uint32_t slots)
+{
+	for (; m->prepared < m->nr; m->prepared++) {
+		struct lb_service_entry *s = m->services[m->prepared];
+		int ret = 0;
+
+		if (!is_stale(s))
+			continue;
+		ret = slots ? lb_entry_advance(m, s, &slots) : 1;
+		if (ret)
+			return ret;
+	}
+	if (!slots) /* what was finished last is work enough before an image of it is made */
+		return 1;
+	m->prepared = 0;
+	return 0;
+}
+
+bool lb_model_stale(const struct lb_model *m)
+{
+	for (size_t i = 0; i < m->nr; i++) {
+		if (is_stale(m->services[i]))
+			return true;
+	}
+	return false;
 }
 
 struct lb_image *lb_model_image(struct lb_model *m)
 {
-	struct lb_image *image = compute_stale(m) ? lb_image_new() : NULL;
+	return compute_stale(m) ? lb_model_image_prepared(m) : NULL;
+}
+
+struct lb_image *lb_model_image_prepared(struct lb_model *m)
+{
+	struct lb_image *image = lb_image_new();
 
 	if (!image)
 		return NULL;
 	image->conf.hash_key[0] = m->conf->hash_key[0];
 	image->conf.hash_key[1] = m->conf->hash_key[1];
 	image->conf.hash = lb_hash_secret(image->conf.hash_key);
-	image->conf.learn_rate = LEARN_RATE;
+	image->conf.learn_rate = m->conf->learn_rate;
 	memcpy(image->gen, m->ids.gen, sizeof(image->gen));
 	for (size_t i = 0; i < m->nr; i++) {
 		struct lb_service_entry *s = m->services[i];

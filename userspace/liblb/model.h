@@ -82,6 +82,16 @@ bool lb_model_settled(const struct lb_model *m);
  */
 struct lb_image *lb_model_image(struct lb_model *m);
 
+/* For an event loop that has other things to do: the same, but what follows from facts is worked out bit by bit.
+ * lb_model_prepare - about @slots of tables' slots at a time. Each service's facts count as they were when it was
+ * begun; those that come in thereafter are left for another round, so that there is an end. 1: call it again; 0: make
+ * the image; -ENOMEM.
+ * lb_model_image_prepared - the image without what has not been worked out.
+ * lb_model_stale - are there facts that it leaves out? */
+int lb_model_prepare(struct lb_model *m, uint32_t slots);
+struct lb_image *lb_model_image_prepared(struct lb_model *m);
+bool lb_model_stale(const struct lb_model *m);
+
 const struct lb_config *lb_model_config(const struct lb_model *m);
 const struct lb_model_service *lb_model_service(const struct lb_model *m, const char *name);
 /* In order of name. */

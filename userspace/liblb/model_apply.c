@@ -38,7 +38,8 @@ static bool same_backend(const struct lb_backend_conf *a, const struct lb_backen
 /* As far as the model is concerned: how a check is made is the prober's business. */
 static bool same_service(const struct lb_service_conf *a, const struct lb_service_conf *b)
 {
-	if (a->forward != b->forward || a->state != b->state || a->panic_threshold != b->panic_threshold ||
+	if (a->forward != b->forward || lb_service_conf_state(a) != lb_service_conf_state(b) ||
+	    a->on_down != b->on_down || a->on_disable != b->on_disable || a->panic_threshold != b->panic_threshold ||
 	    (a->check.type == LB_CHECK_NONE) != (b->check.type == LB_CHECK_NONE) || a->nr_vips != b->nr_vips ||
 	    a->nr_backends != b->nr_backends)
 		return false;
@@ -134,16 +135,6 @@ static int build_backends(struct change *c, struct lb_service_entry *s, const st
 	return 0;
 }
 
-static int copy_slots(const struct lb_slots *from, struct lb_slots **to)
-{
-	*to = lb_slots_new(from->shift);
-	if (!*to)
-		return -ENOMEM;
-	memcpy((*to)->word, from->word, sizeof(*from->word) << from->shift);
-	memcpy((*to)->since_s, from->since_s, sizeof(*from->since_s) << from->shift);
-	return 0;
-}
-
 /* The service as @conf wants it, from what it was (@old, NULL: new). @adopted: how long its slots have been as they are
  * is not known, so that their windows begin now. */
 static int build_service(struct change *c, const struct lb_service_conf *conf, const struct lb_service_entry *old,
@@ -162,8 +153,10 @@ static int build_service(struct change *c, const struct lb_service_conf *conf, c
 		ret = take_id(c, &c->m->ids.services, "services", LB_MAX_SERVICES - 1, &s->pub.idx);
 	if (!ret)
 		ret = build_backends(c, s, old);
-	if (!ret && old && old->pub.slots && !c->key_changed)
-		ret = copy_slots(old->pub.slots, &s->pub.slots);
+	if (!ret && old && old->pub.slots && !c->key_changed) {
+		s->pub.slots = lb_slots_copy(old->pub.slots);
+		ret = s->pub.slots ? 0 : -ENOMEM;
+	}
 	for (size_t i = 0; !ret && adopted && s->pub.slots && i < 1UL << s->pub.slots->shift; i++)
 		s->pub.slots->since_s[i] = c->now_s;
 	if (!ret)
@@ -319,6 +312,7 @@ static void commit(struct change *c)
 	m->services = c->services;
 	m->list = c->list;
 	m->nr = c->nr;
+	m->prepared = 0;
 	m->addrs = c->addrs;
 	m->nr_addrs = c->nr_addrs;
 	m->conf = c->conf;

@@ -23,8 +23,9 @@ struct lb_ids {
 struct lb_service_entry {
 	struct lb_model_service pub;	/* .conf points into the model's configuration and owns nothing */
 	struct lb_service_image *image; /* as it is now; NULL: to be made */
+	struct lb_outcome *coming;	/* what lb_entry_advance is working out; NULL: nothing */
 	bool settled;
-	bool stale;	  /* health or who is reachable has changed since lb_entry_compute */
+	bool stale;	  /* health or who is reachable has changed since it was last looked at */
 	uint32_t stale_s; /* when it last did */
 };
 
@@ -47,6 +48,7 @@ struct lb_model {
 	size_t nr_found;
 	struct lb_ids ids;
 	uint32_t counts[LB_MAX_BACKENDS]; /* room to count in; all 0 between uses */
+	size_t prepared;		  /* services that lb_model_prepare has been through in this round */
 };
 
 void lb_pool_put(struct lb_pool *p, uint16_t idx);
@@ -65,6 +67,10 @@ bool lb_ids_alive(void *ids, uint16_t idx);
  * anew also where the same backends are chosen; @forget: slots without a past. 1 when the image differs now, 0, or
  * -ENOMEM with nothing changed. */
 int lb_entry_compute(struct lb_model *m, struct lb_service_entry *s, bool whole, bool forget, uint32_t now_s);
+/* lb_entry_advance - what lb_entry_compute does for a service whose facts have changed, bit by bit: as they were when
+ * it began, whatever comes in meanwhile. @slots: how many may be worked on still; less those that were. 1: there is
+ * more to do, 0: done, -ENOMEM with nothing changed. */
+int lb_entry_advance(struct lb_model *m, struct lb_service_entry *s, uint32_t *slots);
 void lb_entry_dirty(struct lb_service_entry *s);
 void lb_entry_settled(struct lb_service_entry *s);
 

@@ -6,6 +6,31 @@
 
 #include "model_priv.h"
 
+/* What a computation is about to make of a service. */
+struct lb_outcome {
+	struct lb_candidate *candidates;
+	bool *was_alive;
+	struct lb_choice choice;
+	bool chosen_changed, alive_changed;
+	struct lb_maglev *build; /* of the table; NULL: it stays as it is */
+	uint16_t *table;
+	unsigned int shift;
+	struct lb_slots *slots; /* new ones; NULL: those that there are */
+	uint32_t now_s;
+};
+
+static void free_outcome(struct lb_outcome *o)
+{
+	if (!o)
+		return;
+	lb_maglev_free(o->build);
+	lb_slots_free(o->slots);
+	free(o->table);
+	free(o->was_alive);
+	free(o->candidates);
+	free(o);
+}
+
 struct lb_service_entry *lb_service_entry_new(size_t nr_backends)
 {
 	struct lb_service_entry *s = calloc(1, sizeof(*s));
@@ -25,6 +50,7 @@ void lb_service_entry_free(struct lb_service_entry *s)
 	if (!s)
 		return;
 	lb_service_image_put(s->image);
+	free_outcome(s->coming);
 	lb_slots_free(s->pub.slots);
 	free(s->pub.policy_table);
 	free(s->pub.backends);
@@ -57,22 +83,8 @@ void lb_entry_dirty(struct lb_service_entry *s)
 
 void lb_entry_settled(struct lb_service_entry *s)
 {
-	size_t count[3];
-
-	lb_slots_count(s->pub.slots, count);
-	s->settled = !count[LB_PHASE_MOVING] && !count[LB_PHASE_SETTLING] && s->pub.slots->shift == s->pub.policy_shift;
+	s->settled = s->pub.slots->shift == s->pub.policy_shift && lb_slots_stable(s->pub.slots);
 }
-
-/* What a computation is about to make of a service. */
-struct outcome {
-	struct lb_candidate *candidates;
-	bool *was_alive;
-	struct lb_choice choice;
-	bool chosen_changed, alive_changed;
-	uint16_t *table;
-	unsigned int shift;
-	struct lb_slots *slots; /* new ones; NULL: those that there are */
-};
 
 static bool is_up(const struct lb_model_backend *b)
 {
@@ -82,17 +94,17 @@ static bool is_up(const struct lb_model_backend *b)
 /* Not yet checked is no reason to cut what a backend has, nor is a next hop that is lost and may be back soon: it takes
  * nothing new, though. In a panic, one that is down would be chosen if it could be reached, and lives on as if it were.
  */
-static bool stays_alive(const struct lb_model_backend *b, bool chosen, bool panic)
+static bool stays_alive(const struct lb_service_conf *conf, const struct lb_model_backend *b, bool chosen, bool panic)
 {
 	if (chosen)
 		return true;
 	if (b->conf.admin == LB_ADMIN_DISABLED)
-		return false;
-	return b->health != LB_HEALTH_DOWN ||
+		return conf->on_disable == LB_FATE_KEEP;
+	return b->health != LB_HEALTH_DOWN || conf->on_down == LB_FATE_KEEP ||
 	       (panic && b->conf.admin == LB_ADMIN_ENABLED && b->conf.weight && !b->next_hop.ifindex);
 }
 
-static int choose(struct lb_service_entry *s, struct outcome *o)
+static int choose(struct lb_service_entry *s, struct lb_outcome *o)
 {
 	size_t nr = s->pub.conf.nr_backends;
 
@@ -117,7 +129,8 @@ static int choose(struct lb_service_entry *s, struct outcome *o)
 }
 
 /* The slots follow the new owners; they have to know first who is alive. */
-static int change_slots(struct lb_model *m, struct lb_service_entry *s, struct outcome *o, bool forget, uint32_t now_s)
+static int change_slots(struct lb_model *m, struct lb_service_entry *s, struct lb_outcome *o, bool forget,
+			uint32_t now_s)
 {
 	const uint16_t *table = o->table ? o->table : s->pub.policy_table;
 	unsigned int shift = o->table ? o->shift : s->pub.policy_shift;
@@ -131,7 +144,7 @@ static int change_slots(struct lb_model *m, struct lb_service_entry *s, struct o
 	}
 	for (size_t i = 0; i < nr; i++) {
 		uint16_t idx = s->pub.backends[i].idx;
-		bool alive = stays_alive(&s->pub.backends[i], o->candidates[i].chosen, o->choice.panic);
+		bool alive = stays_alive(&s->pub.conf, &s->pub.backends[i], o->candidates[i].chosen, o->choice.panic);
 
 		o->was_alive[i] = m->ids.alive[idx];
 		o->alive_changed |= alive != o->was_alive[i];
@@ -154,7 +167,7 @@ static void count_slots(struct lb_model *m, struct lb_service_entry *s)
 	m->counts[0] = 0;
 }
 
-static void commit(struct lb_model *m, struct lb_service_entry *s, struct outcome *o)
+static void commit(struct lb_model *m, struct lb_service_entry *s, struct lb_outcome *o)
 {
 	size_t nr = s->pub.conf.nr_backends;
 
@@ -184,26 +197,87 @@ static void commit(struct lb_model *m, struct lb_service_entry *s, struct outcom
 	lb_entry_dirty(s);
 }
 
+/* Choose, and begin a table where it will be another one. NULL: out of memory. */
+static struct lb_outcome *begin(struct lb_model *m, struct lb_service_entry *s, bool whole, uint32_t now_s)
+{
+	struct lb_outcome *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return NULL;
+	o->now_s = now_s;
+	if (choose(s, o))
+		goto fail;
+	if (!whole && !o->chosen_changed)
+		return o;
+	o->build = lb_policy_begin(o->candidates, s->pub.conf.nr_backends, m->hash_key, &o->shift);
+	if (o->build)
+		return o;
+fail:
+	free_outcome(o);
+	return NULL;
+}
+
+/* The table, if there is one, is whole. As lb_entry_compute. */
+static int finish(struct lb_model *m, struct lb_service_entry *s, struct lb_outcome *o, bool forget)
+{
+	int ret;
+
+	if (o->build)
+		o->table = lb_maglev_take(o->build);
+	ret = change_slots(m, s, o, forget, o->now_s);
+	if (ret)
+		return ret;
+	if (o->table || o->alive_changed) {
+		commit(m, s, o);
+		return 1;
+	}
+	s->pub.choice = o->choice;
+	return 0;
+}
+
+static void forget_coming(struct lb_service_entry *s)
+{
+	free_outcome(s->coming);
+	s->coming = NULL;
+}
+
 int lb_entry_compute(struct lb_model *m, struct lb_service_entry *s, bool whole, bool forget, uint32_t now_s)
 {
-	struct outcome o = {0};
-	int ret = choose(s, &o);
+	struct lb_outcome *o = begin(m, s, whole, now_s);
+	int ret;
 
-	if (!ret && (whole || o.chosen_changed))
-		ret = lb_policy_table(o.candidates, s->pub.conf.nr_backends, m->hash_key, &o.shift, &o.table);
-	if (!ret)
-		ret = change_slots(m, s, &o, forget, now_s);
-	if (!ret && (o.table || o.alive_changed)) {
-		commit(m, s, &o);
-		ret = 1;
-	} else if (!ret) {
-		s->pub.choice = o.choice;
-	}
-	lb_slots_free(o.slots);
-	free(o.table);
-	free(o.was_alive);
-	free(o.candidates);
+	if (!o)
+		return -ENOMEM;
+	forget_coming(s);
+	if (o->build)
+		lb_maglev_fill(o->build, UINT32_MAX);
+	ret = finish(m, s, o, forget);
+	free_outcome(o);
 	return ret;
+}
+
+int lb_entry_advance(struct lb_model *m, struct lb_service_entry *s, uint32_t *slots)
+{
+	uint32_t size, some;
+	bool whole;
+	int ret;
+
+	if (!s->coming) {
+		s->coming = begin(m, s, false, s->stale_s);
+		if (!s->coming)
+			return -ENOMEM;
+		s->stale = false;
+	}
+	size = 1U << (s->coming->build ? s->coming->shift : s->pub.policy_shift);
+	some = size < *slots ? size : *slots;
+	whole = !s->coming->build || lb_maglev_fill(s->coming->build, some);
+	*slots -= some;
+	if (!whole)
+		return 1;
+	ret = finish(m, s, s->coming, false);
+	forget_coming(s);
+	s->stale |= ret < 0;
+	return ret < 0 ? ret : 0;
 }
 
 static bool is_zero(const uint8_t addr[16])
@@ -256,15 +330,16 @@ struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct 
 {
 	const struct lb_service_conf *conf = &s->pub.conf;
 	size_t slots_bytes = sizeof(*s->pub.slots->word) << s->pub.slots->shift;
+	enum lb_state_mode state = lb_service_conf_state(conf);
 	struct lb_service_image *image = lb_service_image_new();
 
 	if (!image)
 		return NULL;
 	image->idx = s->pub.idx;
 	image->line.name_id = lb_name_id(conf->name);
-	if (conf->state == LB_STATE_NONE)
+	if (state == LB_STATE_NONE)
 		image->line.flags = LB_SERVICE_F_NO_STATE;
-	else if (conf->state == LB_STATE_ALL)
+	else if (state == LB_STATE_ALL)
 		image->line.flags = LB_SERVICE_F_TRACK_UDP | LB_SERVICE_F_TRACK_TCP;
 	else
 		image->line.flags = LB_SERVICE_F_TRACK_UDP;
@@ -277,8 +352,8 @@ struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct 
 		return NULL;
 	}
 	memcpy(image->slots, s->pub.slots->word, slots_bytes);
-	if (conf->nr_vips)
-		memcpy(image->vips, conf->vips, conf->nr_vips * sizeof(*image->vips));
+	for (size_t i = 0; i < conf->nr_vips; i++)
+		image->vips[i] = conf->vips[i].vip;
 	image->nr_vips = conf->nr_vips;
 	for (size_t i = 0; i < conf->nr_backends; i++) {
 		image->backends[i].idx = s->pub.backends[i].idx;
