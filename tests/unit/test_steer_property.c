@@ -123,6 +123,14 @@ static void make_entry(struct world *w, struct conn *c, int way, uint16_t b)
 	totals.entries++;
 }
 
+/* A hash with the upper half @upper whose set is @set. */
+static uint64_t hash_into_set(uint32_t upper, uint32_t set)
+{
+	uint64_t hash = (uint64_t)upper << 32;
+
+	return hash | (lb_flow_set_idx(hash) ^ set);
+}
+
 static uint16_t choose(struct world *w, struct conn *c, bool opens)
 {
 	bool tracked = w->traffic != TCP, is_new = opens || w->traffic == UDP, learn;
@@ -385,7 +393,7 @@ static void play(uint64_t seed, enum without without, enum traffic traffic)
 	w->shift = 4 + rnd(w) % 3;
 	w->slots = lb_slots_new(w->shift);
 	for (int i = 0; i < TUPLES; i++)
-		w->conns[i].hash = (uint64_t)rnd(w) << 32 | rnd(w) % SETS;
+		w->conns[i].hash = hash_into_set(rnd(w), rnd(w) % SETS);
 	for (int b = 1; b <= BACKENDS; b++) {
 		w->weight[b] = 1;
 		w->state[b] = one_in(w, 2) ? SERVING : DEAD;

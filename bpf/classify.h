@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The stage that says whose a packet is. Included by pipeline.h. */
+#ifndef BPF_CLASSIFY_H
+#define BPF_CLASSIFY_H
+
+#include "lb/dp/vip.h"
+#include "world.h"
+
+/* Beyond the first line of its first set: the other line, and its second set's. */
+static __always_inline const struct lb_vip_line *lb_find_beyond(struct lb_world *w, const struct lb_vip_set *set,
+								__u32 second, const struct lb_vip_key *key)
+{
+	if (lb_vip_is(&set->way[1], lb_vip_word(&set->way[1]), key))
+		return &set->way[1];
+	set = lb_world_vips(w, second);
+	if (!set)
+		return NULL;
+	if (lb_vip_is(&set->way[0], lb_vip_word(&set->way[0]), key))
+		return &set->way[0];
+	return lb_vip_is(&set->way[1], lb_vip_word(&set->way[1]), key) ? &set->way[1] : NULL;
+}
+
+/* Whose is it? */
+static __always_inline enum lb_verdict lb_classify(struct lb_world *w, struct lb_job *j)
+{
+	const struct lb_vip_key key = lb_packet_vip(&j->pkt);
+	const __u64 fold = lb_vip_fold(&key), hash = lb_vip_hash(fold);
+	const struct lb_vip_set *set = lb_world_vips(w, lb_vip_first(hash));
+	struct lb_vip_word word;
+
+	if (lb_unlikely(!set))
+		return lb_answer(LB_V_PASS_NO_SERVICE);
+	j->vip = &set->way[0];
+	word = lb_vip_word(j->vip);
+	if (lb_unlikely(!lb_vip_is(j->vip, word, &key))) {
+		if (!word.beyond)
+			return lb_answer(LB_V_PASS_NO_SERVICE);
+		j->vip = lb_find_beyond(w, set, lb_vip_second(hash), &key);
+		if (!j->vip)
+			return lb_answer(LB_V_PASS_NO_SERVICE);
+		word = lb_vip_word(j->vip);
+	}
+	j->vip_fold = fold;
+	j->service_idx = word.service;
+	j->vip_flags = word.flags;
+	return LB_V_FORWARDED;
+}
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The stage that makes the packet the backend's and sends it there. Included by pipeline.h. */
+#ifndef BPF_FORWARD_H
+#define BPF_FORWARD_H
+
+#include "lb/dp/encap.h"
+#include "world.h"
+
+/* Put the packet into a packet of its own, addressed to the backend; @v4: of IPv4. */
+static __always_inline enum lb_verdict lb_encap(struct lb_world *w, const struct lb_job *j, const struct lb_hop *hop,
+						const bool v4)
+{
+	const int outer_len = v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+	const int inner_len = j->pkt.v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+	struct lb_inner in = {.len = j->pkt.len, .hash = j->hash};
+	struct ethhdr *eth;
+	void *l3, *inner;
+
+	if (lb_unlikely(j->pkt.len + outer_len > lb_hop_mtu(hop)))
+		return lb_answer(LB_V_DROP_TOO_BIG);
+	if (lb_unlikely(!lb_world_grow(w, outer_len)))
+		return lb_answer(LB_V_DROP_NO_HEADROOM);
+	eth = lb_world_data(w);
+	l3 = eth + 1;
+	inner = l3 + outer_len;
+	if (lb_unlikely(inner + inner_len > lb_world_data_end(w)))
+		return lb_answer(LB_V_DROP_MALFORMED);
+	if (lb_unlikely(!(j->pkt.v6 ? lb_inner_take6(inner, &in) : lb_inner_take4(inner, &in))))
+		return lb_answer(LB_V_DROP_TTL_EXCEEDED);
+	lb_eth_write(eth, hop);
+	lb_put16(&eth->h_proto, v4 ? lb_htons(ETH_P_IP) : lb_htons(ETH_P_IPV6));
+	if (v4)
+		lb_outer_write4(l3, &in, j->backend, j->life.src_plen);
+	else
+		lb_outer_write6(l3, &in, j->backend, j->life.src_plen);
+	return LB_V_FORWARDED;
+}
+
+/* Send it there. */
+static __always_inline __u32 lb_forward(struct lb_world *w, const struct lb_job *j)
+{
+	enum lb_verdict v;
+	__u32 sent;
+	struct lb_hop hop;
+
+	lb_hop_read(j->backend, &hop);
+	if (lb_unlikely(!hop.oif))
+		return lb_answer(LB_V_DROP_NO_NEXT_HOP);
+	if (j->life.forward == LB_FORWARD_IPIP) {
+		v = j->life.flags & LB_BACKEND_F_V4 ? lb_encap(w, j, &hop, true) : lb_encap(w, j, &hop, false);
+		if (lb_unlikely(v != LB_V_FORWARDED))
+			return v;
+	} else {
+		void *data = lb_world_data(w);
+
+		if (lb_unlikely(j->pkt.len > lb_hop_mtu(&hop)))
+			return lb_answer(LB_V_DROP_TOO_BIG);
+		if (lb_unlikely(data + sizeof(struct ethhdr) > lb_world_data_end(w)))
+			return lb_answer(LB_V_DROP_MALFORMED);
+		lb_eth_write(data, &hop);
+	}
+	sent = lb_world_send(w, hop.oif, j->life.flags & LB_BACKEND_F_REDIRECT);
+	if (lb_unlikely(sent == LB_UNSENT))
+		return lb_answer(LB_V_DROP_NO_NEXT_HOP);
+	return LB_FATE(LB_V_FORWARDED, sent);
+}
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The stage that chooses the backend, by its slot and, where that changed lately, by the flow cache. Included by
+ * pipeline.h. */
+#ifndef BPF_SELECT_H
+#define BPF_SELECT_H
+
+#include "lb/dp/flow.h"
+#include "lb/dp/steer.h"
+#include "world.h"
+
+/* A flow of a protocol that does not say what is new: it begins when it is learned. */
+static __always_inline void lb_count_conn(struct lb_world *w, __u32 backend)
+{
+	struct lb_backend_cpu *row = lb_world_backend_cpu(w, backend);
+
+	if (row)
+		row->conns++;
+}
+
+/* Remember @chosen for the packet's flow, in the @way that already has its tag or, -1, in one that can be spared. The
+ * flood guard is asked for new entries only: to correct one pushes nobody out. */
+static __always_inline __u32 lb_learn(struct lb_world *w, struct lb_flow_query q, struct lb_flow_set *set,
+				      struct lb_service_cpu *row, int way, __u32 chosen, __u64 now_ns)
+{
+	const struct lb_backend *b = lb_world_backend(w, chosen);
+	const struct lb_conf *conf = lb_world_conf(w);
+	bool proven = (q.flags & (LB_QUERY_TCP | LB_QUERY_OPENS)) == LB_QUERY_TCP;
+	struct lb_life life;
+
+	if (!b || !conf)
+		return chosen;
+	life = lb_life_of(b);
+	if (!(life.flags & LB_BACKEND_F_ALIVE))
+		return chosen;
+	if (way < 0) {
+		if (!lb_flow_admit(&row->learn_start_ns, &row->learn_count, conf->learn_rate, proven, now_ns))
+			row->learn_refused++;
+		else
+			way = lb_flow_victim(set, proven, lb_flow_age(now_ns));
+	}
+	if (way < 0) {
+		b = proven ? NULL : lb_world_backend(w, LB_SLOT_PREV(q.word));
+		return b ? lb_steer_unlearned(q.word, chosen, b->flags) : chosen;
+	}
+	lb_store(&set->entry[way & (LB_FLOW_WAYS - 1)],
+		 LB_FLOW(lb_flow_tag(q.hash), lb_flow_age(now_ns), life.gen, proven, chosen) |
+			 (q.flags & LB_QUERY_CLOSES ? LB_FLOW_CLOSED : 0));
+	if (!(q.flags & LB_QUERY_TCP))
+		lb_count_conn(w, chosen);
+	return chosen;
+}
+
+/* The backend of a packet whose slot changed lately, or whose service tracks its flows. */
+static __always_inline __u32 lb_flow_steer(struct lb_world *w, struct lb_flow_query q)
+{
+	struct lb_flow_set *set = lb_world_flows(w, lb_flow_set_idx(q.hash));
+	struct lb_service_cpu *row = lb_world_service_cpu(w, q.service_idx);
+	__u32 tag = lb_flow_tag(q.hash), chosen;
+	__u64 now_ns = lb_world_now_ns(w);
+	__u8 age = lb_flow_age(now_ns);
+	bool tcp = q.flags & LB_QUERY_TCP, opens = q.flags & LB_QUERY_OPENS, learn;
+	int way;
+
+	if (!set || !row)
+		return LB_SLOT_CUR(q.word);
+	way = lb_flow_find(set, tag);
+	if (way >= 0) {
+		__u64 *entry = &set->entry[way & (LB_FLOW_WAYS - 1)];
+		__u64 e = lb_load(entry);
+		const struct lb_backend *b = lb_world_backend(w, LB_FLOW_BACKEND(e));
+
+		const struct lb_life life = b ? lb_life_of(b) : (struct lb_life){0};
+
+		/* another CPU may have used the place since it was found */
+		if (LB_FLOW_TAG(e) == tag && b && LB_FLOW_GEN(e) == life.gen && b->service == q.service_idx &&
+		    (tcp || lb_flow_idle(e, age) <= LB_FLOW_IDLE_UDP) &&
+		    lb_steer_hit_counts(life.flags, opens, e & LB_FLOW_CLOSED)) {
+			__u64 touched = lb_flow_touch(e, age, !opens, q.flags & LB_QUERY_CLOSES);
+
+			if (touched != e)
+				lb_store(entry, touched);
+			row->flow_hits++;
+			return LB_FLOW_BACKEND(e);
+		}
+	}
+	row->flow_misses++;
+	chosen = lb_steer_miss(q.word, opens || !tcp, (q.flags & LB_QUERY_TRACKED) || way >= 0, &learn);
+	return learn ? lb_learn(w, q, set, row, way, chosen, now_ns) : chosen;
+}
+
+/* Which backend gets it? */
+static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_job *j)
+{
+	__u64 table = lb_load(&j->vip->table);
+	const struct lb_conf *conf = lb_world_conf(w);
+	const struct lb_slot_line *line;
+	__u32 slot, word;
+
+	if (lb_unlikely(!conf))
+		return lb_answer(LB_V_DROP_NO_BACKEND);
+	j->hash = lb_packet_hash(&j->pkt, j->vip_fold, &conf->hash);
+	slot = LB_TABLE_SLOT(table, j->hash);
+	line = lb_world_slots(w, slot / 16);
+	if (lb_unlikely(!line))
+		return lb_answer(LB_V_DROP_NO_BACKEND);
+	word = lb_load(&line->slot[slot % 16]);
+	if (lb_unlikely(j->vip_flags | LB_SLOT_PHASE(word)) && lb_steer_wants_flow(word, j->vip_flags)) {
+		bool tcp = j->pkt.proto == IPPROTO_TCP;
+		struct lb_flow_query q = {.hash = j->hash, .service_idx = j->service_idx, .word = word};
+
+		q.flags = (j->pkt.tcp_flags & (LB_TCP_FIN | LB_TCP_RST) ? LB_QUERY_CLOSES : 0) |
+			  (tcp ? LB_QUERY_TCP : 0) | (lb_packet_opens(&j->pkt) ? LB_QUERY_OPENS : 0) |
+			  (j->vip_flags & LB_VIP_F_TRACK ? LB_QUERY_TRACKED : 0);
+		word = lb_world_flow_steer(w, q);
+	}
+	j->backend_idx = LB_SLOT_CUR(word);
+	j->backend = lb_world_backend(w, j->backend_idx);
+	if (lb_unlikely(!j->backend))
+		return lb_answer(LB_V_DROP_NO_BACKEND);
+	j->life = lb_life_of(j->backend);
+	if (lb_unlikely(j->backend->service != j->service_idx || !(j->life.flags & LB_BACKEND_F_ALIVE)))
+		return lb_answer(LB_V_DROP_NO_BACKEND);
+	return LB_V_FORWARDED;
+}
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the stages know and do beyond the packet at hand. lb.bpf.c is one such world, of maps and helpers, and the
+ * packet tests are another, of arrays: the one who includes this defines struct lb_world and the functions declared
+ * here.
+ */
+#ifndef BPF_WORLD_H
+#define BPF_WORLD_H
+
+#include "lb/abi.h"
+#include "lb/verdict.h"
+#include "lb/dp/base.h"
+#include "lb/dp/parse.h"
+#include "lb/dp/steer.h"
+
+struct lb_world;
+
+/* The frame. lb_world_grow makes @nr_bytes of room in front of it: data and data_end have to be asked for again. */
+static __always_inline void *lb_world_data(struct lb_world *w);
+static __always_inline void *lb_world_data_end(struct lb_world *w);
+static __always_inline bool lb_world_grow(struct lb_world *w, int nr_bytes);
+/* Sends the frame out of interface @oif, by redirection when it is another than it came in by or when @redirect is set.
+ * The program's return value, or LB_UNSENT where packets may not leave by it. */
+static __always_inline __u32 lb_world_send(struct lb_world *w, __u32 oif, bool redirect);
+#define LB_UNSENT 1U /* XDP_DROP */
+
+/* The interface that the frame came in by. */
+static __always_inline __u32 lb_world_ingress(struct lb_world *w);
+
+/* What is configured. NULL where there is none. */
+static __always_inline const struct lb_link *lb_world_link(struct lb_world *w, __u32 link);
+static __always_inline const struct lb_conf *lb_world_conf(struct lb_world *w);
+static __always_inline const struct lb_vip_set *lb_world_vips(struct lb_world *w, __u32 set);
+static __always_inline const struct lb_slot_line *lb_world_slots(struct lb_world *w, __u32 line);
+static __always_inline const struct lb_backend *lb_world_backend(struct lb_world *w, __u32 backend);
+
+/* What the flow cache is asked. */
+struct lb_flow_query {
+	__u64 hash;
+	__u32 service_idx;
+	__u32 word;  /* the slot */
+	__u32 flags; /* LB_QUERY_* */
+};
+#define LB_QUERY_TCP 1U
+#define LB_QUERY_OPENS 2U   /* the packet opens a TCP connection */
+#define LB_QUERY_TRACKED 4U /* its service remembers all such flows */
+#define LB_QUERY_CLOSES 8U  /* the packet ends a TCP connection, or a direction of it */
+
+/* Answers with lb_flow_steer; the world may have it do so in a frame of its own. */
+static __always_inline __u32 lb_world_flow_steer(struct lb_world *w, struct lb_flow_query q);
+
+/* What the packets write: the flow cache, and this CPU's rows of counters. */
+static __always_inline __u64 lb_world_now_ns(struct lb_world *w);
+static __always_inline struct lb_flow_set *lb_world_flows(struct lb_world *w, __u32 set);
+static __always_inline struct lb_verdict_cpu *lb_world_verdict_cpu(struct lb_world *w);
+static __always_inline struct lb_service_cpu *lb_world_service_cpu(struct lb_world *w, __u32 service);
+static __always_inline struct lb_backend_cpu *lb_world_backend_cpu(struct lb_world *w, __u32 backend);
+
+/* A packet on its way. */
+struct lb_job {
+	struct lb_packet pkt;
+	const struct lb_vip_line *vip;
+	const struct lb_backend *backend;
+	struct lb_life life; /* the backend's */
+	__u32 service_idx;
+	__u32 vip_flags; /* LB_VIP_F_* */
+	__u64 vip_fold;
+	__u32 backend_idx;
+	__u64 hash;
+};
+
+#define X(id, name, action, help) | (__u64)(LB_ACTION_##action == LB_ACTION_PASS) << LB_V_##id
+#define LB_VERDICTS_PASSING (0 LB_VERDICTS(X))
+
+/* lb_verdict_passes - does the packet go to the host's stack with this verdict? */
+static __always_inline bool lb_verdict_passes(enum lb_verdict v)
+{
+	return LB_VERDICTS_PASSING >> v & 1;
+}
+#undef X
+
+/* What became of a packet: its verdict and, beside LB_V_FORWARDED alone, how it was sent. */
+#define LB_FATE(verdict, sent) ((sent) << 8 | (verdict))
+#define LB_FATE_VERDICT(fate) ((enum lb_verdict)((fate)&0xff))
+#define LB_FATE_SENT(fate) ((fate) >> 8)
+
+#endif
