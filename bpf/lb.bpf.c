@@ -10,12 +10,20 @@
 /* Does the kernel have bpf_ktime_get_coarse_ns (5.11)? To read a clock of a few milliseconds costs a fraction. */
 const volatile bool lb_coarse_clock = false;
 
+/* LB_HAS_*: what the configuration needs. */
+const volatile __u32 lb_features = LB_HAS_ALL;
+
 /* Whose program it is, also when its pins are gone: lbd knows its own on an interface by it. */
 const volatile __u64 lb_instance = 0;
 
 struct lb_world {
 	struct xdp_md *ctx;
 };
+
+static __always_inline __attribute__((unused)) bool lb_world_has(struct lb_world *w, __u32 feature)
+{
+	return lb_features & feature;
+}
 
 static __always_inline void *lb_world_data(struct lb_world *w)
 {

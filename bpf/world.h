@@ -15,6 +15,9 @@
 
 struct lb_world;
 
+/* Is @feature (LB_HAS_*) a thing that this program does? */
+static __always_inline bool lb_world_has(struct lb_world *w, __u32 feature);
+
 /* The frame. lb_world_grow makes @nr_bytes of room in front of it: data and data_end have to be asked for again. */
 static __always_inline void *lb_world_data(struct lb_world *w);
 static __always_inline void *lb_world_data_end(struct lb_world *w);

@@ -39,6 +39,21 @@
 #define LB_MAP_PORTS "lb_ports"
 #define LB_MAP_LINKS "lb_links"
 
+/* What a program can do beyond forwarding by table: bits of lb_features in its .rodata. The verifier removes the code
+ * of those that are not set. */
+#define LB_HAS_GUE (1U << 0)
+#define LB_HAS_ICMP (1U << 1) /* errors about flows, answers to packets that are too big */
+#define LB_HAS_PING (1U << 2) /* answers to echo requests */
+#define LB_HAS_MSS (1U << 3)  /* clamping */
+#define LB_HAS_FRAGMENTS (1U << 4)
+#define LB_HAS_QUIC (1U << 5)
+#define LB_HAS_AFFINITY (1U << 6)
+#define LB_HAS_CHOICE (1U << 7) /* round robin, least connections, random */
+#define LB_HAS_ACCESS (1U << 8) /* allow, deny */
+#define LB_HAS_SOURCE_RATE (1U << 9)
+#define LB_HAS_WILDCARDS (1U << 10) /* VIPs that are prefixes, or every port of an address */
+#define LB_HAS_ALL ((1U << 11) - 1)
+
 /* ---- lb_conf: ARRAY of one, mmapable ---- */
 #define LB_HASH_ROUNDS 4
 struct lb_hash_secret {
@@ -171,8 +186,9 @@ _Static_assert(sizeof(struct lb_backend) == 64, "one cache line");
 
 /* ---- lb_flows: ARRAY [LB_FLOW_SETS], mmapable ----
  * An entry is tag:31 | closed:1 | age:8 | gen:8 | proven:1 | backend:15; 0 is empty. The tag is the upper half of the
- * flow's hash without its last bit, so (tag >> (32 - shift)) is its slot; the set is made of its other bits, too (lb/dp/flow.h). closed: a FIN
- * or RST was seen, so that a SYN that finds it opens another connection on the same ports. */
+ * flow's hash without its last bit, so (tag >> (32 - shift)) is its slot; the set is made of its other bits, too
+ * (lb/dp/flow.h). closed: a FIN or RST was seen, so that a SYN that finds it opens another connection on the same
+ * ports. */
 struct lb_flow_set {
 	__u64 entry[LB_FLOW_WAYS];
 };

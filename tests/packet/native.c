@@ -24,6 +24,11 @@ static struct world arrays;
 static uint32_t ports[LB_MAX_PORTS];
 static unsigned int nr_ports;
 
+static __always_inline __attribute__((unused)) bool lb_world_has(struct lb_world *w, __u32 feature)
+{
+	return LB_HAS_ALL & feature;
+}
+
 static __always_inline void *lb_world_data(struct lb_world *w)
 {
 	return w->mem + OFFSET;
