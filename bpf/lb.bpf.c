@@ -7,14 +7,15 @@
 
 #include "pipeline.h"
 
-/* Does the kernel have bpf_ktime_get_coarse_ns (5.11)? To read a clock of a few milliseconds costs a fraction. */
-const volatile bool lb_coarse_clock = false;
+/* Whose program it is, also when its pins are gone: lbd knows its own on an interface by it. First of the constants:
+ * the others differ between programs of one lbd. */
+const volatile __u64 lb_instance = 0;
 
 /* LB_HAS_*: what the configuration needs. */
 const volatile __u32 lb_features = LB_HAS_ALL;
 
-/* Whose program it is, also when its pins are gone: lbd knows its own on an interface by it. */
-const volatile __u64 lb_instance = 0;
+/* Does the kernel have bpf_ktime_get_coarse_ns (5.11)? To read a clock of a few milliseconds costs a fraction. */
+const volatile bool lb_coarse_clock = false;
 
 struct lb_world {
 	struct xdp_md *ctx;
