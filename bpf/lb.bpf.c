@@ -126,6 +126,20 @@ static __always_inline __u32 lb_world_flow_steer(struct lb_world *w, struct lb_f
 	return lb_flow_steer_words(q.hash, q.service_idx, q.word, q.flags);
 }
 
+/* It has many paths, which all lead to the same end. */
+__attribute__((noinline)) int lb_gue_checksum_ctx(struct xdp_md *ctx)
+{
+	void *ip6 = (void *)(long)ctx->data + sizeof(struct ethhdr);
+
+	lb_gue_checksum6(ip6, (void *)(long)ctx->data_end, LB_GUE_WORDS);
+	return 0;
+}
+
+static __always_inline void lb_world_gue_checksum(struct lb_world *w)
+{
+	lb_gue_checksum_ctx(w->ctx);
+}
+
 SEC("xdp")
 int lb_main(struct xdp_md *ctx)
 {

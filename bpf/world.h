@@ -52,6 +52,9 @@ struct lb_flow_query {
 /* Answers with lb_flow_steer; the world may have it do so in a frame of its own. */
 static __always_inline __u32 lb_world_flow_steer(struct lb_world *w, struct lb_flow_query q);
 
+/* lb_gue_checksum6 of the frame, whose headers are written; the world may do it in a frame of its own, too. */
+static __always_inline void lb_world_gue_checksum(struct lb_world *w);
+
 /* What the packets write: the flow cache, and this CPU's rows of counters. */
 static __always_inline __u64 lb_world_now_ns(struct lb_world *w);
 static __always_inline struct lb_flow_set *lb_world_flows(struct lb_world *w, __u32 set);

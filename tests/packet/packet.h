@@ -51,8 +51,9 @@ struct spec {
 	int mac; /* the frame's destination: MAC_OWN */
 	/* lies */
 	int ethertype, version, ihl, ip_len, doff, udp_len;
-	int pad; /* bytes behind the packet */
-	int cut; /* bytes missing at the end */
+	int pad;     /* bytes behind the packet */
+	int cut;     /* bytes missing at the end */
+	bool no_sum; /* UDP without a checksum */
 };
 
 /* A flow entry, for the row's packet. */
@@ -72,6 +73,7 @@ struct entry {
 #define INGRESS 1 /* the interface that packets come in by */
 #define OTHER 77  /* one they may leave by */
 #define CLOSED 78 /* one they may not */
+#define GUE_PORT 6081
 
 /* What is configured. */
 struct setup {

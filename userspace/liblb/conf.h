@@ -18,7 +18,6 @@
 #define LB_MAX_ACCESS (1 << 18)	 /* prefixes of all allow and deny lists together */
 
 /* They belong into enum lb_forward of lb/abi.h. */
-#define LB_FORWARD_GUE 3
 #define LB_FORWARD_NAT 4
 #define LB_FORWARD_FULLNAT 5
 
