@@ -49,10 +49,8 @@ static const char help_text[] =
 	"Clients' packets arrive on IFACE: where replies leave by another interface, strict reverse path filtering "
 	"drops\n"
 	"them: sysctl -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.IFACE.rp_filter=2\n"
-	"The tunnel makes packets 20 (IPv4) or 40 bytes longer, gue 12 more: raise the MTU between load balancer and "
-	"backends, or "
-	"lower\n"
-	"the MSS of the VIP's routes here: ip route change default via GATEWAY advmss 1420\n"
+	"The tunnel makes packets 20 (IPv4) or 40 bytes longer, gue 12 more: raise the MTU between load balancer and\n"
+	"backends, or lower the MSS of the VIP's routes here: ip route change default via GATEWAY advmss 1420\n"
 	"\n"
 	"Exit status: 0 done, 1 refused or failed, 2 wrong usage.\n";
 
