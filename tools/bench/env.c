@@ -33,6 +33,27 @@ double bench_now_s(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
+static int load_rich(struct bench_env *e)
+{
+	struct bpf_map *map, *same = NULL;
+	double start;
+
+	e->rich = lb_bpf__open();
+	if (!e->rich || lb_program_prepare(e->rich, 0, LB_HAS_ALL) < 0)
+		return -EINVAL;
+	bpf_object__for_each_map (map, e->rich->obj) {
+		same = bpf_object__next_map(e->lb->obj, same);
+		if (!bpf_map__is_internal(map) &&
+		    (bpf_map__set_pin_path(map, NULL) || bpf_map__reuse_fd(map, bpf_map__fd(same))))
+			return -EINVAL;
+	}
+	start = bench_now_s();
+	if (lb_bpf__load(e->rich))
+		return -EINVAL;
+	e->rich_load_s = bench_now_s() - start;
+	return 0;
+}
+
 int bench_env_open(struct bench_env *e)
 {
 	struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
@@ -53,6 +74,8 @@ int bench_env_open(struct bench_env *e)
 	if (lb_bpf__load(e->lb))
 		return -EINVAL;
 	e->load_s = bench_now_s() - start;
+	if (load_rich(e))
+		return -EINVAL;
 	e->links = map_values(e->lb->maps.lb_links);
 	e->vips = map_values(e->lb->maps.lb_vips);
 	e->services = map_values(e->lb->maps.lb_services);
@@ -70,6 +93,7 @@ int bench_env_open(struct bench_env *e)
 
 void bench_env_close(struct bench_env *e)
 {
+	lb_bpf__destroy(e->rich);
 	lb_bpf__destroy(e->lb);
 	bench_bpf__destroy(e->driver);
 }

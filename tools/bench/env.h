@@ -17,7 +17,8 @@
 #include "lb.skel.h"
 
 struct bench_env {
-	struct lb_bpf *lb;
+	struct lb_bpf *lb;   /* the program that does no more than forward by table */
+	struct lb_bpf *rich; /* the one that does everything, on the same maps */
 	struct bench_bpf *driver;
 	struct lb_link *links;
 	struct lb_vip_set *vips;
@@ -29,7 +30,7 @@ struct bench_env {
 	struct lb_backend_cpu *backend_counts;
 	struct lb_conf *conf;
 	int nr_cpus;
-	double load_s;
+	double load_s, rich_load_s;
 };
 
 #define LOOPBACK 1 /* what a test run has for its ingress interface */

@@ -16,7 +16,7 @@
 #define WARM_ROUNDS 1
 #define PACKETS 50000 /* a case and round: less than the scheduler's patience */
 
-enum target { TARGET_LB, TARGET_NOTHING, TARGET_ADJUST, TARGET_FLOOR };
+enum target { TARGET_LB, TARGET_RICH, TARGET_NOTHING, TARGET_ADJUST, TARGET_FLOOR };
 
 struct bench_case {
 	const char *name;
@@ -44,8 +44,9 @@ static const struct bench_case cases[] = {
 	{"ipip6-tcp-established", TARGET_LB, 1, {IPIP, .v6 = true}},
 	{"ipip6-flows-1048576", TARGET_LB, 1 << 20, {IPIP, .v6 = true}},
 	{"l2-tcp-established", TARGET_LB, 1, {PLAIN, .forward = LB_FORWARD_L2}},
-	{"gue4-tcp-established", TARGET_LB, 1, {PLAIN, .forward = LB_FORWARD_GUE}},
-	{"gue6-tcp-established", TARGET_LB, 1, {PLAIN, .forward = LB_FORWARD_GUE, .v6 = true}},
+	{"gue4-tcp-established", TARGET_RICH, 1, {PLAIN, .forward = LB_FORWARD_GUE}},
+	{"gue6-tcp-established", TARGET_RICH, 1, {PLAIN, .forward = LB_FORWARD_GUE, .v6 = true}},
+	{"ipip4-tcp-rich", TARGET_RICH, 1, {IPIP}},
 	{"ipip4-udp-established", TARGET_LB, 1, {.proto = IPPROTO_UDP, .oif = LOOPBACK, .forward = LB_FORWARD_IPIP}},
 	{"new-flow", TARGET_LB, 1 << 20, {IPIP, .syn = true}},
 	{"new-flow-entry", TARGET_LB, 1 << 23, {MOVING, .syn = true}},
@@ -82,9 +83,15 @@ static double run_packets(struct bench_env *e, const uint8_t *frame, unsigned in
 	return err ? err : (double)(b->end_ns - b->start_ns) / (packets - 1);
 }
 
+static bool is_lb(enum target target)
+{
+	return target == TARGET_LB || target == TARGET_RICH;
+}
+
 static int set_target(struct bench_env *e, enum target target)
 {
 	const struct bpf_program *progs[] = {[TARGET_LB] = e->lb->progs.lb_main,
+					     [TARGET_RICH] = e->rich->progs.lb_main,
 					     [TARGET_NOTHING] = e->driver->progs.bench_nothing,
 					     [TARGET_ADJUST] = e->driver->progs.bench_adjust,
 					     [TARGET_FLOOR] = e->driver->progs.bench_floor};
@@ -105,7 +112,7 @@ static int run_case(struct bench_env *e, size_t i, int round)
 	__u32 retval;
 	double ns;
 
-	if (set_target(e, c->target) || (c->target == TARGET_LB && bench_env_set(e, &c->setup)))
+	if (set_target(e, c->target) || (is_lb(c->target) && bench_env_set(e, &c->setup)))
 		return -EINVAL;
 	bench_env_template(&c->setup, frame);
 	memcpy(b->template, frame, sizeof(b->template));
@@ -120,7 +127,7 @@ static int run_case(struct bench_env *e, size_t i, int round)
 	if (ns < 0)
 		return (int)ns;
 	results[i].valid = retval == (c->setup.pass ? XDP_PASS : XDP_TX) &&
-			   (c->target != TARGET_LB || bench_env_verdict(e, want) - before == PACKETS);
+			   (!is_lb(c->target) || bench_env_verdict(e, want) - before == PACKETS);
 	if (round >= 0)
 		results[i].ns[round] = ns;
 	return 0;
@@ -146,16 +153,22 @@ static uint64_t map_bytes(const struct bpf_object *obj)
 	return sum;
 }
 
-static void add_fixed_rows(const struct bench_env *e, json_t *rows)
+static void add_load_row(json_t *rows, const char *name, const struct lb_bpf *skel, double seconds)
 {
 	struct bpf_prog_info info = {};
 	__u32 len = sizeof(info);
 
-	bpf_obj_get_info_by_fd(bpf_program__fd(e->lb->progs.lb_main), &info, &len);
-	json_array_append_new(rows, json_pack("{s:s s:f s:I s:I s:I}", "name", "load", "seconds", e->load_s,
-					      "xlated_bytes", (json_int_t)info.xlated_prog_len, "jited_bytes",
+	bpf_obj_get_info_by_fd(bpf_program__fd(skel->progs.lb_main), &info, &len);
+	json_array_append_new(rows, json_pack("{s:s s:f s:I s:I s:I}", "name", name, "seconds", seconds, "xlated_bytes",
+					      (json_int_t)info.xlated_prog_len, "jited_bytes",
 					      (json_int_t)info.jited_prog_len, "verified_insns",
 					      (json_int_t)info.verified_insns));
+}
+
+static void add_fixed_rows(const struct bench_env *e, json_t *rows)
+{
+	add_load_row(rows, "load", e->lb, e->load_s);
+	add_load_row(rows, "load-rich", e->rich, e->rich_load_s);
 	json_array_append_new(rows, json_pack("{s:s s:I s:I}", "name", "memory", "start_bytes",
 					      (json_int_t)map_bytes(e->lb->obj), "per_flow_bytes",
 					      (json_int_t)(sizeof(struct lb_flow_set) / LB_FLOW_WAYS)));
