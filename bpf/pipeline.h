@@ -10,6 +10,7 @@
 #include "forward.h"
 #include "select.h"
 #include "world.h"
+#include "lb/dp/sanity.h"
 
 /* Count it for the backend that got it. */
 static __always_inline void lb_account(struct lb_world *w, const struct lb_job *j)
@@ -58,6 +59,9 @@ static __always_inline __u32 lb_serve(struct lb_world *w, struct lb_job *j)
 	v = lb_classify(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return v;
+	v = lb_packet_sane(&j->pkt);
+	if (lb_unlikely(v != LB_V_FORWARDED))
+		return lb_account_dropped(w, j, v);
 	v = lb_select(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return lb_account_dropped(w, j, v);

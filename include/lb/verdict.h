@@ -22,7 +22,10 @@
 	X(DROP_NO_NEXT_HOP, "drop_no_next_hop", DROP, "its backend's next hop is not resolved")                        \
 	X(DROP_TOO_BIG, "drop_too_big", DROP, "does not fit the next hop's MTU when forwarded")                        \
 	X(DROP_TTL_EXCEEDED, "drop_ttl_exceeded", DROP, "its TTL or hop limit is used up")                             \
-	X(DROP_NO_HEADROOM, "drop_no_headroom", DROP, "the driver left no room for the outer header")
+	X(DROP_NO_HEADROOM, "drop_no_headroom", DROP, "the driver left no room for the outer header")                  \
+	X(DROP_TCP_FLAGS, "drop_tcp_flags", DROP, "for a service, with TCP flags that no host sets together")          \
+	X(DROP_LAND, "drop_land", DROP, "for a service, from the VIP's own address and port")                          \
+	X(DROP_MARTIAN, "drop_martian", DROP, "for a service, from an address that no host can have")
 
 enum lb_verdict {
 #define X(id, name, action, help) LB_V_##id,

@@ -9,6 +9,10 @@
 #define SYN 0x02
 #define RST 0x04
 #define ACK 0x10
+#define PSH 0x08
+#define URG 0x20
+#define ECE 0x40
+#define CWR 0x80
 #define L2 LB_FORWARD_L2
 #define GUE LB_FORWARD_GUE
 #define MOVING LB_SLOT(LB_PHASE_MOVING, OLD, NEW)
@@ -430,6 +434,45 @@ const struct row rows[] = {
 	{"GUE, no next hop", .setup = {.forward = GUE, .oif = ZERO}, .verdict = LB_V_DROP_NO_NEXT_HOP},
 	{"GUE, moving, SYN: to the new owner", .setup = {.forward = GUE, .outer = 6, .word = MOVING},
 	 .in = {.flags = SYN}, .backend = NEW, .conns = 1, .misses = 1, .after = {.backend = NEW}},
+	/* what no honest sender sends */
+	{"SYN and FIN", .in = {.flags = SYN | FIN}, .verdict = LB_V_DROP_TCP_FLAGS},
+	{"SYN, FIN and ACK", .in = {.flags = SYN | FIN | ACK}, .verdict = LB_V_DROP_TCP_FLAGS},
+	{"SYN and RST", .in = {.flags = SYN | RST}, .verdict = LB_V_DROP_TCP_FLAGS},
+	{"no flags", .in = {.flags = ZERO}, .verdict = LB_V_DROP_TCP_FLAGS},
+	{"no flags but ECN's", .in = {.flags = ECE | CWR}, .verdict = LB_V_DROP_TCP_FLAGS},
+	{"FIN, URG and PSH", .in = {.flags = FIN | URG | PSH}, .verdict = LB_V_DROP_TCP_FLAGS},
+	{"FIN, URG, PSH and ACK", .in = {.flags = FIN | URG | PSH | ACK}, .closes = 1},
+	{"FIN alone", .in = {.flags = FIN}, .closes = 1},
+	{"RST and ACK", .in = {.flags = RST | ACK}, .closes = 1},
+	{"SYN with ECN", .in = {.flags = SYN | ECE | CWR}, .conns = 1},
+	{"SYN and ACK", .in = {.flags = SYN | ACK}},
+	{"URG and PSH", .in = {.flags = ACK | URG | PSH}},
+	{"IPv6, SYN and FIN", .in = {.family = 6, .flags = SYN | FIN}, .verdict = LB_V_DROP_TCP_FLAGS},
+	{"odd flags to the host are the host's", .in = {.flags = SYN | FIN, .dport = 81},
+	 .verdict = LB_V_PASS_NO_SERVICE},
+	{"a SYN from the VIP itself", .in = {.flags = SYN, .src = "192.0.2.10", .sport = 80}, .verdict = LB_V_DROP_LAND},
+	{"from the VIP's address, another port", .in = {.flags = SYN, .src = "192.0.2.10", .sport = 81}, .conns = 1},
+	{"from the VIP's port, another address", .in = {.flags = SYN, .sport = 80}, .conns = 1},
+	{"UDP from the VIP itself", .in = {.proto = UDP, .src = "192.0.2.10", .sport = 80}, .verdict = LB_V_DROP_LAND},
+	{"IPv6, a SYN from the VIP itself", .in = {.family = 6, .flags = SYN, .src = "2001:db8::10", .sport = 80},
+	 .verdict = LB_V_DROP_LAND},
+	{"from 0.0.0.1", .in = {.src = "0.0.0.1"}, .verdict = LB_V_DROP_MARTIAN},
+	{"from 1.0.0.0", .in = {.src = "1.0.0.0"}},
+	{"from 126.255.255.255", .in = {.src = "126.255.255.255"}},
+	{"from 127.0.0.1", .in = {.src = "127.0.0.1"}, .verdict = LB_V_DROP_MARTIAN},
+	{"from 128.0.0.1", .in = {.src = "128.0.0.1"}},
+	{"from 223.255.255.255", .in = {.src = "223.255.255.255"}},
+	{"from 224.0.0.1", .in = {.src = "224.0.0.1"}, .verdict = LB_V_DROP_MARTIAN},
+	{"UDP from 240.0.0.1", .in = {.proto = UDP, .src = "240.0.0.1"}, .verdict = LB_V_DROP_MARTIAN},
+	{"from everybody", .in = {.src = "255.255.255.255"}, .verdict = LB_V_DROP_MARTIAN},
+	{"a martian to the host is the host's", .in = {.src = "127.0.0.1", .dport = 81},
+	 .verdict = LB_V_PASS_NO_SERVICE},
+	{"from ::", .in = {.family = 6, .src = "::"}, .verdict = LB_V_DROP_MARTIAN},
+	{"from ::1", .in = {.family = 6, .src = "::1"}, .verdict = LB_V_DROP_MARTIAN},
+	{"from ::2", .in = {.family = 6, .src = "::2"}},
+	{"from ::ffff:192.0.2.1", .in = {.family = 6, .src = "::ffff:192.0.2.1"}, .verdict = LB_V_DROP_MARTIAN},
+	{"from ff02::1", .in = {.family = 6, .src = "ff02::1"}, .verdict = LB_V_DROP_MARTIAN},
+	{"from fe80::1", .in = {.family = 6, .src = "fe80::1"}},
 };
 
 const size_t nr_rows = sizeof(rows) / sizeof(rows[0]);
