@@ -4,6 +4,7 @@
 #define BPF_CLASSIFY_H
 
 #include "lb/dp/vip.h"
+#include "wild.h"
 #include "world.h"
 
 /* Beyond the first line of its first set: the other line, and its second set's. */
@@ -26,20 +27,20 @@ static __always_inline enum lb_verdict lb_classify(struct lb_world *w, struct lb
 	const struct lb_vip_key key = lb_packet_vip(&j->pkt);
 	const __u64 fold = lb_vip_fold(&key), hash = lb_vip_hash(fold);
 	const struct lb_vip_set *set = lb_world_vips(w, lb_vip_first(hash));
+	const struct lb_vip_line *vip;
 	struct lb_vip_word word;
 
 	if (lb_unlikely(!set))
 		return lb_answer(LB_V_PASS_NO_SERVICE);
-	j->vip = &set->way[0];
-	word = lb_vip_word(j->vip);
-	if (lb_unlikely(!lb_vip_is(j->vip, word, &key))) {
-		if (!word.beyond)
-			return lb_answer(LB_V_PASS_NO_SERVICE);
-		j->vip = lb_find_beyond(w, set, lb_vip_second(hash), &key);
-		if (!j->vip)
-			return lb_answer(LB_V_PASS_NO_SERVICE);
-		word = lb_vip_word(j->vip);
+	vip = &set->way[0];
+	word = lb_vip_word(vip);
+	if (lb_unlikely(!lb_vip_is(vip, word, &key))) {
+		vip = word.beyond ? lb_find_beyond(w, set, lb_vip_second(hash), &key) : NULL;
+		if (!vip)
+			return lb_classify_wild(w, j, key.what, fold);
+		word = lb_vip_word(vip);
 	}
+	j->table = lb_load(&vip->table);
 	j->vip_fold = fold;
 	j->service_idx = word.service;
 	j->vip_flags = word.flags;

@@ -80,6 +80,11 @@ static __always_inline const struct lb_backend *lb_world_backend(struct lb_world
 	return bpf_map_lookup_elem(&lb_backends, &backend);
 }
 
+static __always_inline const struct lb_wild *lb_world_wild(struct lb_world *w, const struct lb_wild_key *key)
+{
+	return bpf_map_lookup_elem(&lb_wild, key);
+}
+
 static __always_inline __u64 lb_world_now_ns(struct lb_world *w)
 {
 	return lb_coarse_clock ? bpf_ktime_get_coarse_ns() : bpf_ktime_get_ns();
@@ -138,6 +143,19 @@ __attribute__((noinline)) int lb_gue_checksum_ctx(struct xdp_md *ctx)
 static __always_inline void lb_world_gue_checksum(struct lb_world *w)
 {
 	lb_gue_checksum_ctx(w->ctx);
+}
+
+/* So are VIPs that are not in lb_vips. */
+__attribute__((noinline)) __u64 lb_wild_find_words(__u64 hi, __u64 lo, __u32 what)
+{
+	struct lb_world w = {0};
+
+	return lb_wild_find(&w, hi, lo, what);
+}
+
+static __always_inline __u64 lb_world_wild_find(struct lb_world *w, __u64 hi, __u64 lo, __u32 what)
+{
+	return lb_wild_find_words(hi, lo, what);
 }
 
 SEC("xdp")

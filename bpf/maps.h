@@ -34,6 +34,19 @@ LB_ARRAY(lb_verdict_cpu, struct lb_verdict_cpu, 1);
 LB_ARRAY(lb_service_cpu, struct lb_service_cpu, LB_MAX_SERVICES);
 LB_ARRAY(lb_backend_cpu, struct lb_backend_cpu, LB_MAX_BACKENDS);
 
+/* Whoever writes a trie's line replaces it: a packet sees the old one or the new one. */
+#define LB_TRIE(map, key_type, val_type, entries)                                                                      \
+	struct {                                                                                                       \
+		__uint(type, BPF_MAP_TYPE_LPM_TRIE);                                                                   \
+		__uint(map_flags, BPF_F_NO_PREALLOC);                                                                  \
+		__uint(max_entries, entries);                                                                          \
+		__uint(pinning, LIBBPF_PIN_BY_NAME);                                                                   \
+		__type(key, key_type);                                                                                 \
+		__type(value, val_type);                                                                               \
+	} map SEC(".maps")
+
+LB_TRIE(lb_wild, struct lb_wild_key, struct lb_wild, LB_MAX_WILD);
+
 /* Keyed by interface index: where packets may leave by redirection. */
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);

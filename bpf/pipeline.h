@@ -59,9 +59,11 @@ static __always_inline __u32 lb_serve(struct lb_world *w, struct lb_job *j)
 	v = lb_classify(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return v;
-	v = lb_packet_sane(&j->pkt);
-	if (lb_unlikely(v != LB_V_FORWARDED))
-		return lb_account_dropped(w, j, v);
+	if (lb_unlikely(!lb_packet_goes_on(&j->pkt))) {
+		v = lb_packet_sane(&j->pkt);
+		if (lb_unlikely(v != LB_V_FORWARDED))
+			return lb_account_dropped(w, j, v);
+	}
 	v = lb_select(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return lb_account_dropped(w, j, v);

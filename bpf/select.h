@@ -91,7 +91,7 @@ static __always_inline __u32 lb_flow_steer(struct lb_world *w, struct lb_flow_qu
 /* Which backend gets it? */
 static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_job *j)
 {
-	__u64 table = lb_load(&j->vip->table);
+	__u64 table = j->table;
 	const struct lb_conf *conf = lb_world_conf(w);
 	const struct lb_slot_line *line;
 	__u32 slot, word;

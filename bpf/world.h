@@ -54,6 +54,10 @@ static __always_inline __u32 lb_world_flow_steer(struct lb_world *w, struct lb_f
 
 /* lb_gue_checksum6 of the frame, whose headers are written; the world may do it in a frame of its own, too. */
 static __always_inline void lb_world_gue_checksum(struct lb_world *w);
+/* VIPs that are prefixes or every port of an address. The trie's answer to @key, NULL: none. */
+static __always_inline const struct lb_wild *lb_world_wild(struct lb_world *w, const struct lb_wild_key *key);
+/* Answers with lb_wild_find; the world may have it do so in a frame of its own. */
+static __always_inline __u64 lb_world_wild_find(struct lb_world *w, __u64 hi, __u64 lo, __u32 what);
 
 /* What the packets write: the flow cache, and this CPU's rows of counters. */
 static __always_inline __u64 lb_world_now_ns(struct lb_world *w);
@@ -65,7 +69,7 @@ static __always_inline struct lb_backend_cpu *lb_world_backend_cpu(struct lb_wor
 /* A packet on its way. */
 struct lb_job {
 	struct lb_packet pkt;
-	const struct lb_vip_line *vip;
+	__u64 table; /* its service's */
 	const struct lb_backend *backend;
 	struct lb_life life; /* the backend's */
 	__u32 service_idx;

@@ -19,9 +19,10 @@
 #define LB_MAX_VIPS 65536     /* half of the places there are for them, so that there is always one */
 #define LB_VIP_SETS (1U << 16)
 #define LB_VIP_WAYS 2
-#define LB_MAX_PORTS 64	     /* interfaces that packets may leave by */
-#define LB_SLOTS (8U << 20)  /* the slots of all tables together */
-#define LB_TABLE_SHIFT_MIN 4 /* a table has 2^shift slots; one cache line at least */
+#define LB_MAX_WILD (2 * LB_MAX_VIPS) /* while some are replaced, old and new are there */
+#define LB_MAX_PORTS 64		      /* interfaces that packets may leave by */
+#define LB_SLOTS (8U << 20)	      /* the slots of all tables together */
+#define LB_TABLE_SHIFT_MIN 4	      /* a table has 2^shift slots; one cache line at least */
 #define LB_TABLE_SHIFT_MAX 20
 #define LB_FLOW_SETS (1U << 17) /* 2^17 sets of 8 entries: 1 M flows, 8 MiB */
 #define LB_FLOW_WAYS 8
@@ -38,6 +39,7 @@
 #define LB_MAP_BACKEND_CPU "lb_backend_cpu"
 #define LB_MAP_PORTS "lb_ports"
 #define LB_MAP_LINKS "lb_links"
+#define LB_MAP_WILD "lb_wild"
 
 /* What a program can do beyond forwarding by table: bits of lb_features in its .rodata. The verifier removes the code
  * of those that are not set. */
@@ -115,6 +117,25 @@ struct lb_vip_set {
 	struct lb_vip_line way[LB_VIP_WAYS];
 };
 _Static_assert(sizeof(struct lb_vip_set) == 64, "one cache line");
+
+/* ---- lb_wild: LPM_TRIE ----
+ * VIPs that are prefixes, or every port (0) of an address: looked at where no line of lb_vips is the packet's. */
+struct lb_wild_key {
+	__u32 plen; /* LB_WILD_KEY_BITS and the address's */
+	__u32 what; /* port, protocol and family, as they lie in a line of lb_vips */
+	__u8 addr[16];
+};
+#define LB_WILD_KEY_BITS 32
+_Static_assert(sizeof(struct lb_wild_key) == 24, "no hole in a key");
+
+struct lb_wild {
+	__u64 table; /* its service's */
+	__u16 service;
+	__u8 flags; /* LB_VIP_F_* */
+	__u8 plen;  /* the address's, of 128 */
+	__u32 pad0;
+};
+_Static_assert(sizeof(struct lb_wild) == 16, "two words");
 
 /* ---- lb_services: ARRAY [LB_MAX_SERVICES], mmapable ---- */
 #define LB_SERVICE_F_TRACK_TCP (1U << 0) /* every TCP flow gets a flow entry (state all) */

@@ -63,9 +63,10 @@ static struct lb_service_image *make_service(struct lb_image *image, uint16_t id
 	for (uint32_t i = 0; i < 1U << shift; i++)
 		s->slots[i] = LB_SLOT(LB_PHASE_STABLE, 0, s->backends[(i + seed) % nr_backends].idx);
 	for (int i = 0; i < 2; i++)
-		s->vips[i] = (struct lb_vip){.addr = {[10] = 0xff, 0xff, 192, 0, (uint8_t)idx, (uint8_t)i},
-					     .port = htons(80),
-					     .proto = IPPROTO_TCP};
+		s->vips[i] = (struct lb_vip_conf){.vip = {.addr = {[10] = 0xff, 0xff, 192, 0, (uint8_t)idx, (uint8_t)i},
+							  .port = htons(i ? 0 : 80),
+							  .proto = IPPROTO_TCP},
+						  .plen = 128};
 	image->services[idx] = s;
 	return s;
 }

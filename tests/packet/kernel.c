@@ -39,6 +39,21 @@ static int kernel_port_add(struct world *w, uint32_t ifindex)
 	return bpf_map_update_elem(bpf_map__fd(skel->maps.lb_ports), &ifindex, &loopback, BPF_ANY) ? -errno : 0;
 }
 
+static int kernel_trie_add(struct world *w, struct trie *t, const void *key, const void *value)
+{
+	return bpf_map_update_elem(t->fd, key, value, BPF_ANY) ? -errno : 0;
+}
+
+static int kernel_trie_clear(struct world *w, struct trie *t)
+{
+	uint8_t key[TRIE_LINE];
+
+	while (!bpf_map_get_next_key(t->fd, NULL, key))
+		if (bpf_map_delete_elem(t->fd, key))
+			return -errno;
+	return 0;
+}
+
 static int kernel_run(struct world *w, const struct frame *in, bool no_headroom, struct frame *out, int *action)
 {
 	struct xdp_md ctx_in = {.data = META, .data_end = META + (uint32_t)in->len}, ctx_out;
@@ -110,6 +125,9 @@ int world_kernel_open(struct world *w)
 		.verdict_cpu = map_memory(skel->maps.lb_verdict_cpu),
 		.service_cpu = map_memory(skel->maps.lb_service_cpu),
 		.backend_cpu = map_memory(skel->maps.lb_backend_cpu),
+		.wild = {.fd = bpf_map__fd(skel->maps.lb_wild)},
+		.trie_add = kernel_trie_add,
+		.trie_clear = kernel_trie_clear,
 		.port_add = kernel_port_add,
 		.run = kernel_run,
 	};

@@ -21,6 +21,7 @@ struct lb_world {
 };
 
 static struct world arrays;
+static const struct world *playing; /* the caller's */
 static uint32_t ports[LB_MAX_PORTS];
 static unsigned int nr_ports;
 
@@ -96,6 +97,52 @@ static __always_inline const struct lb_backend *lb_world_backend(struct lb_world
 	return backend < LB_MAX_BACKENDS ? &arrays.backends[backend] : NULL;
 }
 
+/* The longest key of @t that @key begins with, bit by bit; NULL: none. */
+static const void *trie_find(const struct trie *t, const void *key)
+{
+	const uint8_t *best = NULL;
+	uint32_t best_bits = 0, bits;
+
+	for (unsigned int i = 0; i < t->nr; i++) {
+		const uint8_t *line = t->line[i], *k = key;
+		bool same = true;
+
+		memcpy(&bits, line, sizeof(bits));
+		for (uint32_t b = 0; b < bits && same; b++)
+			same = !((line[4 + b / 8] ^ k[4 + b / 8]) & (0x80 >> b % 8));
+		if (same && (!best || bits > best_bits)) {
+			best = line;
+			best_bits = bits;
+		}
+	}
+	return best ? best + t->key_len : NULL;
+}
+
+static int native_trie_add(struct world *w, struct trie *t, const void *key, const void *value)
+{
+	if (t->nr == TRIE_MAX)
+		return -ENOSPC;
+	memcpy(t->line[t->nr], key, t->key_len);
+	memcpy(t->line[t->nr++] + t->key_len, value, t->value_len);
+	return 0;
+}
+
+static int native_trie_clear(struct world *w, struct trie *t)
+{
+	t->nr = 0;
+	return 0;
+}
+
+static __always_inline const struct lb_wild *lb_world_wild(struct lb_world *w, const struct lb_wild_key *key)
+{
+	return trie_find(&playing->wild, key);
+}
+
+static __always_inline __u64 lb_world_wild_find(struct lb_world *w, __u64 hi, __u64 lo, __u32 what)
+{
+	return lb_wild_find(w, hi, lo, what);
+}
+
 static __always_inline __u64 lb_world_now_ns(struct lb_world *w)
 {
 	struct timespec ts;
@@ -142,6 +189,7 @@ static int native_run(struct world *w, const struct frame *in, bool no_headroom,
 	if (!lw.mem)
 		return -ENOMEM;
 	memcpy(lw.mem + OFFSET, in->data, in->len);
+	playing = w;
 	fate = lb_pipeline(&lw);
 	if (LB_FATE_VERDICT(fate) == LB_V_FORWARDED)
 		*action = (int)LB_FATE_SENT(fate);
@@ -176,6 +224,9 @@ int world_native_open(struct world *w)
 		.verdict_cpu = calloc(NR_ROWS, sizeof(struct lb_verdict_cpu)),
 		.service_cpu = calloc(NR_ROWS * LB_MAX_SERVICES, sizeof(struct lb_service_cpu)),
 		.backend_cpu = calloc(NR_ROWS * LB_MAX_BACKENDS, sizeof(struct lb_backend_cpu)),
+		.wild = {.key_len = sizeof(struct lb_wild_key), .value_len = sizeof(struct lb_wild)},
+		.trie_add = native_trie_add,
+		.trie_clear = native_trie_clear,
 		.port_add = native_port_add,
 		.run = native_run,
 	};

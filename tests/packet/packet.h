@@ -92,6 +92,7 @@ struct setup {
 	int rate;     /* learn_rate */
 	bool flooded; /* the rate is used up for this second */
 	bool no_headroom;
+	bool wild;     /* VIPs that are prefixes or have every port are there, too: see setup_wild() */
 	bool unlinked; /* nobody told the program the interface's MAC address */
 };
 
@@ -110,6 +111,16 @@ struct row {
 extern const struct row rows[];
 extern const size_t nr_rows;
 
+/* A trie: in this process @nr lines of key and value, the key's first word being its length in bits; or a map. */
+#define TRIE_MAX 64
+#define TRIE_LINE 64
+struct trie {
+	size_t key_len, value_len;
+	int fd;
+	unsigned int nr;
+	uint8_t line[TRIE_MAX][TRIE_LINE] __attribute__((aligned(8)));
+};
+
 /* One of the two worlds. The arrays are where the program under test reads and writes them. */
 struct world {
 	const char *name;
@@ -125,6 +136,10 @@ struct world {
 	struct lb_verdict_cpu *verdict_cpu;
 	struct lb_service_cpu *service_cpu;
 	struct lb_backend_cpu *backend_cpu;
+	struct trie wild;
+	/* keys and values as in the maps */
+	int (*trie_add)(struct world *w, struct trie *t, const void *key, const void *value);
+	int (*trie_clear)(struct world *w, struct trie *t);
 	int (*port_add)(struct world *w, uint32_t ifindex);
 	/* 0 with *@action and @out, or -ENOTSUP where the world cannot be given such a packet */
 	int (*run)(struct world *w, const struct frame *in, bool no_headroom, struct frame *out, int *action);

@@ -8,10 +8,12 @@
 #include "packet.h"
 #include "lb/dp/flow.h"
 #include "lb/dp/hash.h"
+#include "lb/dp/wild.h"
 #include "vipset.h"
 
 #define TABLE_BASE 32
 #define TABLE_SHIFT 5
+#define TABLE_NEW 64 /* another table, all NEW's */
 #define GEN 9
 
 static uint64_t now_ns(void)
@@ -40,6 +42,7 @@ void world_reset(struct world *w)
 	memset(w->slots, 0, 8 * sizeof(*w->slots));
 	memset(w->flows, 0, LB_FLOW_SETS * sizeof(*w->flows));
 	memset(&w->service_cpu[w->cpu * LB_MAX_SERVICES], 0, 8 * sizeof(*w->service_cpu));
+	assert(!w->trie_clear(w, &w->wild));
 	world_clear_counters(w);
 }
 
@@ -93,6 +96,44 @@ static void setup_vips(struct world *w)
 	}
 }
 
+/*
+ * Prefixes and every port, each to the backend that rows expect: the second table is NEW's alone. In both families:
+ *
+ *	192.0.2.20:*	     OLD	2001:db8::20
+ *	198.18.0.0/16:443    OLD	2001:db8:8000::/33
+ *	198.18.0.0/16:*	     NEW	2001:db8:8000::/33
+ *	198.18.7.0/24:*	     OLD	2001:db8:8000:7::/64
+ *	198.18.7.9:80	     NEW	2001:db8:8000:7::9		(a prefix of all 128 bits)
+ */
+static void setup_wild(struct world *w)
+{
+	static const struct {
+		const char *addr;
+		uint8_t plen;
+		uint16_t port;
+		bool new;
+	} lines[] = {
+		{"::ffff:192.0.2.20", 128, 0, false},	{"2001:db8::20", 128, 0, false},
+		{"::ffff:198.18.0.0", 112, 443, false}, {"2001:db8:8000::", 33, 443, false},
+		{"::ffff:198.18.0.0", 112, 0, true},	{"2001:db8:8000::", 33, 0, true},
+		{"::ffff:198.18.7.0", 120, 0, false},	{"2001:db8:8000:7::", 64, 0, false},
+		{"::ffff:198.18.7.9", 128, 80, true},	{"2001:db8:8000:7::9", 128, 80, true},
+	};
+
+	for (size_t i = 0; i < 2 * sizeof(lines) / sizeof(lines[0]); i++) {
+		const uint8_t proto = i % 2 ? IPPROTO_UDP : IPPROTO_TCP;
+		struct lb_wild wild = {.service = SERVICE, .plen = lines[i / 2].plen};
+		struct lb_wild_key key;
+		uint8_t addr[16];
+
+		inet_pton(AF_INET6, lines[i / 2].addr, addr);
+		wild.table = LB_TABLE(lines[i / 2].new ? TABLE_NEW : TABLE_BASE, TABLE_SHIFT);
+		key = lb_wild_key(lb_get64(addr), lb_get64(addr + 8),
+				  lb_vip_what(htons(lines[i / 2].port), proto, i / 2 % 2 == 0), wild.plen);
+		assert(!w->trie_add(w, &w->wild, &key, &wild));
+	}
+}
+
 void world_setup(struct world *w, const struct setup *s, const struct spec *in)
 {
 	struct lb_service_cpu *row = &w->service_cpu[w->cpu * LB_MAX_SERVICES + SERVICE];
@@ -107,6 +148,8 @@ void world_setup(struct world *w, const struct setup *s, const struct spec *in)
 	w->backends[FOREIGN].service = SERVICE + 1;
 	for (int i = 0; i < 1 << TABLE_SHIFT; i++)
 		w->slots[(TABLE_BASE + i) / 16].slot[i % 16] = s->word ? s->word : LB_SLOT(LB_PHASE_STABLE, 0, OLD);
+	for (int i = 0; i < 1 << TABLE_SHIFT; i++)
+		w->slots[(TABLE_NEW + i) / 16].slot[i % 16] = LB_SLOT(LB_PHASE_STABLE, 0, NEW);
 	setup_flow(w, s, in);
 	if (s->flooded) {
 		row->learn_start_ns = now_ns();
@@ -115,4 +158,6 @@ void world_setup(struct world *w, const struct setup *s, const struct spec *in)
 	w->services[SERVICE].flags = s->flags;
 	w->services[SERVICE].table = s->no_table ? 0 : LB_TABLE(TABLE_BASE, TABLE_SHIFT);
 	setup_vips(w);
+	if (s->wild)
+		setup_wild(w);
 }

@@ -19,7 +19,7 @@ struct sim_service {
 };
 
 struct sim_vip {
-	struct lb_vip vip;
+	struct lb_vip_conf vip;
 	uint16_t service;
 };
 
@@ -32,7 +32,7 @@ struct sim {
 	size_t nr_vips;
 };
 
-static inline struct sim_vip *sim_vip(struct sim *sim, const struct lb_vip *vip)
+static inline struct sim_vip *sim_vip(struct sim *sim, const struct lb_vip_conf *vip)
 {
 	for (size_t i = 0; i < sim->nr_vips; i++) {
 		if (!memcmp(&sim->vips[i].vip, vip, sizeof(*vip)))

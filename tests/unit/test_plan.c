@@ -34,11 +34,15 @@ struct wish {
 	uint16_t vip_service[VIPS]; /* 0: not published */
 };
 
-static struct lb_vip vip_of(uint32_t n)
+/* Some have every port, some are prefixes, of one another even. */
+static struct lb_vip_conf vip_of(uint32_t n)
 {
-	struct lb_vip v = {.port = (__be16)(n + 1), .proto = 6};
+	struct lb_vip_conf v = {.vip = {.port = (__be16)(n % 4 ? n + 1 : 0), .proto = 6}, .plen = 128};
 
-	v.addr[15] = (uint8_t)n;
+	if (n % 5)
+		v.vip.addr[15] = (uint8_t)n;
+	else
+		v.plen = (uint8_t)(120 - n);
 	return v;
 }
 
@@ -166,7 +170,7 @@ static struct lb_image *image_of(const struct wish *w, const struct lb_image *ol
 	return image;
 }
 
-static const struct lb_service_image *service_with(const struct lb_image *image, const struct lb_vip *vip)
+static const struct lb_service_image *service_with(const struct lb_image *image, const struct lb_vip_conf *vip)
 {
 	for (uint16_t s = 1; image && s < SERVICES; s++) {
 		for (size_t v = 0; image->services[s] && v < image->services[s]->nr_vips; v++) {
@@ -181,7 +185,7 @@ static const struct lb_service_image *service_with(const struct lb_image *image,
 static void check_vips(struct sim *sim, const struct lb_image *old, const struct lb_image *new)
 {
 	for (uint32_t v = 0; v < VIPS; v++) {
-		struct lb_vip vip = vip_of(v);
+		struct lb_vip_conf vip = vip_of(v);
 
 		if (service_with(old, &vip) && service_with(new, &vip))
 			assert_non_null(sim_vip(sim, &vip));

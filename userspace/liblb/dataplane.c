@@ -86,6 +86,7 @@ static int map_all(struct lb_dataplane *dp, struct lb_err *err)
 			return ret;
 	}
 	dp->ports_fd = bpf_map__fd(dp->skel->maps.lb_ports);
+	dp->wild_fd = bpf_map__fd(dp->skel->maps.lb_wild);
 	return 0;
 }
 
@@ -197,9 +198,7 @@ static int open_into(struct lb_dataplane *dp, const char *pin_dir, bool *adopted
 		ret = map_all(dp, err);
 	if (!ret)
 		ret = identify(dp, err);
-	if (!ret)
-		lb_tables_adopt(dp);
-	return ret;
+	return ret ? ret : lb_tables_adopt(dp, err);
 }
 
 int lb_dataplane_open(const char *pin_dir, struct lb_dataplane **out, bool *adopted, struct lb_err *err)

@@ -44,9 +44,16 @@ static int write_vip(struct lb_dataplane *dp, const struct lb_vip *vip, uint16_t
 	return lb_vipset_set(dp->vips, &line);
 }
 
+static int write_wild(void *ctx, const struct lb_vip_conf *vip, uint16_t idx)
+{
+	struct lb_dataplane *dp = ctx;
+
+	return idx && idx < LB_MAX_SERVICES ? lb_tries_set_vip(dp, vip, idx) : 0;
+}
+
 /* A VIP's line repeats its service's table and flags. An lbd that was killed between the two has left it with what the
  * service had before, which is about to be used for something else. */
-static void adopt_vips(struct lb_dataplane *dp)
+static int adopt_vips(struct lb_dataplane *dp)
 {
 	for (uint32_t i = 0; i < LB_VIP_SETS * LB_VIP_WAYS; i++) {
 		const struct lb_vip_line *line = &dp->vips[i / LB_VIP_WAYS].way[i % LB_VIP_WAYS];
@@ -55,10 +62,13 @@ static void adopt_vips(struct lb_dataplane *dp)
 		if (line->service && line->service < LB_MAX_SERVICES)
 			write_vip(dp, &vip, line->service);
 	}
+	return lb_tries_each_vip(dp, write_wild, dp);
 }
 
-void lb_tables_adopt(struct lb_dataplane *dp)
+int lb_tables_adopt(struct lb_dataplane *dp, struct lb_err *err)
 {
+	int ret;
+
 	for (uint32_t i = 1; i < LB_MAX_SERVICES; i++) {
 		uint64_t table = dp->services[i].table;
 
@@ -70,7 +80,8 @@ void lb_tables_adopt(struct lb_dataplane *dp)
 		else
 			dp->tables[i] = table;
 	}
-	adopt_vips(dp);
+	ret = adopt_vips(dp);
+	return ret ? lb_err_set(err, ret, NULL, "cannot read the VIPs that are prefixes: %s", strerror(-ret)) : 0;
 }
 
 /* Returns when every packet that was on its way at the call is done: XDP programs run in RCU readers. */
@@ -279,9 +290,29 @@ static int del_service(struct lb_dataplane *dp, const struct lb_op *op, struct l
 
 static int set_vip(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
 {
-	int ret = write_vip(dp, &op->vip, op->idx);
+	bool wild = lb_tries_has_vip(&op->vip);
+	int ret = wild ? lb_tries_set_vip(dp, &op->vip, op->idx) : write_vip(dp, &op->vip.vip, op->idx);
+	char text[LB_ADDR_STRLEN];
 
-	return ret ? lb_err_set(err, ret, NULL, "cannot add a VIP: no place for it beside the others") : 0;
+	if (!ret)
+		return 0;
+	return lb_err_set(err, ret, NULL, "cannot add the VIP %s: %s", lb_vip_format(&op->vip, text),
+			  wild ? strerror(-ret) : "no place for it beside the others");
+}
+
+static int del_vip(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
+{
+	char text[LB_ADDR_STRLEN];
+	int ret = 0;
+
+	if (lb_tries_has_vip(&op->vip))
+		ret = lb_tries_del_vip(dp, &op->vip);
+	/* Port 0 is in neither's way: were it in the sets, by whatever accident, it has to go from there, too. */
+	if (op->vip.plen == 128)
+		lb_vipset_del(dp->vips, &op->vip.vip);
+	return ret ? lb_err_set(err, ret, NULL, "cannot remove the VIP %s: %s", lb_vip_format(&op->vip, text),
+				strerror(-ret))
+		   : 0;
 }
 
 static int apply_op(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
@@ -302,8 +333,7 @@ static int apply_op(struct lb_dataplane *dp, const struct lb_op *op, struct lb_e
 	case LB_OP_VIP_SET:
 		return set_vip(dp, op, err);
 	case LB_OP_VIP_DEL:
-		lb_vipset_del(dp->vips, &op->vip);
-		return 0;
+		return del_vip(dp, op, err);
 	case LB_OP_SERVICE_DEL:
 		return del_service(dp, op, err);
 	case LB_OP_BACKEND_DEL:

@@ -38,7 +38,7 @@ struct lb_dataplane {
 	struct lb_verdict_cpu *verdict_cpu;
 	struct lb_service_cpu *service_cpu;
 	struct lb_backend_cpu *backend_cpu;
-	int ports_fd;
+	int ports_fd, wild_fd;
 
 	struct lb_regions *regions;
 	uint64_t tables[LB_MAX_SERVICES];
@@ -69,8 +69,17 @@ int lb_pins_remove(struct lb_dataplane *dp, struct lb_err *err);
 /* Adds the id of the map @fd to @dp->kin. */
 void lb_pins_add_kin(struct lb_dataplane *dp, int fd);
 
+/* dataplane_tries.c: what lies in tries. */
+/* Is it one that lies in lb_wild? */
+bool lb_tries_has_vip(const struct lb_vip_conf *vip);
+int lb_tries_set_vip(struct lb_dataplane *dp, const struct lb_vip_conf *vip, uint16_t idx);
+int lb_tries_del_vip(struct lb_dataplane *dp, const struct lb_vip_conf *vip);
+/* Calls @each for each of them, until it does not return 0. */
+typedef int (*lb_tries_vip_fn)(void *ctx, const struct lb_vip_conf *vip, uint16_t idx);
+int lb_tries_each_vip(const struct lb_dataplane *dp, lb_tries_vip_fn each, void *ctx);
+
 /* dataplane_apply.c: takes the tables that are in use out of @dp->regions; words that name no possible table are
  * cleared. */
-void lb_tables_adopt(struct lb_dataplane *dp);
+int lb_tables_adopt(struct lb_dataplane *dp, struct lb_err *err);
 
 #endif

@@ -92,10 +92,11 @@ out:
 	return ret;
 }
 
-static int add_vip(const struct lb_dataplane *dp, struct lb_image *image, const struct lb_vip *vip, uint32_t service)
+static int add_vip(const struct lb_dataplane *dp, struct lb_image *image, const struct lb_vip_conf *vip,
+		   uint32_t service)
 {
 	struct lb_service_image *s = at(dp, image, owner_of(service));
-	struct lb_vip *vips;
+	struct lb_vip_conf *vips;
 
 	if (!s)
 		return -ENOMEM;
@@ -112,7 +113,7 @@ static int add_vip(const struct lb_dataplane *dp, struct lb_image *image, const 
 
 static int compare_vips(const void *a, const void *b)
 {
-	return memcmp(a, b, sizeof(struct lb_vip));
+	return memcmp(a, b, sizeof(struct lb_vip_conf));
 }
 
 /* Sorted, since the sets' order is nobody's, and each once, though a writer that was killed may have left two. */
@@ -120,23 +121,42 @@ static void tidy_vips(struct lb_service_image *s)
 {
 	size_t nr = 0;
 
-	qsort(s->vips, s->nr_vips, sizeof(struct lb_vip), compare_vips);
+	qsort(s->vips, s->nr_vips, sizeof(*s->vips), compare_vips);
 	for (size_t i = 0; i < s->nr_vips; i++)
 		if (!i || compare_vips(&s->vips[i], &s->vips[i - 1]))
 			s->vips[nr++] = s->vips[i];
 	s->nr_vips = nr;
 }
 
+struct reading {
+	const struct lb_dataplane *dp;
+	struct lb_image *image;
+};
+
+static int add_wild(void *ctx, const struct lb_vip_conf *vip, uint16_t idx)
+{
+	const struct reading *r = ctx;
+
+	return add_vip(r->dp, r->image, vip, idx);
+}
+
 static int read_vips(const struct lb_dataplane *dp, struct lb_image *image)
 {
+	struct reading r = {dp, image};
+	int ret;
+
 	for (uint32_t i = 0; i < LB_VIP_SETS * LB_VIP_WAYS; i++) {
 		const struct lb_vip_line *line = &dp->vips[i / LB_VIP_WAYS].way[i % LB_VIP_WAYS];
-		const struct lb_vip vip = lb_vipset_vip(line);
-		int ret = line->service ? add_vip(dp, image, &vip, line->service) : 0;
+		const struct lb_vip_conf vip = {.vip = lb_vipset_vip(line), .plen = 128};
+
+		ret = line->service ? add_vip(dp, image, &vip, line->service) : 0;
 
 		if (ret)
 			return ret;
 	}
+	ret = lb_tries_each_vip(dp, add_wild, &r);
+	if (ret)
+		return ret;
 	for (uint32_t i = 0; i < LB_MAX_SERVICES; i++)
 		if (image->services[i] && image->services[i]->nr_vips)
 			tidy_vips(image->services[i]);

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "addr.h"
 #include "lb/abi.h"
 
 struct lb_backend_image {
@@ -22,7 +23,7 @@ struct lb_service_image {
 	struct lb_service line; /* .table is not compared: the dataplane decides where a table lies */
 	unsigned int shift;
 	uint32_t *slots; /* 1 << shift words; NULL: no table */
-	struct lb_vip *vips;
+	struct lb_vip_conf *vips;
 	size_t nr_vips;
 	struct lb_backend_image *backends; /* sorted by idx */
 	size_t nr_backends;

@@ -18,8 +18,6 @@ static const enum lb_feature later[] = {
 	LB_FEATURE_PING,
 	LB_FEATURE_MSS_CLAMP,
 	LB_FEATURE_QUIC,
-	LB_FEATURE_ANY_PORT,
-	LB_FEATURE_VIP_PREFIX,
 	LB_FEATURE_SCTP,
 	LB_FEATURE_SCTP_NAT,
 	/* clang-format on */

@@ -354,8 +354,8 @@ struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct 
 		return NULL;
 	}
 	memcpy(image->slots, s->pub.slots->word, slots_bytes);
-	for (size_t i = 0; i < conf->nr_vips; i++)
-		image->vips[i] = conf->vips[i].vip;
+	if (conf->nr_vips)
+		memcpy(image->vips, conf->vips, conf->nr_vips * sizeof(*image->vips));
 	image->nr_vips = conf->nr_vips;
 	for (size_t i = 0; i < conf->nr_backends; i++) {
 		image->backends[i].idx = s->pub.backends[i].idx;

@@ -16,7 +16,7 @@ struct table {
 };
 
 struct published {
-	struct lb_vip vip;
+	struct lb_vip_conf vip;
 	uint16_t idx;
 };
 
@@ -243,7 +243,8 @@ static int publish(struct published_list *list, const struct lb_service_image *s
 
 static int compare_published(const void *a, const void *b)
 {
-	return memcmp(&((const struct published *)a)->vip, &((const struct published *)b)->vip, sizeof(struct lb_vip));
+	return memcmp(&((const struct published *)a)->vip, &((const struct published *)b)->vip,
+		      sizeof(struct lb_vip_conf));
 }
 
 static int add_vip(struct work *w, enum lb_op_kind kind, const struct published *p)

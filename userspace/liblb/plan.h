@@ -41,7 +41,7 @@ struct lb_op {
 	const struct lb_conf *conf;
 	const struct lb_backend *backend;
 	const struct lb_service *service;
-	struct lb_vip vip;
+	struct lb_vip_conf vip;
 };
 
 struct lb_plan {

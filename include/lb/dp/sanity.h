@@ -47,30 +47,22 @@ static __always_inline bool lb_tcp_flags_odd(__u8 flags)
 	return (flags & (LB_TCP_FIN | LB_TCP_URG | LB_TCP_PSH | LB_TCP_ACK)) == (LB_TCP_FIN | LB_TCP_URG | LB_TCP_PSH);
 }
 
-/* lb_packet_goes_on - is it one of the middle of a TCP connection, as most are? Only what is not can have odd flags, or
- * do harm by claiming to come from where it goes. */
+/* lb_packet_goes_on - is it one of the middle of a TCP connection, as most are? Those pay for this test alone: their
+ * flags are right, and nobody answers what comes from nowhere. */
 static __always_inline bool lb_packet_goes_on(const struct lb_packet *p)
 {
 	return (p->tcp_flags & (LB_TCP_SYN | LB_TCP_FIN | LB_TCP_RST | LB_TCP_ACK)) == LB_TCP_ACK;
 }
 
-/* Of one that does not go on. */
-static __always_inline enum lb_verdict lb_packet_odd(const struct lb_packet *p)
+/* lb_packet_sane - may one that does not go on be let in? LB_V_FORWARDED: yes. */
+static __always_inline enum lb_verdict lb_packet_sane(const struct lb_packet *p)
 {
 	if (p->proto == IPPROTO_TCP && lb_tcp_flags_odd(p->tcp_flags))
 		return lb_answer(LB_V_DROP_TCP_FLAGS);
 	if (p->saddr[0] == p->daddr[0] && p->saddr[1] == p->daddr[1] && (__u16)p->ports == p->ports >> 16)
 		return lb_answer(LB_V_DROP_LAND);
-	return LB_V_FORWARDED;
-}
-
-/* lb_packet_sane - may it be let in? LB_V_FORWARDED: yes. */
-static __always_inline enum lb_verdict lb_packet_sane(const struct lb_packet *p)
-{
-	if (lb_unlikely(lb_packet_martian(p)))
+	if (lb_packet_martian(p))
 		return lb_answer(LB_V_DROP_MARTIAN);
-	if (lb_unlikely(!lb_packet_goes_on(p)))
-		return lb_packet_odd(p);
 	return LB_V_FORWARDED;
 }
 
