@@ -85,6 +85,21 @@ static __always_inline const struct lb_wild *lb_world_wild(struct lb_world *w, c
 	return bpf_map_lookup_elem(&lb_wild, key);
 }
 
+static __always_inline const struct lb_access *lb_world_access(struct lb_world *w, const struct lb_access_key *key)
+{
+	return bpf_map_lookup_elem(&lb_access, key);
+}
+
+static __always_inline const struct lb_service *lb_world_service(struct lb_world *w, __u32 service)
+{
+	return bpf_map_lookup_elem(&lb_services, &service);
+}
+
+static __always_inline struct lb_rate_set *lb_world_rates(struct lb_world *w, __u32 set)
+{
+	return bpf_map_lookup_elem(&lb_rates, &set);
+}
+
 static __always_inline __u64 lb_world_now_ns(struct lb_world *w)
 {
 	return lb_coarse_clock ? bpf_ktime_get_coarse_ns() : bpf_ktime_get_ns();
@@ -156,6 +171,19 @@ __attribute__((noinline)) __u64 lb_wild_find_words(__u64 hi, __u64 lo, __u32 wha
 static __always_inline __u64 lb_world_wild_find(struct lb_world *w, __u64 hi, __u64 lo, __u32 what)
 {
 	return lb_wild_find_words(hi, lo, what);
+}
+
+/* And sources that have to be asked. */
+__attribute__((noinline)) __u32 lb_judge_source_words(__u64 hi, __u64 lo, __u32 service, __u32 flags)
+{
+	struct lb_world w = {0};
+
+	return lb_judge_source(&w, hi, lo, service, flags);
+}
+
+static __always_inline __u32 lb_world_judge_source(struct lb_world *w, __u64 hi, __u64 lo, __u32 service, __u32 flags)
+{
+	return lb_judge_source_words(hi, lo, service, flags);
 }
 
 SEC("xdp")

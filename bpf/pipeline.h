@@ -6,6 +6,7 @@
 #ifndef BPF_PIPELINE_H
 #define BPF_PIPELINE_H
 
+#include "access.h"
 #include "classify.h"
 #include "forward.h"
 #include "select.h"
@@ -61,6 +62,11 @@ static __always_inline __u32 lb_serve(struct lb_world *w, struct lb_job *j)
 		return v;
 	if (lb_unlikely(!lb_packet_goes_on(&j->pkt))) {
 		v = lb_packet_sane(&j->pkt);
+		if (lb_unlikely(v != LB_V_FORWARDED))
+			return lb_account_dropped(w, j, v);
+	}
+	if (lb_unlikely(lb_asks_source(w, j))) {
+		v = lb_admit_source(w, j);
 		if (lb_unlikely(v != LB_V_FORWARDED))
 			return lb_account_dropped(w, j, v);
 	}

@@ -59,6 +59,13 @@ static __always_inline const struct lb_wild *lb_world_wild(struct lb_world *w, c
 /* Answers with lb_wild_find; the world may have it do so in a frame of its own. */
 static __always_inline __u64 lb_world_wild_find(struct lb_world *w, __u64 hi, __u64 lo, __u32 what);
 
+/* Who may come in. The trie's answer to @key, NULL: none; a service's line; a set of sources and their rates. */
+static __always_inline const struct lb_access *lb_world_access(struct lb_world *w, const struct lb_access_key *key);
+static __always_inline const struct lb_service *lb_world_service(struct lb_world *w, __u32 service);
+static __always_inline struct lb_rate_set *lb_world_rates(struct lb_world *w, __u32 set);
+/* Answers with lb_judge_source, a verdict; the world may have it do so in a frame of its own. */
+static __always_inline __u32 lb_world_judge_source(struct lb_world *w, __u64 hi, __u64 lo, __u32 service, __u32 flags);
+
 /* What the packets write: the flow cache, and this CPU's rows of counters. */
 static __always_inline __u64 lb_world_now_ns(struct lb_world *w);
 static __always_inline struct lb_flow_set *lb_world_flows(struct lb_world *w, __u32 set);

@@ -20,9 +20,14 @@
 #define LB_VIP_SETS (1U << 16)
 #define LB_VIP_WAYS 2
 #define LB_MAX_WILD (2 * LB_MAX_VIPS) /* while some are replaced, old and new are there */
-#define LB_MAX_PORTS 64		      /* interfaces that packets may leave by */
-#define LB_SLOTS (8U << 20)	      /* the slots of all tables together */
-#define LB_TABLE_SHIFT_MIN 4	      /* a table has 2^shift slots; one cache line at least */
+#define LB_MAX_ACCESS (1 << 18)	      /* prefixes of all allow and deny lists together */
+/* With two lines for everybody else of each service, and old and new ones while some are replaced. */
+#define LB_MAX_ACCESS_LINES (2 * (LB_MAX_ACCESS + 2 * LB_MAX_SERVICES))
+#define LB_RATE_SETS (1U << 14) /* 2^14 sets of 8 sources: 131072, 1 MiB */
+#define LB_RATE_WAYS 8
+#define LB_MAX_PORTS 64	     /* interfaces that packets may leave by */
+#define LB_SLOTS (8U << 20)  /* the slots of all tables together */
+#define LB_TABLE_SHIFT_MIN 4 /* a table has 2^shift slots; one cache line at least */
 #define LB_TABLE_SHIFT_MAX 20
 #define LB_FLOW_SETS (1U << 17) /* 2^17 sets of 8 entries: 1 M flows, 8 MiB */
 #define LB_FLOW_WAYS 8
@@ -40,6 +45,8 @@
 #define LB_MAP_PORTS "lb_ports"
 #define LB_MAP_LINKS "lb_links"
 #define LB_MAP_WILD "lb_wild"
+#define LB_MAP_ACCESS "lb_access"
+#define LB_MAP_RATES "lb_rates"
 
 /* What a program can do beyond forwarding by table: bits of lb_features in its .rodata. The verifier removes the code
  * of those that are not set. */
@@ -99,6 +106,8 @@ _Static_assert(sizeof(struct lb_vip) == 20, "no hole in a key");
 #define LB_VIP_V4 1
 #define LB_VIP_F_TRACK (1U << 0) /* each of its flows gets a flow entry: LB_SERVICE_F_TRACK_* for its protocol */
 #define LB_VIP_F_NO_STATE (1U << 1)
+#define LB_VIP_F_ACCESS (1U << 6) /* lb_access says who may come in */
+#define LB_VIP_F_RATE (1U << 7)	  /* its sources' new connections are counted: source_interval_ns */
 
 /* The word at port is written last, in one store: service 0 says that nobody is here. */
 struct lb_vip_line {
@@ -141,13 +150,16 @@ _Static_assert(sizeof(struct lb_wild) == 16, "two words");
 #define LB_SERVICE_F_TRACK_TCP (1U << 0) /* every TCP flow gets a flow entry (state all) */
 #define LB_SERVICE_F_TRACK_UDP (1U << 1) /* every UDP flow gets a flow entry (state auto, all) */
 #define LB_SERVICE_F_NO_STATE (1U << 2)	 /* never look at the flow cache (state none) */
+#define LB_SERVICE_F_ACCESS (1U << 6)	 /* has lines in lb_access */
 
 struct lb_service {
 	__u64 table;   /* LB_TABLE(base, shift), written last in one store; 0: no table */
 	__u64 name_id; /* identity across restarts of lbd: FNV-1a 64 of the name; 0: unused */
 	__u32 flags;   /* LB_SERVICE_F_* */
 	__u32 pad0;
-	__u64 pad1[5];
+	__u64 pad1[4];
+	__u32 source_interval_ns; /* between new connections of one source; 0: as they like */
+	__u32 pad2;
 };
 _Static_assert(sizeof(struct lb_service) == 64, "one cache line");
 
@@ -157,6 +169,33 @@ _Static_assert(sizeof(struct lb_service) == 64, "one cache line");
 #define LB_TABLE_BASE(table) ((__u32)(table))
 #define LB_TABLE_SHIFT(table) (64 - (__u32)((table) >> 32))
 #define LB_TABLE_SLOT(table, hash) (LB_TABLE_BASE(table) + (__u32)((__u64)(hash) >> ((table) >> 32)))
+
+/* ---- lb_access: LPM_TRIE ----
+ * Sources by service, of the services whose VIPs have LB_VIP_F_ACCESS. Each of those has a line for all of IPv4 and one
+ * for all of IPv6. */
+struct lb_access_key {
+	__u32 plen; /* LB_ACCESS_KEY_BITS and the address's */
+	__u16 service;
+	__u8 family; /* LB_VIP_V4 or 0 */
+	__u8 pad;    /* 0 */
+	__u8 addr[16];
+};
+#define LB_ACCESS_KEY_BITS 32
+_Static_assert(sizeof(struct lb_access_key) == 24, "no hole in a key");
+
+#define LB_ACCESS_ALLOW 1
+#define LB_ACCESS_DENY 2
+struct lb_access {
+	__u32 verdict; /* LB_ACCESS_* */
+	__u32 pad0;
+};
+
+/* ---- lb_rates: ARRAY [LB_RATE_SETS], mmapable ----
+ * An entry is tag:24 | time:40 of a source: lb/dp/access.h. */
+struct lb_rate_set {
+	__u64 entry[LB_RATE_WAYS];
+};
+_Static_assert(sizeof(struct lb_rate_set) == 64, "one cache line");
 
 /* ---- lb_slots: ARRAY [LB_SLOTS / 16] of lines, mmapable ----
  * A slot word is phase:2 | prev:15 | cur:15 (backend indices). stable(o) and settling(c) have prev 0. */

@@ -25,7 +25,9 @@
 	X(DROP_NO_HEADROOM, "drop_no_headroom", DROP, "the driver left no room for the outer header")                  \
 	X(DROP_TCP_FLAGS, "drop_tcp_flags", DROP, "for a service, with TCP flags that no host sets together")          \
 	X(DROP_LAND, "drop_land", DROP, "for a service, from the VIP's own address and port")                          \
-	X(DROP_MARTIAN, "drop_martian", DROP, "for a service, from an address that no host can have")
+	X(DROP_MARTIAN, "drop_martian", DROP, "for a service, from an address that no host can have")            \
+	X(DROP_DENIED, "drop_denied", DROP, "from a source that its service does not let in")                          \
+	X(DROP_RATE, "drop_rate", DROP, "its source opens connections faster than its service lets it")
 
 enum lb_verdict {
 #define X(id, name, action, help) LB_V_##id,

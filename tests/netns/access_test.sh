@@ -81,4 +81,56 @@ ok "service del part4" lbctl service del part4
 answered "198.18.7.2:8001 again" 198.18.7.2:8001 100
 is "it is all4's now" "$(field b1 "$REPORT")" 100
 
+echo "# who may come in"
+ok "service del star4" lbctl service del star4
+ok "deny the client" lbctl service set one --deny 10.0.0.1,2001:db8:bad::/48
+denied() { # WHAT: connections that are all refused, and counted
+	local before after
+
+	before=$(verdict drop_denied)
+	spread --to 192.0.2.10:8003 --count 5 --timeout 200
+	is "$1: none is answered" "$(field ok "$REPORT")" 0
+	after=$(verdict drop_denied)
+	ok "$1: drop_denied counts" test "$after" -ge $((before + 5))
+}
+denied "denied"
+ok "denied, but for a part" lbctl service set one --allow 10.0.0.1 --deny 10.0.0.0/8
+answered "the longer prefix decides" 192.0.2.10:8003 50
+ok "allowed: others" lbctl service set one --allow 10.1.0.0/16 --deny none
+denied "not allowed"
+ok "nobody is denied" lbctl service set one --allow none --deny none
+answered "everybody may" 192.0.2.10:8003 50
+
+echo "# ten thousand prefixes"
+lbctl export >"$RUN/few.yaml"
+many() { # [MORE]: the configuration with 10000 of them for all4, and MORE
+	awk -v more="${1-}" '
+		$1 == "forward:" && !done { done = 1; printf "    deny:\n"
+			for (i = 0; i < 10000; i++) printf "      - 172.%d.%d.0/24\n", 16 + i / 256, i % 256
+			if (more) printf "      - %s\n", more }
+		{ print }' "$RUN/few.yaml" >"$RUN/many.yaml"
+}
+many
+ok "apply" lbctl apply -f "$RUN/many.yaml"
+is "they are there" "$(service_json all4 '.deny | length')" 10000
+answered "who is in none of them may" 198.18.1.2:8001 50
+many 10.0.0.0/24
+ok "apply one more" lbctl apply -f "$RUN/many.yaml"
+is "the client is in it" "$(spread --to 198.18.1.2:8001 --count 5 --timeout 200; field ok "$REPORT")" 0
+lbd_end KILL
+lbd_start
+is "adopted" "$(spread --to 198.18.1.2:8001 --count 5 --timeout 200; field ok "$REPORT")" 0
+is "adopted: they are there" "$(service_json all4 '.deny | length')" 10001
+ok "none of them" lbctl service set all4 --deny none
+answered "everybody may again" 198.18.1.2:8001 50
+
+echo "# how fast a source may open connections"
+ok "20 a second" lbctl service set one --source-rate-limit 20
+before=$(verdict drop_rate)
+spread --to 192.0.2.10:8003 --count 200 --parallel 200 --timeout 200
+between "of 200 at once a second's worth, and what a fraction of a second adds" "$(field ok "$REPORT")" 20 40
+between "the others are counted" $(($(verdict drop_rate) - before)) 160 1000
+ok "no limit" lbctl service set one --source-rate-limit 0
+answered "as they like" 192.0.2.10:8003 200
+
 done_testing

@@ -126,12 +126,14 @@ int world_kernel_open(struct world *w)
 		.service_cpu = map_memory(skel->maps.lb_service_cpu),
 		.backend_cpu = map_memory(skel->maps.lb_backend_cpu),
 		.wild = {.fd = bpf_map__fd(skel->maps.lb_wild)},
+		.access = {.fd = bpf_map__fd(skel->maps.lb_access)},
+		.rates = map_memory(skel->maps.lb_rates),
 		.trie_add = kernel_trie_add,
 		.trie_clear = kernel_trie_clear,
 		.port_add = kernel_port_add,
 		.run = kernel_run,
 	};
-	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows ||
+	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows || !w->rates ||
 	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu)
 		return -ENOMEM;
 	return 0;

@@ -143,6 +143,26 @@ static __always_inline __u64 lb_world_wild_find(struct lb_world *w, __u64 hi, __
 	return lb_wild_find(w, hi, lo, what);
 }
 
+static __always_inline const struct lb_access *lb_world_access(struct lb_world *w, const struct lb_access_key *key)
+{
+	return trie_find(&playing->access, key);
+}
+
+static __always_inline const struct lb_service *lb_world_service(struct lb_world *w, __u32 service)
+{
+	return service < LB_MAX_SERVICES ? &arrays.services[service] : NULL;
+}
+
+static __always_inline struct lb_rate_set *lb_world_rates(struct lb_world *w, __u32 set)
+{
+	return set < LB_RATE_SETS ? &arrays.rates[set] : NULL;
+}
+
+static __always_inline __u32 lb_world_judge_source(struct lb_world *w, __u64 hi, __u64 lo, __u32 service, __u32 flags)
+{
+	return lb_judge_source(w, hi, lo, service, flags);
+}
+
 static __always_inline __u64 lb_world_now_ns(struct lb_world *w)
 {
 	struct timespec ts;
@@ -225,13 +245,15 @@ int world_native_open(struct world *w)
 		.service_cpu = calloc(NR_ROWS * LB_MAX_SERVICES, sizeof(struct lb_service_cpu)),
 		.backend_cpu = calloc(NR_ROWS * LB_MAX_BACKENDS, sizeof(struct lb_backend_cpu)),
 		.wild = {.key_len = sizeof(struct lb_wild_key), .value_len = sizeof(struct lb_wild)},
+		.access = {.key_len = sizeof(struct lb_access_key), .value_len = sizeof(struct lb_access)},
+		.rates = calloc(LB_RATE_SETS, sizeof(struct lb_rate_set)),
 		.trie_add = native_trie_add,
 		.trie_clear = native_trie_clear,
 		.port_add = native_port_add,
 		.run = native_run,
 	};
 	*w = arrays;
-	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows ||
+	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows || !w->rates ||
 	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu) {
 		fprintf(stderr, "native: out of memory\n");
 		return -ENOMEM;
@@ -248,6 +270,7 @@ void world_native_close(void)
 	free(arrays.slots);
 	free(arrays.backends);
 	free(arrays.flows);
+	free(arrays.rates);
 	free(arrays.verdict_cpu);
 	free(arrays.service_cpu);
 	free(arrays.backend_cpu);

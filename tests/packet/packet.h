@@ -92,8 +92,14 @@ struct setup {
 	int rate;     /* learn_rate */
 	bool flooded; /* the rate is used up for this second */
 	bool no_headroom;
-	bool wild;     /* VIPs that are prefixes or have every port are there, too: see setup_wild() */
-	bool unlinked; /* nobody told the program the interface's MAC address */
+	bool wild; /* VIPs that are prefixes or have every port are there, too: see setup_wild() */
+	struct {
+		const char *addr;
+		int plen; /* of the 16 bytes */
+		int verdict;
+	} access[4];
+	int source_rate; /* new connections a second */
+	bool unlinked;	 /* nobody told the program the interface's MAC address */
 };
 
 struct row {
@@ -136,7 +142,8 @@ struct world {
 	struct lb_verdict_cpu *verdict_cpu;
 	struct lb_service_cpu *service_cpu;
 	struct lb_backend_cpu *backend_cpu;
-	struct trie wild;
+	struct lb_rate_set *rates;
+	struct trie wild, access;
 	/* keys and values as in the maps */
 	int (*trie_add)(struct world *w, struct trie *t, const void *key, const void *value);
 	int (*trie_clear)(struct world *w, struct trie *t);

@@ -20,6 +20,13 @@
 #define TRACK_TCP LB_SERVICE_F_TRACK_TCP
 #define TRACK_UDP LB_SERVICE_F_TRACK_UDP
 #define NO_STATE LB_SERVICE_F_NO_STATE
+#define ACCESS LB_SERVICE_F_ACCESS
+#define ALLOW LB_ACCESS_ALLOW
+#define DENY LB_ACCESS_DENY
+#define ALL4(verdict)                                                                                                  \
+	{                                                                                                              \
+		"::ffff:0.0.0.0", 96, verdict                                                                          \
+	}
 
 #define HOP(n)                                                                                                         \
 	{                                                                                                              \
@@ -516,6 +523,56 @@ const struct row rows[] = {
 	 .verdict = LB_V_DROP_MALFORMED},
 	{"the unknown port 0 is one of every port", .setup = {.wild = true}, .in = {.dst = "198.18.1.2", .dport = ZERO},
 	 .backend = NEW},
+
+	/* who may come in */
+	{"denied", .setup = {.flags = ACCESS, .access = {ALL4(ALLOW), {"::ffff:198.51.100.7", 128, DENY}}},
+	 .verdict = LB_V_DROP_DENIED},
+	{"denied, its first packet",
+	 .setup = {.flags = ACCESS, .access = {ALL4(ALLOW), {"::ffff:198.51.0.0", 112, DENY}}}, .in = {.flags = SYN},
+	 .verdict = LB_V_DROP_DENIED},
+	{"denied, UDP", .setup = {.flags = ACCESS, .access = {ALL4(ALLOW), {"::ffff:198.51.0.0", 112, DENY}}},
+	 .in = {.proto = UDP}, .verdict = LB_V_DROP_DENIED},
+	{"not denied", .setup = {.flags = ACCESS, .access = {ALL4(ALLOW), {"::ffff:198.51.100.8", 128, DENY}}}},
+	{"allowed", .setup = {.flags = ACCESS, .access = {ALL4(DENY), {"::ffff:198.51.100.0", 120, ALLOW}}}},
+	{"not allowed", .setup = {.flags = ACCESS, .access = {ALL4(DENY), {"::ffff:198.51.101.0", 120, ALLOW}}},
+	 .verdict = LB_V_DROP_DENIED},
+	{"the longest prefix decides: allow",
+	 .setup = {.flags = ACCESS,
+		   .access = {ALL4(DENY), {"::ffff:198.51.0.0", 112, DENY}, {"::ffff:198.51.100.0", 120, ALLOW}}}},
+	{"the longest prefix decides: deny",
+	 .setup = {.flags = ACCESS,
+		   .access = {ALL4(DENY), {"::ffff:198.51.0.0", 112, ALLOW}, {"::ffff:198.51.100.0", 120, DENY}}},
+	 .verdict = LB_V_DROP_DENIED},
+	{"all of IPv6 is not IPv4", .setup = {.flags = ACCESS, .access = {ALL4(ALLOW), {"::", 0, DENY}}}},
+	{"IPv6, denied", .setup = {.flags = ACCESS, .access = {ALL4(ALLOW), {"::", 0, DENY}}}, .in = {.family = 6},
+	 .verdict = LB_V_DROP_DENIED},
+	{"IPv6, allowed", .setup = {.flags = ACCESS, .access = {{"::", 0, DENY}, {"2001:db8:1::", 48, ALLOW}}},
+	 .in = {.family = 6}},
+	{"nobody is allowed", .setup = {.flags = ACCESS}, .verdict = LB_V_DROP_DENIED},
+	{"lists of a service that has none are not asked",
+	 .setup = {.access = {ALL4(DENY), {"::ffff:198.51.100.7", 128, DENY}}}},
+	{"denied to the host is the host's", .setup = {.flags = ACCESS}, .in = {.dport = 81},
+	 .verdict = LB_V_PASS_NO_SERVICE},
+
+	/* how fast a source may open connections */
+	{"the first connection of a source", .setup = {.source_rate = 1}, .in = {.flags = SYN}, .conns = 1},
+	{"the second one comes too soon", .setup = {.source_rate = 1},
+	 .before = {.family = 4, .flags = SYN, .sport = 9}, .in = {.flags = SYN}, .verdict = LB_V_DROP_RATE},
+	{"two in a second may be", .setup = {.source_rate = 2}, .before = {.family = 4, .flags = SYN, .sport = 9},
+	 .in = {.flags = SYN}, .conns = 1},
+	{"another source's is its own", .setup = {.source_rate = 1},
+	 .before = {.family = 4, .flags = SYN, .src = "198.51.100.8"}, .in = {.flags = SYN}, .conns = 1},
+	{"what is open is not counted", .setup = {.source_rate = 1}, .before = {.family = 4, .flags = SYN}},
+	{"IPv6, the second one comes too soon", .setup = {.source_rate = 1}, .before = {.family = 6, .flags = SYN},
+	 .in = {.family = 6, .flags = SYN}, .verdict = LB_V_DROP_RATE},
+	{"IPv6, 64 bits are one source", .setup = {.source_rate = 1},
+	 .before = {.family = 6, .flags = SYN, .src = "2001:db8:1::8"}, .in = {.family = 6, .flags = SYN},
+	 .verdict = LB_V_DROP_RATE},
+	{"IPv6, another network is another source", .setup = {.source_rate = 1},
+	 .before = {.family = 6, .flags = SYN, .src = "2001:db8:1:1::7"}, .in = {.family = 6, .flags = SYN},
+	 .conns = 1},
+	{"denied and too soon", .setup = {.flags = ACCESS, .source_rate = 1}, .before = {.family = 4, .flags = SYN},
+	 .in = {.flags = SYN}, .verdict = LB_V_DROP_DENIED},
 };
 
 const size_t nr_rows = sizeof(rows) / sizeof(rows[0]);

@@ -8,6 +8,7 @@
 #include "packet.h"
 #include "lb/dp/flow.h"
 #include "lb/dp/hash.h"
+#include "lb/dp/access.h"
 #include "lb/dp/wild.h"
 #include "vipset.h"
 
@@ -43,6 +44,8 @@ void world_reset(struct world *w)
 	memset(w->flows, 0, LB_FLOW_SETS * sizeof(*w->flows));
 	memset(&w->service_cpu[w->cpu * LB_MAX_SERVICES], 0, 8 * sizeof(*w->service_cpu));
 	assert(!w->trie_clear(w, &w->wild));
+	assert(!w->trie_clear(w, &w->access));
+	memset(w->rates, 0, LB_RATE_SETS * sizeof(*w->rates));
 	world_clear_counters(w);
 }
 
@@ -134,6 +137,20 @@ static void setup_wild(struct world *w)
 	}
 }
 
+static void setup_access(struct world *w, const struct setup *s)
+{
+	for (size_t i = 0; i < 4 && s->access[i].addr; i++) {
+		const struct lb_access access = {.verdict = (__u32)s->access[i].verdict};
+		struct lb_access_key key;
+		uint8_t addr[16];
+
+		inet_pton(AF_INET6, s->access[i].addr, addr);
+		key = lb_access_key(lb_get64(addr), lb_get64(addr + 8), SERVICE,
+				    !memcmp(addr, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12), (__u32)s->access[i].plen);
+		assert(!w->trie_add(w, &w->access, &key, &access));
+	}
+}
+
 void world_setup(struct world *w, const struct setup *s, const struct spec *in)
 {
 	struct lb_service_cpu *row = &w->service_cpu[w->cpu * LB_MAX_SERVICES + SERVICE];
@@ -157,6 +174,9 @@ void world_setup(struct world *w, const struct setup *s, const struct spec *in)
 	}
 	w->services[SERVICE].flags = s->flags;
 	w->services[SERVICE].table = s->no_table ? 0 : LB_TABLE(TABLE_BASE, TABLE_SHIFT);
+	if (s->source_rate)
+		w->services[SERVICE].source_interval_ns = 1000000000U / (__u32)s->source_rate;
+	setup_access(w, s);
 	setup_vips(w);
 	if (s->wild)
 		setup_wild(w);

@@ -16,6 +16,8 @@ struct sim_service {
 	struct lb_service line; /* name_id 0: unused */
 	uint32_t *slots, *pending;
 	unsigned int shift, pending_shift;
+	struct lb_access_image *access; /* in no order */
+	size_t nr_access;
 };
 
 struct sim_vip {
@@ -64,6 +66,54 @@ static inline void sim_check(const struct sim *sim)
 	}
 }
 
+static inline struct lb_access_image *sim_access(struct sim_service *s, const struct lb_access_image *key)
+{
+	for (size_t i = 0; i < s->nr_access; i++)
+		if (!memcmp(&s->access[i], key, LB_ACCESS_IMAGE_KEY))
+			return &s->access[i];
+	return NULL;
+}
+
+static inline void sim_access_set(struct sim_service *s, const struct lb_access_image *access)
+{
+	struct lb_access_image *at = sim_access(s, access);
+
+	if (!at) {
+		s->access = realloc(s->access, (s->nr_access + 1) * sizeof(*s->access));
+		at = &s->access[s->nr_access++];
+	}
+	*at = *access;
+}
+
+static inline void sim_access_del(struct sim_service *s, const struct lb_access_image *access)
+{
+	struct lb_access_image *at = sim_access(s, access);
+
+	assert_non_null(at);
+	*at = s->access[--s->nr_access];
+}
+
+/* What becomes of an IPv6 source: the longest prefix decides, bit by bit. */
+static inline int sim_verdict(const struct lb_service *line, const struct lb_access_image *access, size_t nr,
+			      const uint8_t addr[16])
+{
+	int verdict = LB_ACCESS_DENY, longest = -1;
+
+	if (!(line->flags & LB_SERVICE_F_ACCESS))
+		return LB_ACCESS_ALLOW;
+	for (size_t i = 0; i < nr; i++) {
+		bool in = access[i].plen > longest;
+
+		for (int bit = 0; bit < access[i].plen && in; bit++)
+			in = !((access[i].addr[bit / 8] ^ addr[bit / 8]) & (0x80 >> bit % 8));
+		if (!in)
+			continue;
+		longest = access[i].plen;
+		verdict = access[i].verdict;
+	}
+	return verdict;
+}
+
 static inline void sim_service_set(struct sim *sim, const struct lb_op *op)
 {
 	struct sim_service *s = &sim->services[op->idx];
@@ -87,6 +137,8 @@ static inline void sim_service_del(struct sim *sim, const struct lb_op *op)
 	assert_true(s->line.name_id != 0);
 	for (size_t i = 0; i < sim->nr_vips; i++)
 		assert_int_not_equal(sim->vips[i].service, op->idx);
+	assert_int_equal(s->nr_access, 0);
+	free(s->access);
 	free(s->slots);
 	memset(s, 0, sizeof(*s));
 }
@@ -150,6 +202,12 @@ static inline void sim_do(struct sim *sim, const struct lb_op *op)
 		assert_non_null(vip);
 		*vip = sim->vips[--sim->nr_vips];
 		break;
+	case LB_OP_ACCESS_SET:
+		sim_access_set(s, &op->access);
+		break;
+	case LB_OP_ACCESS_DEL:
+		sim_access_del(s, &op->access);
+		break;
 	case LB_OP_SERVICE_DEL:
 		sim_service_del(sim, op);
 		break;
@@ -185,6 +243,13 @@ static inline void sim_expect(const struct sim *sim, const struct lb_image *imag
 			assert_non_null(vip);
 			assert_int_equal(vip->service, i);
 		}
+		assert_int_equal(got->nr_access, want->nr_access);
+		for (size_t a = 0; a < want->nr_access; a++) {
+			const struct lb_access_image *access = sim_access((struct sim_service *)got, &want->access[a]);
+
+			assert_non_null(access);
+			assert_int_equal(access->verdict, want->access[a].verdict);
+		}
 		for (size_t b = 0; b < want->nr_backends; b++) {
 			backends_of[want->backends[b].idx] = i;
 			assert_memory_equal(&sim->backends[want->backends[b].idx], &want->backends[b].line,
@@ -212,8 +277,14 @@ static inline void sim_free(struct sim *sim)
 	for (uint32_t i = 0; i < LB_MAX_SERVICES; i++) {
 		free(sim->services[i].slots);
 		free(sim->services[i].pending);
+		free(sim->services[i].access);
 	}
 	free(sim);
+}
+
+static inline int sim_compare_access(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct lb_access_image));
 }
 
 /* What the maps hold, as an image that shares nothing with the one they were made from. */
@@ -240,6 +311,17 @@ static inline struct lb_image *sim_read(const struct sim *sim)
 			if (sim->vips[v].service == i)
 				s->vips[s->nr_vips++] = sim->vips[v].vip;
 		}
+	}
+	for (uint16_t i = 0; i < LB_MAX_SERVICES; i++) {
+		const struct sim_service *from = &sim->services[i];
+		struct lb_service_image *s = image->services[i];
+
+		if (!s || !from->nr_access)
+			continue;
+		s->access = malloc(from->nr_access * sizeof(*s->access));
+		s->nr_access = from->nr_access;
+		memcpy(s->access, from->access, from->nr_access * sizeof(*s->access));
+		qsort(s->access, s->nr_access, sizeof(*s->access), sim_compare_access);
 	}
 	for (uint32_t b = 0; b < LB_MAX_BACKENDS; b++) {
 		struct lb_service_image *s = image->services[sim->backends[b].service];

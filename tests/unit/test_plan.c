@@ -11,6 +11,8 @@
 #define SERVICES 7
 #define BACKENDS 40
 #define VIPS 12
+#define ACCESS_MAX 7
+#define SOURCE_BITS 5 /* that sources differ in */
 
 static uint64_t rng = 4711;
 
@@ -31,6 +33,8 @@ struct wish {
 	uint32_t *slots[SERVICES]; /* NULL: no table */
 	unsigned int shift[SERVICES];
 	struct lb_backend backends[BACKENDS];
+	struct lb_access_image access[SERVICES][ACCESS_MAX + 1];
+	size_t nr_access[SERVICES]; /* 0: everybody may come in */
 	uint16_t vip_service[VIPS]; /* 0: not published */
 };
 
@@ -73,6 +77,58 @@ static void fill_slots(struct wish *w, uint16_t s)
 		w->slots[s][i] = LB_SLOT(rnd(2), rnd(2) ? own[rnd(nr)] : 0, own[rnd(nr)]);
 }
 
+/* Some of the prefixes change, or all; the shortest is everybody's. */
+static void change_access(struct wish *w, uint16_t s)
+{
+	struct lb_access_image *list = w->access[s];
+
+	w->nr_access[s] = rnd(3) ? 1 + rnd(ACCESS_MAX) : 0;
+	for (size_t i = 0; i < w->nr_access[s]; i++) {
+		uint32_t bits = i ? 1 + rnd(SOURCE_BITS) : 0;
+
+		if (i && rnd(2) && list[i].plen)
+			continue;
+		list[i] = (struct lb_access_image){.plen = (uint8_t)(128 - SOURCE_BITS + bits),
+						   .verdict = (uint8_t)(1 + rnd(2))};
+		list[i].addr[15] = (uint8_t)(rnd(1 << bits) << (SOURCE_BITS - bits));
+	}
+	w->changed[s] = true;
+}
+
+/* As an image has it: sorted, and each prefix once. */
+static void image_access(struct lb_service_image *s, const struct lb_access_image *list, size_t nr)
+{
+	s->access = calloc(nr + 1, sizeof(*s->access));
+	for (size_t i = 0; i < nr; i++) {
+		bool twice = false;
+
+		for (size_t k = 0; k < s->nr_access; k++)
+			twice |= !memcmp(&s->access[k], &list[i], LB_ACCESS_IMAGE_KEY);
+		if (!twice)
+			s->access[s->nr_access++] = list[i];
+	}
+	qsort(s->access, s->nr_access, sizeof(*s->access), sim_compare_access);
+	if (nr)
+		s->line.flags |= LB_SERVICE_F_ACCESS;
+}
+
+/* At no time is a source treated as neither the old image says nor the new one. */
+static void check_access(const struct sim *sim, const struct lb_image *old, const struct lb_image *new)
+{
+	for (uint16_t s = 1; s < SERVICES; s++) {
+		const struct lb_service_image *was = old ? old->services[s] : NULL, *will = new->services[s];
+		const struct sim_service *is = &sim->services[s];
+
+		for (uint8_t i = 0; was && will && i < 1 << SOURCE_BITS; i++) {
+			const uint8_t source[16] = {[15] = i};
+			int verdict = sim_verdict(&is->line, is->access, is->nr_access, source);
+
+			assert_true(verdict == sim_verdict(&was->line, was->access, was->nr_access, source) ||
+				    verdict == sim_verdict(&will->line, will->access, will->nr_access, source));
+		}
+	}
+}
+
 /* Services and backends come, change and go; what goes leaves its index free only from the next time on. */
 static void mutate(struct wish *w)
 {
@@ -112,6 +168,10 @@ static void mutate(struct wish *w)
 		}
 	}
 	for (uint16_t s = 1; s < SERVICES; s++) {
+		if (w->used[s] && !rnd(4))
+			change_access(w, s);
+	}
+	for (uint16_t s = 1; s < SERVICES; s++) {
 		if (w->used[s] && (w->changed[s] || !rnd(8))) {
 			w->changed[s] = true;
 			fill_slots(w, s);
@@ -139,6 +199,7 @@ static struct lb_service_image *service_image(const struct wish *w, uint16_t idx
 		s->slots = malloc(sizeof(*s->slots) << s->shift);
 		memcpy(s->slots, w->slots[idx], sizeof(*s->slots) << s->shift);
 	}
+	image_access(s, w->access[idx], w->nr_access[idx]);
 	s->vips = calloc(VIPS, sizeof(*s->vips));
 	s->backends = calloc(BACKENDS, sizeof(*s->backends));
 	for (uint32_t v = 0; v < VIPS; v++) {
@@ -255,6 +316,7 @@ static void test_random_images(void **state)
 			sim_do(sim, &plan.ops[i]);
 			sim_check(sim);
 			check_vips(sim, old, new);
+			check_access(sim, old, new);
 		}
 		lb_plan_fini(&plan);
 		sim_expect(sim, new);

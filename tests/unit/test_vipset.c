@@ -136,6 +136,7 @@ static void test_line(void **state)
 		{LB_SERVICE_F_TRACK_TCP, LB_VIP_F_TRACK, 0},
 		{LB_SERVICE_F_TRACK_UDP, 0, LB_VIP_F_TRACK},
 		{LB_SERVICE_F_NO_STATE, LB_VIP_F_NO_STATE, LB_VIP_F_NO_STATE},
+		{LB_SERVICE_F_ACCESS, LB_VIP_F_ACCESS, LB_VIP_F_ACCESS},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

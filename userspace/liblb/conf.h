@@ -15,7 +15,6 @@
 #define LB_WEIGHT_DEFAULT 100
 #define LB_GUE_PORT_DEFAULT 6080 /* IANA's */
 #define LB_MAX_SNAT 64		 /* addresses of a service */
-#define LB_MAX_ACCESS (1 << 18)	 /* prefixes of all allow and deny lists together */
 
 /* They belong into enum lb_forward of lb/abi.h. */
 #define LB_FORWARD_NAT 4

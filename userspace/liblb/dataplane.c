@@ -86,6 +86,7 @@ static int map_all(struct lb_dataplane *dp, struct lb_err *err)
 			return ret;
 	}
 	dp->ports_fd = bpf_map__fd(dp->skel->maps.lb_ports);
+	dp->access_fd = bpf_map__fd(dp->skel->maps.lb_access);
 	dp->wild_fd = bpf_map__fd(dp->skel->maps.lb_wild);
 	return 0;
 }

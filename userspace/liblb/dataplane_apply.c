@@ -315,6 +315,14 @@ static int del_vip(struct lb_dataplane *dp, const struct lb_op *op, struct lb_er
 		   : 0;
 }
 
+static int set_access(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
+{
+	int ret = op->kind == LB_OP_ACCESS_SET ? lb_tries_set_access(dp, &op->access, op->idx)
+					       : lb_tries_del_access(dp, &op->access, op->idx);
+
+	return ret ? lb_err_set(err, ret, NULL, "cannot change who may come in: %s", strerror(-ret)) : 0;
+}
+
 static int apply_op(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
 {
 	switch (op->kind) {
@@ -334,6 +342,9 @@ static int apply_op(struct lb_dataplane *dp, const struct lb_op *op, struct lb_e
 		return set_vip(dp, op, err);
 	case LB_OP_VIP_DEL:
 		return del_vip(dp, op, err);
+	case LB_OP_ACCESS_SET:
+	case LB_OP_ACCESS_DEL:
+		return set_access(dp, op, err);
 	case LB_OP_SERVICE_DEL:
 		return del_service(dp, op, err);
 	case LB_OP_BACKEND_DEL:

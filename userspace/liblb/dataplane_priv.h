@@ -38,7 +38,7 @@ struct lb_dataplane {
 	struct lb_verdict_cpu *verdict_cpu;
 	struct lb_service_cpu *service_cpu;
 	struct lb_backend_cpu *backend_cpu;
-	int ports_fd, wild_fd;
+	int ports_fd, wild_fd, access_fd;
 
 	struct lb_regions *regions;
 	uint64_t tables[LB_MAX_SERVICES];
@@ -77,6 +77,11 @@ int lb_tries_del_vip(struct lb_dataplane *dp, const struct lb_vip_conf *vip);
 /* Calls @each for each of them, until it does not return 0. */
 typedef int (*lb_tries_vip_fn)(void *ctx, const struct lb_vip_conf *vip, uint16_t idx);
 int lb_tries_each_vip(const struct lb_dataplane *dp, lb_tries_vip_fn each, void *ctx);
+
+int lb_tries_set_access(struct lb_dataplane *dp, const struct lb_access_image *access, uint16_t idx);
+int lb_tries_del_access(struct lb_dataplane *dp, const struct lb_access_image *access, uint16_t idx);
+typedef int (*lb_tries_access_fn)(void *ctx, const struct lb_access_image *access, uint16_t idx);
+int lb_tries_each_access(const struct lb_dataplane *dp, lb_tries_access_fn each, void *ctx);
 
 /* dataplane_apply.c: takes the tables that are in use out of @dp->regions; words that name no possible table are
  * cleared. */

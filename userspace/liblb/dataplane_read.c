@@ -163,6 +163,43 @@ static int read_vips(const struct lb_dataplane *dp, struct lb_image *image)
 	return 0;
 }
 
+static int add_access(void *ctx, const struct lb_access_image *access, uint16_t idx)
+{
+	const struct reading *r = ctx;
+	struct lb_service_image *s = at(r->dp, r->image, owner_of(idx));
+	struct lb_access_image *all;
+
+	if (!s)
+		return -ENOMEM;
+	if (!(s->nr_access & (s->nr_access - 1))) {
+		all = reallocarray(s->access, s->nr_access ? 2 * s->nr_access : 1, sizeof(*all));
+		if (!all)
+			return -ENOMEM;
+		s->access = all;
+	}
+	s->access[s->nr_access++] = *access;
+	return 0;
+}
+
+static int compare_access(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct lb_access_image));
+}
+
+static int read_access(const struct lb_dataplane *dp, struct lb_image *image)
+{
+	struct reading r = {dp, image};
+	int ret = lb_tries_each_access(dp, add_access, &r);
+
+	for (uint32_t i = 0; !ret && i < LB_MAX_SERVICES; i++) {
+		struct lb_service_image *s = image->services[i];
+
+		if (s && s->nr_access)
+			qsort(s->access, s->nr_access, sizeof(*s->access), compare_access);
+	}
+	return ret;
+}
+
 int lb_dataplane_read(struct lb_dataplane *dp, struct lb_image **out, struct lb_err *err)
 {
 	struct lb_image *image = lb_image_new();
@@ -177,6 +214,8 @@ int lb_dataplane_read(struct lb_dataplane *dp, struct lb_image **out, struct lb_
 		ret = read_backends(dp, image);
 	if (!ret)
 		ret = read_vips(dp, image);
+	if (!ret)
+		ret = read_access(dp, image);
 	if (ret) {
 		lb_image_free(image);
 		return lb_err_set(err, ret, NULL, "cannot read the dataplane's maps: %s", strerror(-ret));

@@ -26,6 +26,7 @@ void lb_service_image_put(struct lb_service_image *s)
 		return;
 	free(s->slots);
 	free(s->vips);
+	free(s->access);
 	free(s->backends);
 	free(s);
 }

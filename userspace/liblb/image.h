@@ -17,6 +17,16 @@ struct lb_backend_image {
 	struct lb_backend line;
 };
 
+/* A line of lb_access. Free of holes, and shorter prefixes are smaller in memory's order. */
+struct lb_access_image {
+	uint8_t plen;	/* of 128 */
+	uint8_t family; /* LB_VIP_V4 or 0 */
+	uint8_t addr[16];
+	uint8_t verdict; /* LB_ACCESS_* */
+};
+_Static_assert(sizeof(struct lb_access_image) == 19, "no hole");
+#define LB_ACCESS_IMAGE_KEY 18 /* bytes without the verdict */
+
 struct lb_service_image {
 	unsigned int refs;
 	uint16_t idx;
@@ -25,6 +35,8 @@ struct lb_service_image {
 	uint32_t *slots; /* 1 << shift words; NULL: no table */
 	struct lb_vip_conf *vips;
 	size_t nr_vips;
+	struct lb_access_image *access; /* sorted */
+	size_t nr_access;
 	struct lb_backend_image *backends; /* sorted by idx */
 	size_t nr_backends;
 };

@@ -35,6 +35,11 @@ static bool same_backend(const struct lb_backend_conf *a, const struct lb_backen
 	       a->admin == b->admin;
 }
 
+static bool same_prefixes(const struct lb_prefix *a, size_t nr_a, const struct lb_prefix *b, size_t nr_b)
+{
+	return nr_a == nr_b && (!nr_a || !memcmp(a, b, nr_a * sizeof(*a)));
+}
+
 /* As far as the model is concerned: how a check is made is the prober's business. */
 static bool same_service(const struct lb_service_conf *a, const struct lb_service_conf *b)
 {
@@ -45,6 +50,10 @@ static bool same_service(const struct lb_service_conf *a, const struct lb_servic
 	    a->nr_backends != b->nr_backends)
 		return false;
 	if (a->nr_vips && memcmp(a->vips, b->vips, a->nr_vips * sizeof(*a->vips)))
+		return false;
+	if (a->source_rate_limit != b->source_rate_limit ||
+	    !same_prefixes(a->allow, a->nr_allow, b->allow, b->nr_allow) ||
+	    !same_prefixes(a->deny, a->nr_deny, b->deny, b->nr_deny))
 		return false;
 	for (size_t i = 0; i < a->nr_backends; i++) {
 		if (!same_backend(&a->backends[i], &b->backends[i]))

@@ -327,6 +327,51 @@ static int by_idx(const void *a, const void *b)
 	return (int)((const struct lb_backend_image *)a)->idx - (int)((const struct lb_backend_image *)b)->idx;
 }
 
+static int compare_access(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct lb_access_image));
+}
+
+static void add_access(struct lb_service_image *image, const struct lb_prefix *p, uint8_t family, uint8_t verdict)
+{
+	struct lb_access_image *a = &image->access[image->nr_access++];
+
+	*a = (struct lb_access_image){.plen = p->plen, .family = family, .verdict = verdict};
+	memcpy(a->addr, p->addr, sizeof(a->addr));
+}
+
+/* What of a whole family is said, unless a list says it itself. */
+static void add_everybody(struct lb_service_image *image, const struct lb_prefix *all, uint8_t family, uint8_t verdict)
+{
+	for (size_t i = 0; i < image->nr_access; i++)
+		if (image->access[i].plen == all->plen && image->access[i].family == family)
+			return;
+	add_access(image, all, family, verdict);
+}
+
+/* The lists as lines of lb_access. A service without lists has none. */
+static int image_access(struct lb_service_image *image, const struct lb_service_conf *conf)
+{
+	static const struct lb_prefix all4 = {.addr = {[10] = 0xff, 0xff}, .plen = 96}, all6;
+	const uint8_t others = conf->nr_allow ? LB_ACCESS_DENY : LB_ACCESS_ALLOW;
+	const struct lb_prefix *p;
+
+	if (!conf->nr_allow && !conf->nr_deny)
+		return 0;
+	image->access = calloc(conf->nr_allow + conf->nr_deny + 2, sizeof(*image->access));
+	if (!image->access)
+		return -ENOMEM;
+	for (p = conf->allow; p < conf->allow + conf->nr_allow; p++)
+		add_access(image, p, lb_addr_is_v4(p->addr) ? LB_VIP_V4 : 0, LB_ACCESS_ALLOW);
+	for (p = conf->deny; p < conf->deny + conf->nr_deny; p++)
+		add_access(image, p, lb_addr_is_v4(p->addr) ? LB_VIP_V4 : 0, LB_ACCESS_DENY);
+	add_everybody(image, &all4, LB_VIP_V4, others);
+	add_everybody(image, &all6, 0, others);
+	qsort(image->access, image->nr_access, sizeof(*image->access), compare_access);
+	image->line.flags |= LB_SERVICE_F_ACCESS;
+	return 0;
+}
+
 struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct lb_service_entry *s,
 					const struct lb_ids *ids)
 {
@@ -349,7 +394,9 @@ struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct 
 	image->slots = malloc(slots_bytes);
 	image->vips = calloc(conf->nr_vips ? conf->nr_vips : 1, sizeof(*image->vips));
 	image->backends = calloc(conf->nr_backends ? conf->nr_backends : 1, sizeof(*image->backends));
-	if (!image->slots || !image->vips || !image->backends) {
+	if (conf->source_rate_limit)
+		image->line.source_interval_ns = 1000000000U / conf->source_rate_limit;
+	if (!image->slots || !image->vips || !image->backends || image_access(image, conf)) {
 		lb_service_image_put(image);
 		return NULL;
 	}

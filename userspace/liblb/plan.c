@@ -84,7 +84,8 @@ static bool same_table(const struct pair *p)
 /* .table of the lines says where a table lies, which is not the plan's business. */
 static bool same_line(const struct pair *p)
 {
-	return p->old && p->old->line.name_id == p->new->line.name_id && p->old->line.flags == p->new->line.flags;
+	return p->old && p->old->line.name_id == p->new->line.name_id && p->old->line.flags == p->new->line.flags &&
+	       p->old->line.source_interval_ns == p->new->line.source_interval_ns;
 }
 
 static const struct lb_backend_image *find_backend(const struct lb_service_image *s, uint16_t idx)
@@ -158,6 +159,50 @@ static int plan_backends_set(struct work *w, const struct pair *p)
 		op->backend = &b->line;
 	}
 	return 0;
+}
+
+static int add_access(struct work *w, enum lb_op_kind kind, uint16_t idx, const struct lb_access_image *access)
+{
+	struct lb_op *op = add_op(w, kind, idx);
+
+	if (!op)
+		return -ENOMEM;
+	op->access = *access;
+	return 0;
+}
+
+/* Both are sorted, and gone through from the longest prefix to the shortest. */
+static int plan_access_set(struct work *w, const struct pair *p)
+{
+	size_t j = p->old ? p->old->nr_access : 0;
+	int ret = 0, order;
+
+	for (size_t i = p->new ? p->new->nr_access : 0; !ret &&i; i--) {
+		const struct lb_access_image *a = &p->new->access[i - 1];
+
+		while (j && memcmp(&p->old->access[j - 1], a, LB_ACCESS_IMAGE_KEY) > 0)
+			j--;
+		order = j ? memcmp(&p->old->access[j - 1], a, sizeof(*a)) : -1;
+		if (order)
+			ret = add_access(w, LB_OP_ACCESS_SET, p->new->idx, a);
+	}
+	return ret;
+}
+
+static int plan_access_del(struct work *w, const struct pair *p)
+{
+	size_t nr = p->new ? p->new->nr_access : 0;
+	int ret = 0;
+
+	for (size_t i = 0, j = 0; p->old && !ret && i < p->old->nr_access; i++) {
+		const struct lb_access_image *a = &p->old->access[i];
+
+		while (j < nr && memcmp(&p->new->access[j], a, LB_ACCESS_IMAGE_KEY) < 0)
+			j++;
+		if (j == nr || memcmp(&p->new->access[j], a, LB_ACCESS_IMAGE_KEY))
+			ret = add_access(w, LB_OP_ACCESS_DEL, p->old->idx, a);
+	}
+	return ret;
 }
 
 static int plan_table_set(struct work *w, const struct pair *p)
@@ -315,9 +360,13 @@ int lb_plan_make(const struct lb_image *old, const struct lb_image *new, struct 
 	if (!ret)
 		ret = plan_each(&w, plan_backends_set);
 	if (!ret)
+		ret = plan_each(&w, plan_access_set);
+	if (!ret)
 		ret = plan_each(&w, plan_service_set);
 	if (!ret)
 		ret = plan_all_vips(&w);
+	if (!ret)
+		ret = plan_each(&w, plan_access_del);
 	if (!ret)
 		ret = plan_each(&w, plan_service_del);
 	if (!ret)

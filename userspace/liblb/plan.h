@@ -3,9 +3,13 @@
  * From one image to the next: ordered operations of which none lets a packet see half an update. Pure; never sees a
  * file descriptor. Equal images give an empty plan. Called by lbd's control loop; dataplane.c carries plans out.
  *
- * Order: a program that does what is new beside what is old; conf; new and changed backends; service by service its table (written where no packet looks yet), the service
- * and the VIPs that it has (one store each makes the new table theirs); VIPs that appear; VIPs that go; services that
- * go; backends that go; a program that does no more than it has to.
+ * Order: a program that does what is new beside what is old; conf; new and changed backends; sources that services let
+ * in or do not, new and changed, longer prefixes first; service by service its table (written where no packet looks
+ * yet), the service and the VIPs that it has (one store each makes the new table theirs); VIPs that appear; VIPs that
+ * go; sources of whom nothing is said any more, shorter prefixes first; services that go; backends that go; a program
+ * that does no more than it has to.
+ * A source is judged by the longest prefix that it is in: in this order each goes from what it was to what it will be
+ * in one step, whatever other prefixes it is in.
  * Each table is directly followed by its service, so that the room of the table it replaces can be had again within
  * the same plan: one that replaces every table needs little more room than the tables. A service without a table
  * counts as one with the smallest, of nobody. The new image must not give an index that the old one uses to another
@@ -20,10 +24,12 @@ enum lb_op_kind {
 	LB_OP_FEATURES_ADD, /* features: a program that does all of these replaces the one that there is */
 	LB_OP_CONF,	   /* conf */
 	LB_OP_BACKEND_SET, /* idx, backend */
+	LB_OP_ACCESS_SET,  /* idx (service), access */
 	LB_OP_TABLE_SET,   /* idx (service), shift, slots */
 	LB_OP_SERVICE_SET, /* idx, service; takes the table of the TABLE_SET before it, else keeps the one it has */
 	LB_OP_VIP_SET,	   /* vip, idx */
 	LB_OP_VIP_DEL,	   /* vip */
+	LB_OP_ACCESS_DEL,  /* idx (service), access */
 	LB_OP_SERVICE_DEL, /* idx; its table is given back */
 	LB_OP_BACKEND_DEL, /* idx, gen, owner (a service: the counters go to that one; 0: nowhere) */
 	LB_OP_FEATURES_SET, /* features: no more than these */
@@ -42,6 +48,7 @@ struct lb_op {
 	const struct lb_backend *backend;
 	const struct lb_service *service;
 	struct lb_vip_conf vip;
+	struct lb_access_image access;
 };
 
 struct lb_plan {
