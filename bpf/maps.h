@@ -34,6 +34,21 @@ LB_ARRAY(lb_verdict_cpu, struct lb_verdict_cpu, 1);
 LB_ARRAY(lb_service_cpu, struct lb_service_cpu, LB_MAX_SERVICES);
 LB_ARRAY(lb_backend_cpu, struct lb_backend_cpu, LB_MAX_BACKENDS);
 
+LB_ARRAY(lb_live, __s64, LB_MAX_BACKENDS);
+
+/* Turns are taken under a lock: 5.10 has no atomic addition that says what it added to. */
+struct lb_turn {
+	struct bpf_spin_lock lock;
+	__u32 next;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LB_MAX_SERVICES);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct lb_turn);
+} lb_turns SEC(".maps");
+
 /* Keyed by interface index: where packets may leave by redirection. */
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);

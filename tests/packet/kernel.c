@@ -39,6 +39,14 @@ static int kernel_port_add(struct world *w, uint32_t ifindex)
 	return bpf_map_update_elem(bpf_map__fd(skel->maps.lb_ports), &ifindex, &loopback, BPF_ANY) ? -errno : 0;
 }
 
+/* As lb_turns has it: a lock and the next turn. */
+static int kernel_turn_reset(struct world *w, uint32_t service)
+{
+	const uint32_t turn[2] = {0};
+
+	return bpf_map_update_elem(bpf_map__fd(skel->maps.lb_turns), &service, turn, BPF_ANY) ? -errno : 0;
+}
+
 static int kernel_run(struct world *w, const struct frame *in, bool no_headroom, struct frame *out, int *action)
 {
 	struct xdp_md ctx_in = {.data = META, .data_end = META + (uint32_t)in->len}, ctx_out;
@@ -110,11 +118,13 @@ int world_kernel_open(struct world *w)
 		.verdict_cpu = map_memory(skel->maps.lb_verdict_cpu),
 		.service_cpu = map_memory(skel->maps.lb_service_cpu),
 		.backend_cpu = map_memory(skel->maps.lb_backend_cpu),
+		.live = map_memory(skel->maps.lb_live),
+		.turn_reset = kernel_turn_reset,
 		.port_add = kernel_port_add,
 		.run = kernel_run,
 	};
 	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows ||
-	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu)
+	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu || !w->live)
 		return -ENOMEM;
 	return 0;
 }

@@ -93,6 +93,11 @@ struct setup {
 	bool flooded; /* the rate is used up for this second */
 	bool no_headroom;
 	bool unlinked; /* nobody told the program the interface's MAC address */
+	uint32_t odd;  /* the words of odd slots: as .word */
+	int policy, sticky;
+	int plen4, plen6;    /* bits of a client: 32 and 128 */
+	struct entry client; /* the client's entry */
+	int live_old, live_new;
 };
 
 struct row {
@@ -104,7 +109,9 @@ struct row {
 	int action;  /* XDP_*; 0 is what the verdict's name says, and XDP_TX */
 	int backend; /* that gets it: OLD */
 	int conns, closes, hits, misses, refused;
-	struct entry after; /* the flow's entry; its backend 0: none */
+	struct entry after;	/* the flow's entry; its backend 0: none */
+	struct entry client;	/* the client's, after it */
+	int live_old, live_new; /* what it adds to the open connections */
 };
 
 extern const struct row rows[];
@@ -125,6 +132,8 @@ struct world {
 	struct lb_verdict_cpu *verdict_cpu;
 	struct lb_service_cpu *service_cpu;
 	struct lb_backend_cpu *backend_cpu;
+	int64_t *live;
+	int (*turn_reset)(struct world *w, uint32_t service);
 	int (*port_add)(struct world *w, uint32_t ifindex);
 	/* 0 with *@action and @out, or -ENOTSUP where the world cannot be given such a packet */
 	int (*run)(struct world *w, const struct frame *in, bool no_headroom, struct frame *out, int *action);
@@ -148,6 +157,9 @@ size_t frame_ip_len(const struct spec *s);
 void frame_expect(const struct setup *setup, const struct spec *s, int backend, struct frame *out);
 
 uint64_t flow_hash(const struct spec *s);
+uint64_t client_hash(const struct setup *setup, const struct spec *s);
+uint64_t steer_hash(const struct setup *setup, const struct spec *s); /* the flow's, where entries are */
+#define NAME_ID 0x5eed0fa5e41ce000ULL
 void backend_addr(int family, int backend, uint8_t out[16]);
 void outer_src(int family, uint8_t out[16]);
 extern const uint8_t mac_hop[6], mac_own[6];

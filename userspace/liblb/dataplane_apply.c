@@ -230,6 +230,8 @@ static int set_backend(struct lb_dataplane *dp, const struct lb_op *op, struct l
 	if (line->service != op->backend->service || line->port != op->backend->port ||
 	    memcmp(line->addr, op->backend->addr, sizeof(line->addr)))
 		retire_backend_counters(dp, op->idx, line->service);
+	if (!line->service)
+		__atomic_store_n(&dp->live[op->idx], 0, __ATOMIC_RELAXED);
 	write_words(line, op->backend, 0, LINE_WORDS - 1);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	write_words(line, op->backend, LINE_WORDS - 1, LINE_WORDS);

@@ -38,6 +38,7 @@ struct lb_dataplane {
 	struct lb_verdict_cpu *verdict_cpu;
 	struct lb_service_cpu *service_cpu;
 	struct lb_backend_cpu *backend_cpu;
+	int64_t *live;
 	int ports_fd;
 
 	struct lb_regions *regions;

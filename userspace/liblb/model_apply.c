@@ -41,6 +41,7 @@ static bool same_service(const struct lb_service_conf *a, const struct lb_servic
 	if (a->forward != b->forward || a->gue_port != b->gue_port ||
 	    lb_service_conf_state(a) != lb_service_conf_state(b) || a->on_down != b->on_down ||
 	    a->on_disable != b->on_disable || a->panic_threshold != b->panic_threshold ||
+	    a->policy != b->policy || memcmp(&a->affinity, &b->affinity, sizeof(a->affinity)) ||
 	    (a->check.type == LB_CHECK_NONE) != (b->check.type == LB_CHECK_NONE) || a->nr_vips != b->nr_vips ||
 	    a->nr_backends != b->nr_backends)
 		return false;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lb/dp/flow.h"
 #include "model_priv.h"
 
 /* What a computation is about to make of a service. */
@@ -210,7 +211,7 @@ static struct lb_outcome *begin(struct lb_model *m, struct lb_service_entry *s, 
 		goto fail;
 	if (!whole && !o->chosen_changed)
 		return o;
-	o->build = lb_policy_begin(o->candidates, s->pub.conf.nr_backends, m->hash_key, &o->shift);
+	o->build = lb_policy_begin(o->candidates, s->pub.conf.nr_backends, m->hash_key, s->pub.conf.policy, &o->shift);
 	if (o->build)
 		return o;
 fail:
@@ -311,6 +312,7 @@ void lb_entry_line(const struct lb_config *c, const struct lb_service_entry *s, 
 		.flags = (ids->alive[b->idx] ? LB_BACKEND_F_ALIVE : 0) | (b->chosen ? LB_BACKEND_F_TAKES_NEW : 0) |
 			 (v4 ? LB_BACKEND_F_V4 : 0) | (nh->redirect ? LB_BACKEND_F_REDIRECT : 0),
 		.oif = nh->ifindex,
+		.weight = (uint16_t)b->conf.weight,
 	};
 	memcpy(line->addr, b->conf.address.addr, sizeof(line->addr));
 	memcpy(line->dmac, nh->dmac, sizeof(line->dmac));
@@ -325,6 +327,40 @@ void lb_entry_line(const struct lb_config *c, const struct lb_service_entry *s, 
 static int by_idx(const void *a, const void *b)
 {
 	return (int)((const struct lb_backend_image *)a)->idx - (int)((const struct lb_backend_image *)b)->idx;
+}
+
+uint8_t lb_sticky_ticks(const struct lb_service_conf *conf)
+{
+	if (conf->affinity.by == LB_AFFINITY_NONE)
+		return 0;
+	/* One tick more than there are in it: it may begin and end anywhere within one. */
+	if (conf->affinity.timeout_ns)
+		return (uint8_t)((conf->affinity.timeout_ns >> LB_FLOW_AGE_SHIFT) + 1);
+	/* What other policies choose cannot be found again in the table. */
+	return conf->policy == LB_POLICY_MAGLEV ? 0 : LB_STICKY_FOR_EVER;
+}
+
+static void choosing(const struct lb_service_entry *s, struct lb_service *line)
+{
+	static const uint8_t choosers[] = {
+		[LB_POLICY_MAGLEV] = LB_CHOOSE_BY_TABLE,
+		[LB_POLICY_ROUND_ROBIN] = LB_CHOOSE_IN_TURN,
+		[LB_POLICY_LEAST_CONN] = LB_CHOOSE_LEAST_CONN,
+		[LB_POLICY_RANDOM] = LB_CHOOSE_AT_RANDOM,
+	};
+	const struct lb_service_conf *conf = &s->pub.conf;
+
+	line->policy = choosers[conf->policy];
+	line->sticky_ticks = lb_sticky_ticks(conf);
+	if (conf->policy == LB_POLICY_ROUND_ROBIN)
+		line->turn_shift = (uint8_t)s->pub.policy_shift;
+	if (conf->policy != LB_POLICY_MAGLEV || line->sticky_ticks)
+		line->flags |= LB_SERVICE_F_CHOICE;
+	if (conf->affinity.by == LB_AFFINITY_NONE)
+		return;
+	line->flags |= LB_SERVICE_F_AFFINITY;
+	line->source_plen4 = (uint8_t)conf->affinity.ipv4_prefix;
+	line->source_plen6 = (uint8_t)conf->affinity.ipv6_prefix;
 }
 
 struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct lb_service_entry *s,
@@ -345,6 +381,7 @@ struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct 
 		image->line.flags = LB_SERVICE_F_TRACK_UDP | LB_SERVICE_F_TRACK_TCP;
 	else
 		image->line.flags = LB_SERVICE_F_TRACK_UDP;
+	choosing(s, &image->line);
 	image->shift = s->pub.slots->shift;
 	image->slots = malloc(slots_bytes);
 	image->vips = calloc(conf->nr_vips ? conf->nr_vips : 1, sizeof(*image->vips));

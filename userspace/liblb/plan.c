@@ -84,7 +84,13 @@ static bool same_table(const struct pair *p)
 /* .table of the lines says where a table lies, which is not the plan's business. */
 static bool same_line(const struct pair *p)
 {
-	return p->old && p->old->line.name_id == p->new->line.name_id && p->old->line.flags == p->new->line.flags;
+	struct lb_service line;
+
+	if (!p->old)
+		return false;
+	line = p->old->line;
+	line.table = p->new->line.table;
+	return !memcmp(&line, &p->new->line, sizeof(line));
 }
 
 static const struct lb_backend_image *find_backend(const struct lb_service_image *s, uint16_t idx)
