@@ -152,6 +152,25 @@ static __always_inline __u64 lb_world_source(struct lb_world *w, const struct lb
 	return lb_source_words(p->v6 ? p->saddr[0] : p->saddr4, p->saddr[1], p->v6, service);
 }
 
+static __always_inline __u32 lb_world_cid(struct lb_world *w, const struct lb_cid *cid)
+{
+	const __u32 *backend = bpf_map_lookup_elem(&lb_cids, cid);
+
+	return backend ? *backend : 0;
+}
+
+__attribute__((noinline)) __u32 lb_quic_words(struct xdp_md *ctx, __u32 udp_off, __u32 service_idx)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	return lb_world_has(&w, LB_HAS_QUIC) ? lb_quic_server(&w, udp_off, service_idx) : 0;
+}
+
+static __always_inline __u32 lb_world_quic(struct lb_world *w, __u32 udp_off, __u32 service)
+{
+	return lb_quic_words(w->ctx, udp_off, service);
+}
+
 #define LB_AGAIN (1U << 31)
 
 __attribute__((noinline)) __u32 lb_choose_words(__u64 source, __u32 service_idx, __u32 word, __u32 flags)

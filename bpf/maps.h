@@ -49,6 +49,15 @@ struct {
 	__type(value, struct lb_turn);
 } lb_turns SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 2 * LB_MAX_CIDS);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct lb_cid);
+	__type(value, __u32);
+} lb_cids SEC(".maps");
+
 /* Keyed by interface index: where packets may leave by redirection. */
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);

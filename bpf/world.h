@@ -62,6 +62,11 @@ static __always_inline __u64 lb_world_source(struct lb_world *w, const struct lb
 static __always_inline __u32 lb_world_choose(struct lb_world *w, struct lb_flow_query q);
 static __always_inline void lb_world_choose_again(struct lb_world *w, struct lb_flow_query q);
 
+/* Answers with lb_quic_server; @udp_off: bytes in front of the UDP header. */
+static __always_inline __u32 lb_world_quic(struct lb_world *w, __u32 udp_off, __u32 service);
+/* The backend of a connection ID; 0: nobody's. */
+static __always_inline __u32 lb_world_cid(struct lb_world *w, const struct lb_cid *cid);
+
 /* What a choice is made of. lb_world_turn: the service's turns of all CPUs, counted. */
 static __always_inline const struct lb_service *lb_world_service(struct lb_world *w, __u32 service);
 static __always_inline __u32 lb_world_turn(struct lb_world *w, __u32 service);

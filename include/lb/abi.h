@@ -19,6 +19,7 @@
 #define LB_MAX_VIPS 65536     /* half of the places there are for them, so that there is always one */
 #define LB_VIP_SETS (1U << 16)
 #define LB_VIP_WAYS 2
+#define LB_MAX_CIDS 65536     /* server IDs of all backends and configurations together */
 #define LB_MAX_PORTS 64	     /* interfaces that packets may leave by */
 #define LB_SLOTS (8U << 20)  /* the slots of all tables together */
 #define LB_TABLE_SHIFT_MIN 4 /* a table has 2^shift slots; one cache line at least */
@@ -40,6 +41,7 @@
 #define LB_MAP_LINKS "lb_links"
 #define LB_MAP_TURNS "lb_turns"
 #define LB_MAP_LIVE "lb_live"
+#define LB_MAP_CIDS "lb_cids"
 
 /* What a program can do beyond forwarding by table: bits of lb_features in its .rodata. The verifier removes the code
  * of those that are not set. */
@@ -234,6 +236,15 @@ _Static_assert(sizeof(struct lb_flow_set) == 64, "one cache line");
 /* ---- lb_turns: ARRAY [LB_MAX_SERVICES], whose turn it is; only programs know its values ----
  * ---- lb_live: ARRAY [LB_MAX_BACKENDS] of __s64, mmapable: open connections of each backend of a service with
  * LB_CHOOSE_LEAST_CONN. Packets of all CPUs add to it and take away, lbd counts anew now and then. ---- */
+
+/* ---- lb_cids: HASH, lbd writes; whose a QUIC connection ID is. Twice LB_MAX_CIDS: old and new beside each other ---- */
+struct lb_cid {
+	__u64 server_id; /* as lb_quic_route has it */
+	__u32 service;
+	__u8 config;
+	__u8 pad[3]; /* 0 */
+};
+_Static_assert(sizeof(struct lb_cid) == 16, "no hole in a key");
 
 /* ---- counters: plain ARRAYs, mmapable, one row a possible CPU ----
  * lb_verdict_cpu [cpu]; lb_service_cpu [cpu * LB_MAX_SERVICES + service];

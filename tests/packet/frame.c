@@ -218,7 +218,7 @@ void frame_make(const struct spec *s, struct frame *f)
 		put16(f, 0);
 	}
 	for (int i = 0; i < s->payload + s->pad; i++)
-		put8(f, 'a' + (unsigned int)i % 26);
+		put8(f, s->quic && i < 18 ? (uint8_t)s->quic[i] : 'a' + (unsigned int)i % 26);
 	if (!s->no_sum)
 		set16(f, sum_at, l4_checksum(f, family_of(s), 14, l4, l4_len(s) + (size_t)s->payload, proto_of(s)));
 	f->len -= (size_t)s->cut;

@@ -47,6 +47,11 @@ static int kernel_turn_reset(struct world *w, uint32_t service)
 	return bpf_map_update_elem(bpf_map__fd(skel->maps.lb_turns), &service, turn, BPF_ANY) ? -errno : 0;
 }
 
+static int kernel_cid_add(struct world *w, const struct lb_cid *cid, uint32_t backend)
+{
+	return bpf_map_update_elem(bpf_map__fd(skel->maps.lb_cids), cid, &backend, BPF_ANY) ? -errno : 0;
+}
+
 static int kernel_run(struct world *w, const struct frame *in, bool no_headroom, struct frame *out, int *action)
 {
 	struct xdp_md ctx_in = {.data = META, .data_end = META + (uint32_t)in->len}, ctx_out;
@@ -120,6 +125,7 @@ int world_kernel_open(struct world *w)
 		.backend_cpu = map_memory(skel->maps.lb_backend_cpu),
 		.live = map_memory(skel->maps.lb_live),
 		.turn_reset = kernel_turn_reset,
+		.cid_add = kernel_cid_add,
 		.port_add = kernel_port_add,
 		.run = kernel_run,
 	};

@@ -163,6 +163,38 @@ static __always_inline void lb_world_choose_again(struct lb_world *w, struct lb_
 	lb_choose_again(w, q);
 }
 
+static struct {
+	struct lb_cid cid;
+	uint32_t backend;
+} cids[8];
+static unsigned int nr_cids;
+
+static __always_inline __u32 lb_world_cid(struct lb_world *w, const struct lb_cid *cid)
+{
+	for (unsigned int i = 0; i < nr_cids; i++)
+		if (!memcmp(&cids[i].cid, cid, sizeof(*cid)))
+			return cids[i].backend;
+	return 0;
+}
+
+static __always_inline __u32 lb_world_quic(struct lb_world *w, __u32 udp_off, __u32 service)
+{
+	return lb_quic_server(w, udp_off, service);
+}
+
+static int native_cid_add(struct world *w, const struct lb_cid *cid, uint32_t backend)
+{
+	struct lb_world any = {0};
+
+	if (lb_world_cid(&any, cid))
+		return 0;
+	if (nr_cids == sizeof(cids) / sizeof(cids[0]))
+		return -ENOSPC;
+	cids[nr_cids].cid = *cid;
+	cids[nr_cids++].backend = backend;
+	return 0;
+}
+
 static int native_turn_reset(struct world *w, uint32_t service)
 {
 	turns[service] = 0;
@@ -223,6 +255,7 @@ int world_native_open(struct world *w)
 		.backend_cpu = calloc(NR_ROWS * LB_MAX_BACKENDS, sizeof(struct lb_backend_cpu)),
 		.live = calloc(LB_MAX_BACKENDS, sizeof(int64_t)),
 		.turn_reset = native_turn_reset,
+		.cid_add = native_cid_add,
 		.port_add = native_port_add,
 		.run = native_run,
 	};

@@ -41,12 +41,13 @@ struct spec {
 	int flags;  /* ACK */
 	const char *src, *dst;
 	int sport, dport;
-	int tos;     /* DSCP and ECN */
-	int ttl;     /* 64 */
-	int id;	     /* 0x1234 */
-	int frag;    /* IPv4: flags and offset */
-	int payload; /* bytes behind the transport header */
-	int options; /* IPv4: bytes of options */
+	int tos;	  /* DSCP and ECN */
+	int ttl;	  /* 64 */
+	int id;		  /* 0x1234 */
+	int frag;	  /* IPv4: flags and offset */
+	int payload;	  /* bytes behind the transport header */
+	const char *quic; /* the first eighteen of them */
+	int options;	  /* IPv4: bytes of options */
 	struct ext ext[NR_EXT];
 	int mac; /* the frame's destination: MAC_OWN */
 	/* lies */
@@ -98,6 +99,7 @@ struct setup {
 	int plen4, plen6;    /* bits of a client: 32 and 128 */
 	struct entry client; /* the client's entry */
 	int live_old, live_new;
+	uint64_t quic; /* configurations; NEW has the server ID 0xa1b2 in configuration 1, SERVICE + 1 has 0xc3 */
 };
 
 struct row {
@@ -134,6 +136,7 @@ struct world {
 	struct lb_backend_cpu *backend_cpu;
 	int64_t *live;
 	int (*turn_reset)(struct world *w, uint32_t service);
+	int (*cid_add)(struct world *w, const struct lb_cid *cid, uint32_t backend);
 	int (*port_add)(struct world *w, uint32_t ifindex);
 	/* 0 with *@action and @out, or -ENOTSUP where the world cannot be given such a packet */
 	int (*run)(struct world *w, const struct frame *in, bool no_headroom, struct frame *out, int *action);

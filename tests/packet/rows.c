@@ -2,6 +2,7 @@
 /* The table. What a row does not say is usual: an ACK of 40 bytes to a service of one stable owner, over IPIP to IPv4.
  */
 #include "packet.h"
+#include "lb/dp/quic.h"
 
 #define TCP IPPROTO_TCP
 #define UDP IPPROTO_UDP
@@ -543,6 +544,50 @@ const struct row rows[] = {
 	{"least connections, RST behind it", .setup = {.flags = CHOICE, .policy = LB_CHOOSE_LEAST_CONN, .live_new = 7,
 	 .entry = {.backend = NEW, .proven = true, .closed = true}}, .in = {.flags = RST}, .backend = NEW, .hits = 1,
 	 .closes = 1, .after = {.backend = NEW, .proven = true, .closed = true}},
+
+	/* QUIC */
+#define QUIC TRACK_UDP | LB_SERVICE_F_QUIC
+#define CONFIGS LB_QUIC_CONFIG(1, 2, 6, false)
+#define SHORT(cid) "\x40" cid "abcdefghij"
+#define LONG(cid) "\xc0\0\0\0\1\x09" cid "abcde"
+	{"QUIC, a short header", .setup = {.flags = QUIC, .quic = CONFIGS},
+	 .in = {.proto = UDP, .payload = 40, .quic = SHORT("\x2e\xa1\xb2nonce!")}, .backend = NEW},
+	{"QUIC, a long header", .setup = {.flags = QUIC, .quic = CONFIGS},
+	 .in = {.proto = UDP, .payload = 40, .quic = LONG("\x2e\xa1\xb2nonce!")}, .backend = NEW},
+	{"QUIC over IPv6 behind extension headers", .setup = {.flags = QUIC, .quic = CONFIGS, .outer = 6},
+	 .in = {.family = 6, .proto = UDP, .payload = 40, .quic = SHORT("\x2e\xa1\xb2nonce!"), .ext = {HOP(0), DST(1)}},
+	 .backend = NEW},
+	{"QUIC does not ask the cache", .setup = {.flags = QUIC, .quic = CONFIGS, .entry = {.backend = OLD, .idle = 2}},
+	 .in = {.proto = UDP, .payload = 40, .quic = SHORT("\x2e\xa1\xb2nonce!")}, .backend = NEW,
+	 .after = {.backend = OLD, .idle = 2}},
+	{"QUIC, the server drains", .setup = {.flags = QUIC, .quic = CONFIGS, .new = ALIVE},
+	 .in = {.proto = UDP, .payload = 40, .quic = SHORT("\x2e\xa1\xb2nonce!")}, .backend = NEW},
+	{"QUIC, the server is dead", .setup = {.flags = QUIC, .quic = CONFIGS, .new = ZERO},
+	 .in = {.proto = UDP, .payload = 40, .quic = SHORT("\x2e\xa1\xb2nonce!")}, .conns = 1, .misses = 1,
+	 .after = {.backend = OLD}},
+	{"QUIC, nobody's server ID", .setup = {.flags = QUIC, .quic = CONFIGS},
+	 .in = {.proto = UDP, .payload = 40, .quic = SHORT("\x2e\xa1\xb3nonce!")}, .conns = 1, .misses = 1,
+	 .after = {.backend = OLD}},
+	{"QUIC, another service's server ID", .setup = {.flags = QUIC, .quic = CONFIGS},
+	 .in = {.proto = UDP, .payload = 40, .quic = SHORT("\x2e\xc3\xc3nonce!")}, .conns = 1, .misses = 1,
+	 .after = {.backend = OLD}},
+	{"QUIC, a server of another service", .setup = {.flags = QUIC, .quic = CONFIGS},
+	 .in = {.proto = UDP, .payload = 40, .quic = SHORT("\x2e\xd4\xd4nonce!")}, .conns = 1, .misses = 1,
+	 .after = {.backend = OLD}},
+	{"QUIC, another configuration", .setup = {.flags = QUIC, .quic = CONFIGS},
+	 .in = {.proto = UDP, .payload = 40, .quic = SHORT("\x4e\xa1\xb2nonce!")}, .conns = 1, .misses = 1,
+	 .after = {.backend = OLD}},
+	{"QUIC, a client's own ID", .setup = {.flags = QUIC, .quic = CONFIGS},
+	 .in = {.proto = UDP, .payload = 40, .quic = LONG("\xfe\xa1\xb2nonce!")}, .conns = 1, .misses = 1,
+	 .after = {.backend = OLD}},
+	{"QUIC, a datagram too short", .setup = {.flags = QUIC, .quic = CONFIGS},
+	 .in = {.proto = UDP, .payload = 9, .pad = 20, .quic = SHORT("\x2e\xa1\xb2nonce!")}, .conns = 1, .misses = 1,
+	 .after = {.backend = OLD}},
+	{"not routed where nobody said so", .setup = {.flags = TRACK_UDP, .quic = CONFIGS},
+	 .in = {.proto = UDP, .payload = 40, .quic = SHORT("\x2e\xa1\xb2nonce!")}, .conns = 1, .misses = 1,
+	 .after = {.backend = OLD}},
+	{"TCP is no QUIC", .setup = {.flags = QUIC, .quic = CONFIGS},
+	 .in = {.payload = 40, .quic = SHORT("\x2e\xa1\xb2nonce!")}},
 };
 
 const size_t nr_rows = sizeof(rows) / sizeof(rows[0]);

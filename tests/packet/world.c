@@ -123,6 +123,7 @@ void world_setup(struct world *w, const struct setup *s, const struct spec *in)
 	w->services[SERVICE] = (struct lb_service){
 		.flags = s->flags,
 		.name_id = NAME_ID,
+		.quic = s->quic,
 		.policy = (__u8)s->policy,
 		.turn_shift = TABLE_SHIFT,
 		.sticky_ticks = (__u8)s->sticky,
@@ -130,6 +131,13 @@ void world_setup(struct world *w, const struct setup *s, const struct spec *in)
 		.source_plen6 = (__u8)or_default(s->plen6, 128),
 	};
 	assert(!w->turn_reset(w, SERVICE));
+	if (s->quic) {
+		const struct lb_cid mine = {.server_id = 0xa1b2, .service = SERVICE, .config = 1};
+		const struct lb_cid others = {.server_id = 0xc3c3, .service = SERVICE + 1, .config = 1};
+		const struct lb_cid wrong = {.server_id = 0xd4d4, .service = SERVICE, .config = 1};
+
+		assert(!w->cid_add(w, &mine, NEW) && !w->cid_add(w, &others, NEW) && !w->cid_add(w, &wrong, FOREIGN));
+	}
 	w->live[OLD] = s->live_old;
 	w->live[NEW] = s->live_new;
 	w->services[SERVICE].table = s->no_table ? 0 : LB_TABLE(TABLE_BASE, TABLE_SHIFT);

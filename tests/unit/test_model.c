@@ -325,6 +325,48 @@ static void test_choosing(void **state)
 	lb_model_free(m);
 }
 
+/* Server IDs are in the image by configuration, where their length is the configuration's; a change of one is seen. */
+static void test_quic(void **state)
+{
+	struct lb_config *c = web(3, LB_CHECK_NONE);
+	struct lb_model *m = lb_model_new();
+	struct lb_service_conf *conf = lb_config_service(c, WEB);
+	const struct lb_service_image *s;
+	struct lb_image *image;
+
+	conf->quic.configs = calloc(2, sizeof(*conf->quic.configs));
+	conf->quic.nr_configs = 2;
+	conf->quic.configs[0] = (struct lb_quic_config){.id = 2, .server_id_length = 3, .nonce_length = 6};
+	conf->quic.configs[1] =
+		(struct lb_quic_config){.id = 5, .server_id_length = 2, .nonce_length = 4, .self_length = true};
+	conf->backends[0].server_id = (struct lb_server_id){.len = 2, .bytes = {0xff, 0x01}};
+	conf->backends[1].server_id = (struct lb_server_id){.len = 3, .bytes = {1, 2, 3}};
+	apply(m, c, 0);
+	image = lb_model_image(m);
+	s = image->services[lb_model_service(m, WEB)->idx];
+	assert_true(s->line.flags & LB_SERVICE_F_QUIC);
+	assert_true(s->line.quic == (LB_QUIC_CONFIG(2, 3, 6, false) | LB_QUIC_CONFIG(5, 2, 4, true)));
+	assert_int_equal(s->nr_cids, 2);
+	for (size_t i = 0; i < 2; i++) {
+		bool first = s->cids[i].cid.config == 5;
+
+		assert_int_equal(s->cids[i].cid.service, s->idx);
+		assert_true(s->cids[i].cid.server_id == (first ? 0xff01 : 0x010203));
+		assert_int_equal(s->cids[i].backend, backend(m, WEB, first ? 1 : 2)->idx);
+	}
+	lb_image_free(image);
+	conf->backends[0].server_id.bytes[1] = 2;
+	conf->quic.nr_configs = 1;
+	apply(m, c, 1);
+	image = lb_model_image(m);
+	s = image->services[lb_model_service(m, WEB)->idx];
+	assert_true(s->line.quic == LB_QUIC_CONFIG(2, 3, 6, false));
+	assert_int_equal(s->nr_cids, 1);
+	lb_image_free(image);
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
 /* Open connections are counted, clients are not among them; what is over is erased, a client when its time is. */
 static void test_live(void **state)
 {
@@ -1128,6 +1170,7 @@ int main(void)
 		cmocka_unit_test(test_implied_state),
 		cmocka_unit_test(test_choosing),
 		cmocka_unit_test(test_live),
+		cmocka_unit_test(test_quic),
 		cmocka_unit_test(test_lazy),
 		cmocka_unit_test(test_prepare),
 		cmocka_unit_test(test_prepare_ends),

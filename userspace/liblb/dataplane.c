@@ -87,6 +87,7 @@ static int map_all(struct lb_dataplane *dp, struct lb_err *err)
 			return ret;
 	}
 	dp->ports_fd = bpf_map__fd(dp->skel->maps.lb_ports);
+	dp->cids_fd = bpf_map__fd(dp->skel->maps.lb_cids);
 	return 0;
 }
 
@@ -178,6 +179,7 @@ int lb_dataplane_change_program(struct lb_dataplane *dp, uint32_t features, stru
 	}
 	lb_bpf__destroy(before);
 	dp->ports_fd = bpf_map__fd(dp->skel->maps.lb_ports);
+	dp->cids_fd = bpf_map__fd(dp->skel->maps.lb_cids);
 	return 0;
 }
 

@@ -363,6 +363,46 @@ static void choosing(const struct lb_service_entry *s, struct lb_service *line)
 	line->source_plen6 = (uint8_t)conf->affinity.ipv6_prefix;
 }
 
+static uint64_t server_id(const struct lb_server_id *id)
+{
+	uint64_t number = 0;
+
+	for (uint8_t i = 0; i < id->len; i++)
+		number = number << 8 | id->bytes[i];
+	return number;
+}
+
+/* Each backend by its server ID, in the configurations that have IDs of its length. */
+static int connection_ids(const struct lb_service_entry *s, struct lb_service_image *image)
+{
+	const struct lb_service_conf *conf = &s->pub.conf;
+
+	if (!conf->quic.nr_configs)
+		return 0;
+	image->cids = calloc(conf->nr_backends * conf->quic.nr_configs + 1, sizeof(*image->cids));
+	if (!image->cids)
+		return -ENOMEM;
+	image->line.flags |= LB_SERVICE_F_QUIC;
+	for (size_t i = 0; i < conf->quic.nr_configs; i++) {
+		const struct lb_quic_config *c = &conf->quic.configs[i];
+
+		image->line.quic |= LB_QUIC_CONFIG(c->id, c->server_id_length, c->nonce_length, c->self_length);
+		for (size_t j = 0; j < conf->nr_backends; j++) {
+			const struct lb_server_id *id = &conf->backends[j].server_id;
+
+			if (id->len == c->server_id_length)
+				image->cids[image->nr_cids++] = (struct lb_cid_image){
+					.cid = {.server_id = server_id(id),
+						.service = s->pub.idx,
+						.config = (uint8_t)c->id},
+					.backend = s->pub.backends[j].idx,
+				};
+		}
+	}
+	qsort(image->cids, image->nr_cids, sizeof(*image->cids), lb_cid_compare);
+	return 0;
+}
+
 struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct lb_service_entry *s,
 					const struct lb_ids *ids)
 {
@@ -386,7 +426,7 @@ struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct 
 	image->slots = malloc(slots_bytes);
 	image->vips = calloc(conf->nr_vips ? conf->nr_vips : 1, sizeof(*image->vips));
 	image->backends = calloc(conf->nr_backends ? conf->nr_backends : 1, sizeof(*image->backends));
-	if (!image->slots || !image->vips || !image->backends) {
+	if (!image->slots || !image->vips || !image->backends || connection_ids(s, image)) {
 		lb_service_image_put(image);
 		return NULL;
 	}

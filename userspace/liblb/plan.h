@@ -3,13 +3,13 @@
  * From one image to the next: ordered operations of which none lets a packet see half an update. Pure; never sees a
  * file descriptor. Equal images give an empty plan. Called by lbd's control loop; dataplane.c carries plans out.
  *
- * Order: a program that does what is new beside what is old; conf; new and changed backends; service by service its table (written where no packet looks yet), the service
- * and the VIPs that it has (one store each makes the new table theirs); VIPs that appear; VIPs that go; services that
- * go; backends that go; a program that does no more than it has to.
- * Each table is directly followed by its service, so that the room of the table it replaces can be had again within
- * the same plan: one that replaces every table needs little more room than the tables. A service without a table
- * counts as one with the smallest, of nobody. The new image must not give an index that the old one uses to another
- * service or backend: while the plan is carried out both are there.
+ * Order: a program that does what is new beside what is old; conf; new and changed backends; their server IDs; service
+ * by service its table (written where no packet looks yet), the service and the VIPs that it has (one store each makes
+ * the new table theirs); VIPs that appear; VIPs that go; services that go; server IDs that go; backends that go; a
+ * program that does no more than it has to. Each table is directly followed by its service, so that the room of the
+ * table it replaces can be had again within the same plan: one that replaces every table needs little more room than
+ * the tables. A service without a table counts as one with the smallest, of nobody. The new image must not give an
+ * index that the old one uses to another service or backend: while the plan is carried out both are there.
  */
 #ifndef LB_PLAN_H
 #define LB_PLAN_H
@@ -18,18 +18,20 @@
 
 enum lb_op_kind {
 	LB_OP_FEATURES_ADD, /* features: a program that does all of these replaces the one that there is */
-	LB_OP_CONF,	   /* conf */
-	LB_OP_BACKEND_SET, /* idx, backend */
-	LB_OP_TABLE_SET,   /* idx (service), shift, slots */
-	LB_OP_SERVICE_SET, /* idx, service; takes the table of the TABLE_SET before it, else keeps the one it has */
-	LB_OP_VIP_SET,	   /* vip, idx */
-	LB_OP_VIP_DEL,	   /* vip */
-	LB_OP_SERVICE_DEL, /* idx; its table is given back */
-	LB_OP_BACKEND_DEL, /* idx, gen, owner (a service: the counters go to that one; 0: nowhere) */
+	LB_OP_CONF,	    /* conf */
+	LB_OP_BACKEND_SET,  /* idx, backend */
+	LB_OP_CID_SET,	    /* cid */
+	LB_OP_TABLE_SET,    /* idx (service), shift, slots */
+	LB_OP_SERVICE_SET,  /* idx, service; takes the table of the TABLE_SET before it, else keeps the one it has */
+	LB_OP_VIP_SET,	    /* vip, idx */
+	LB_OP_VIP_DEL,	    /* vip */
+	LB_OP_SERVICE_DEL,  /* idx; its table is given back */
+	LB_OP_CID_DEL,	    /* cid */
+	LB_OP_BACKEND_DEL,  /* idx, gen, owner (a service: the counters go to that one; 0: nowhere) */
 	LB_OP_FEATURES_SET, /* features: no more than these */
 };
 
-/* Pointers lead into the new image, which must outlive the plan. */
+/* Pointers lead into the new image, or the old one, which must both outlive the plan. */
 struct lb_op {
 	enum lb_op_kind kind;
 	uint16_t idx;
@@ -42,6 +44,7 @@ struct lb_op {
 	const struct lb_backend *backend;
 	const struct lb_service *service;
 	struct lb_vip vip;
+	const struct lb_cid_image *cid; /* LB_OP_CID_DEL: into the old image */
 };
 
 struct lb_plan {
