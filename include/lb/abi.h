@@ -103,7 +103,7 @@ _Static_assert(sizeof(struct lb_vip) == 20, "no hole in a key");
 #define LB_VIP_F_NO_STATE (1U << 1)
 #define LB_VIP_F_AFFINITY (1U << 4) /* of its service: LB_SERVICE_F_* of the same names */
 #define LB_VIP_F_CHOICE (1U << 5)
-#define LB_VIP_F_QUIC (1U << 6)
+#define LB_VIP_F_QUIC (1U << 3)
 
 /* The word at port is written last, in one store: service 0 says that nobody is here. */
 struct lb_vip_line {
