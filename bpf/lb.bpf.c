@@ -131,19 +131,101 @@ static __always_inline struct lb_backend_cpu *lb_world_backend_cpu(struct lb_wor
 	return bpf_map_lookup_elem(&lb_backend_cpu, &row);
 }
 
-/* The flow cache is off the fast path: a global function of words is verified once, not for each kind of packet that
- * asks. Such functions take no pointers to maps or stack on 5.10. */
-__attribute__((noinline)) __u32 lb_flow_steer_words(__u64 hash, __u32 service_idx, __u32 word, __u32 flags)
+static __always_inline __u32 lb_world_turn(struct lb_world *w, __u32 service)
+{
+	struct lb_turn *turn = bpf_map_lookup_elem(&lb_turns, &service);
+	__u32 mine;
+
+	if (!turn)
+		return 0;
+	bpf_spin_lock(&turn->lock);
+	mine = turn->next++;
+	bpf_spin_unlock(&turn->lock);
+	return mine;
+}
+
+static __always_inline __u32 lb_world_random(struct lb_world *w)
+{
+	return bpf_get_prandom_u32();
+}
+
+static __always_inline __s64 *lb_world_live(struct lb_world *w, __u32 backend)
+{
+	return bpf_map_lookup_elem(&lb_live, &backend);
+}
+
+/* Off the fast path like the flow cache below. */
+__attribute__((noinline)) __u64 lb_source_words(__u64 saddr0, __u64 saddr1, __u32 v6, __u32 service_idx)
 {
 	struct lb_world w = {0};
-	struct lb_flow_query q = {.hash = hash, .service_idx = service_idx, .word = word, .flags = flags};
+
+	return lb_world_has(&w, LB_HAS_AFFINITY) ? lb_source_hash(&w, saddr0, saddr1, v6, service_idx) : 0;
+}
+
+static __always_inline __u64 lb_world_source(struct lb_world *w, const struct lb_packet *p, __u32 service)
+{
+	return lb_source_words(p->v6 ? p->saddr[0] : p->saddr4, p->saddr[1], p->v6, service);
+}
+
+static __always_inline __u32 lb_world_cid(struct lb_world *w, const struct lb_cid *cid)
+{
+	const __u32 *backend = bpf_map_lookup_elem(&lb_cids, cid);
+
+	return backend ? *backend : 0;
+}
+
+__attribute__((noinline)) __u32 lb_quic_words(struct xdp_md *ctx, __u32 udp_off, __u32 service_idx)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	return lb_world_has(&w, LB_HAS_QUIC) ? lb_quic_server(&w, udp_off, service_idx) : 0;
+}
+
+static __always_inline __u32 lb_world_quic(struct lb_world *w, __u32 udp_off, __u32 service)
+{
+	return lb_quic_words(w->ctx, udp_off, service);
+}
+
+#define LB_AGAIN (1U << 31)
+
+__attribute__((noinline)) __u32 lb_choose_words(__u64 source, __u32 service_idx, __u32 word, __u32 flags)
+{
+	struct lb_world w = {0};
+	struct lb_flow_query q = {.source = source, .service_idx = service_idx, .word = word, .flags = flags};
+
+	if (!lb_world_has(&w, LB_HAS_CHOICE | LB_HAS_AFFINITY))
+		return 0;
+	if (!(flags & LB_AGAIN))
+		return lb_choose(&w, q);
+	lb_choose_again(&w, q);
+	return 0;
+}
+
+static __always_inline __u32 lb_world_choose(struct lb_world *w, struct lb_flow_query q)
+{
+	return lb_choose_words(q.source, q.service_idx, q.word, q.flags);
+}
+
+static __always_inline void lb_world_choose_again(struct lb_world *w, struct lb_flow_query q)
+{
+	lb_choose_words(q.source, q.service_idx, q.word, q.flags | LB_AGAIN);
+}
+
+/* The flow cache is off the fast path: a global function of words is verified once, not for each kind of packet that
+ * asks. Such functions take no pointers to maps or stack on 5.10. */
+__attribute__((noinline)) __u32 lb_flow_steer_words(__u64 hash, __u64 source, __u32 service_idx, __u32 word,
+						    __u32 flags)
+{
+	struct lb_world w = {0};
+	struct lb_flow_query q = {
+		.hash = hash, .source = source, .service_idx = service_idx, .word = word, .flags = flags};
 
 	return lb_flow_steer(&w, q);
 }
 
 static __always_inline __u32 lb_world_flow_steer(struct lb_world *w, struct lb_flow_query q)
 {
-	return lb_flow_steer_words(q.hash, q.service_idx, q.word, q.flags);
+	return lb_flow_steer_words(q.hash, q.source, q.service_idx, q.word, q.flags);
 }
 
 /* It has many paths, which all lead to the same end. */

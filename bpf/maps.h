@@ -49,6 +49,30 @@ LB_ARRAY(lb_backend_cpu, struct lb_backend_cpu, LB_MAX_BACKENDS);
 LB_TRIE(lb_wild, struct lb_wild_key, struct lb_wild, LB_MAX_WILD);
 LB_TRIE(lb_access, struct lb_access_key, struct lb_access, LB_MAX_ACCESS_LINES);
 
+LB_ARRAY(lb_live, __s64, LB_MAX_BACKENDS);
+
+/* Turns are taken under a lock: 5.10 has no atomic addition that says what it added to. */
+struct lb_turn {
+	struct bpf_spin_lock lock;
+	__u32 next;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LB_MAX_SERVICES);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct lb_turn);
+} lb_turns SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 2 * LB_MAX_CIDS);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct lb_cid);
+	__type(value, __u32);
+} lb_cids SEC(".maps");
+
 /* Keyed by interface index: where packets may leave by redirection. */
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);

@@ -6,6 +6,8 @@
 
 #include "lb/dp/flow.h"
 #include "lb/dp/steer.h"
+#include "choice.h"
+#include "quic.h"
 #include "world.h"
 
 /* A flow of a protocol that does not say what is new: it begins when it is learned. */
@@ -39,12 +41,16 @@ static __always_inline __u32 lb_learn(struct lb_world *w, struct lb_flow_query q
 			way = lb_flow_victim(set, proven, lb_flow_age(now_ns));
 	}
 	if (way < 0) {
+		if (lb_world_has(w, LB_HAS_CHOICE | LB_HAS_AFFINITY) && q.flags & LB_QUERY_CHOICE && !proven)
+			chosen = LB_SLOT_CUR(q.word);
 		b = proven ? NULL : lb_world_backend(w, LB_SLOT_PREV(q.word));
 		return b ? lb_steer_unlearned(q.word, chosen, b->flags) : chosen;
 	}
 	lb_store(&set->entry[way & (LB_FLOW_WAYS - 1)],
 		 LB_FLOW(lb_flow_tag(q.hash), lb_flow_age(now_ns), life.gen, proven, chosen) |
 			 (q.flags & LB_QUERY_CLOSES ? LB_FLOW_CLOSED : 0));
+	if (lb_world_has(w, LB_HAS_CHOICE) && q.flags & LB_QUERY_CHOICE && !proven)
+		lb_live_add(w, chosen, 1);
 	if (!(q.flags & LB_QUERY_TCP))
 		lb_count_conn(w, chosen);
 	return chosen;
@@ -79,13 +85,47 @@ static __always_inline __u32 lb_flow_steer(struct lb_world *w, struct lb_flow_qu
 
 			if (touched != e)
 				lb_store(entry, touched);
+			if (lb_world_has(w, LB_HAS_CHOICE | LB_HAS_AFFINITY) && q.flags & LB_QUERY_CHOICE &&
+			    touched != e) {
+				if (touched & ~e & LB_FLOW_CLOSED)
+					lb_live_add(w, LB_FLOW_BACKEND(e), -1);
+				lb_world_choose_again(w, q);
+			}
 			row->flow_hits++;
 			return LB_FLOW_BACKEND(e);
 		}
 	}
 	row->flow_misses++;
 	chosen = lb_steer_miss(q.word, opens || !tcp, (q.flags & LB_QUERY_TRACKED) || way >= 0, &learn);
+	if (lb_world_has(w, LB_HAS_CHOICE | LB_HAS_AFFINITY) && q.flags & LB_QUERY_CHOICE && (opens || !tcp))
+		chosen = lb_world_choose(w, q);
 	return learn ? lb_learn(w, q, set, row, way, chosen, now_ns) : chosen;
+}
+
+/* Whose a packet is that the table alone does not decide: its slot's @word, or another one. */
+static __always_inline __u32 lb_select_slowly(struct lb_world *w, struct lb_job *j, __u64 table, __u32 word)
+{
+	bool tcp = j->pkt.proto == IPPROTO_TCP;
+	struct lb_flow_query q = {.hash = j->hash, .service_idx = j->service_idx, .word = word};
+
+	if (lb_world_has(w, LB_HAS_QUIC) && j->vip_flags & LB_VIP_F_QUIC) {
+		__u32 server = lb_world_quic(w, sizeof(struct ethhdr) + j->pkt.l4_off, j->service_idx);
+
+		if (server)
+			return server;
+	}
+	if (lb_world_has(w, LB_HAS_AFFINITY) && j->vip_flags & LB_VIP_F_AFFINITY) {
+		q.source = lb_world_source(w, &j->pkt, j->service_idx);
+		q.hash = lb_source_flow(q.source, j->hash);
+		q.word = lb_slot_word(w, table, q.hash);
+	}
+	if (!lb_steer_wants_flow(q.word, j->vip_flags))
+		return q.word;
+	q.flags = (j->pkt.tcp_flags & (LB_TCP_FIN | LB_TCP_RST) ? LB_QUERY_CLOSES : 0) | (tcp ? LB_QUERY_TCP : 0) |
+		  (lb_packet_opens(&j->pkt) ? LB_QUERY_OPENS : 0) |
+		  (j->vip_flags & LB_VIP_F_TRACK ? LB_QUERY_TRACKED : 0) |
+		  (j->vip_flags & LB_VIP_F_CHOICE ? LB_QUERY_CHOICE : 0);
+	return lb_world_flow_steer(w, q);
 }
 
 /* Which backend gets it? */
@@ -104,15 +144,8 @@ static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_j
 	if (lb_unlikely(!line))
 		return lb_answer(LB_V_DROP_NO_BACKEND);
 	word = lb_load(&line->slot[slot % 16]);
-	if (lb_unlikely(j->vip_flags | LB_SLOT_PHASE(word)) && lb_steer_wants_flow(word, j->vip_flags)) {
-		bool tcp = j->pkt.proto == IPPROTO_TCP;
-		struct lb_flow_query q = {.hash = j->hash, .service_idx = j->service_idx, .word = word};
-
-		q.flags = (j->pkt.tcp_flags & (LB_TCP_FIN | LB_TCP_RST) ? LB_QUERY_CLOSES : 0) |
-			  (tcp ? LB_QUERY_TCP : 0) | (lb_packet_opens(&j->pkt) ? LB_QUERY_OPENS : 0) |
-			  (j->vip_flags & LB_VIP_F_TRACK ? LB_QUERY_TRACKED : 0);
-		word = lb_world_flow_steer(w, q);
-	}
+	if (lb_unlikely(j->vip_flags | LB_SLOT_PHASE(word)))
+		word = lb_select_slowly(w, j, table, word);
 	j->backend_idx = LB_SLOT_CUR(word);
 	j->backend = lb_world_backend(w, j->backend_idx);
 	if (lb_unlikely(!j->backend))

@@ -40,6 +40,7 @@ static __always_inline const struct lb_backend *lb_world_backend(struct lb_world
 /* What the flow cache is asked. */
 struct lb_flow_query {
 	__u64 hash;
+	__u64 source; /* the client's, of services with affinity */
 	__u32 service_idx;
 	__u32 word;  /* the slot */
 	__u32 flags; /* LB_QUERY_* */
@@ -48,6 +49,7 @@ struct lb_flow_query {
 #define LB_QUERY_OPENS 2U   /* the packet opens a TCP connection */
 #define LB_QUERY_TRACKED 4U /* its service remembers all such flows */
 #define LB_QUERY_CLOSES 8U  /* the packet ends a TCP connection, or a direction of it */
+#define LB_QUERY_CHOICE 16U /* its service's new connections are not, or not only, the table's */
 
 /* Answers with lb_flow_steer; the world may have it do so in a frame of its own. */
 static __always_inline __u32 lb_world_flow_steer(struct lb_world *w, struct lb_flow_query q);
@@ -65,6 +67,21 @@ static __always_inline const struct lb_service *lb_world_service(struct lb_world
 static __always_inline struct lb_rate_set *lb_world_rates(struct lb_world *w, __u32 set);
 /* Answers with lb_judge_source, a verdict; the world may have it do so in a frame of its own. */
 static __always_inline __u32 lb_world_judge_source(struct lb_world *w, __u64 hi, __u64 lo, __u32 service, __u32 flags);
+
+/* Answer with lb_source_hash, lb_choose and lb_choose_again, in a frame of their own likewise. */
+static __always_inline __u64 lb_world_source(struct lb_world *w, const struct lb_packet *p, __u32 service);
+static __always_inline __u32 lb_world_choose(struct lb_world *w, struct lb_flow_query q);
+static __always_inline void lb_world_choose_again(struct lb_world *w, struct lb_flow_query q);
+
+/* Answers with lb_quic_server; @udp_off: bytes in front of the UDP header. */
+static __always_inline __u32 lb_world_quic(struct lb_world *w, __u32 udp_off, __u32 service);
+/* The backend of a connection ID; 0: nobody's. */
+static __always_inline __u32 lb_world_cid(struct lb_world *w, const struct lb_cid *cid);
+
+/* What a choice is made of. lb_world_turn: the service's turns of all CPUs, counted. */
+static __always_inline __u32 lb_world_turn(struct lb_world *w, __u32 service);
+static __always_inline __u32 lb_world_random(struct lb_world *w);
+static __always_inline __s64 *lb_world_live(struct lb_world *w, __u32 backend);
 
 /* What the packets write: the flow cache, and this CPU's rows of counters. */
 static __always_inline __u64 lb_world_now_ns(struct lb_world *w);

@@ -25,6 +25,7 @@
 #define LB_MAX_ACCESS_LINES (2 * (LB_MAX_ACCESS + 2 * LB_MAX_SERVICES))
 #define LB_RATE_SETS (1U << 14) /* 2^14 sets of 8 sources: 131072, 1 MiB */
 #define LB_RATE_WAYS 8
+#define LB_MAX_CIDS 65536    /* server IDs of all backends and configurations together */
 #define LB_MAX_PORTS 64	     /* interfaces that packets may leave by */
 #define LB_SLOTS (8U << 20)  /* the slots of all tables together */
 #define LB_TABLE_SHIFT_MIN 4 /* a table has 2^shift slots; one cache line at least */
@@ -47,6 +48,9 @@
 #define LB_MAP_WILD "lb_wild"
 #define LB_MAP_ACCESS "lb_access"
 #define LB_MAP_RATES "lb_rates"
+#define LB_MAP_TURNS "lb_turns"
+#define LB_MAP_LIVE "lb_live"
+#define LB_MAP_CIDS "lb_cids"
 
 /* What a program can do beyond forwarding by table: bits of lb_features in its .rodata. The verifier removes the code
  * of those that are not set. */
@@ -106,8 +110,11 @@ _Static_assert(sizeof(struct lb_vip) == 20, "no hole in a key");
 #define LB_VIP_V4 1
 #define LB_VIP_F_TRACK (1U << 0) /* each of its flows gets a flow entry: LB_SERVICE_F_TRACK_* for its protocol */
 #define LB_VIP_F_NO_STATE (1U << 1)
-#define LB_VIP_F_ACCESS (1U << 6) /* lb_access says who may come in */
-#define LB_VIP_F_RATE (1U << 7)	  /* its sources' new connections are counted: source_interval_ns */
+#define LB_VIP_F_ACCESS (1U << 6)   /* lb_access says who may come in */
+#define LB_VIP_F_RATE (1U << 7)	    /* its sources' new connections are counted: source_interval_ns */
+#define LB_VIP_F_AFFINITY (1U << 4) /* of its service: LB_SERVICE_F_* of the same names */
+#define LB_VIP_F_CHOICE (1U << 5)
+#define LB_VIP_F_QUIC (1U << 3)
 
 /* The word at port is written last, in one store: service 0 says that nobody is here. */
 struct lb_vip_line {
@@ -151,15 +158,34 @@ _Static_assert(sizeof(struct lb_wild) == 16, "two words");
 #define LB_SERVICE_F_TRACK_UDP (1U << 1) /* every UDP flow gets a flow entry (state auto, all) */
 #define LB_SERVICE_F_NO_STATE (1U << 2)	 /* never look at the flow cache (state none) */
 #define LB_SERVICE_F_ACCESS (1U << 6)	 /* has lines in lb_access */
+#define LB_SERVICE_F_AFFINITY                                                                                          \
+	(1U << 8)		      /* the slot is the client's, .source_plen4 or .source_plen6 bits of the address */
+#define LB_SERVICE_F_CHOICE (1U << 9) /* new connections are not, or not only, the table's: .policy, .sticky_ticks */
+#define LB_SERVICE_F_QUIC (1U << 10)  /* .quic is not 0 */
+
+/* How new connections find a backend. */
+enum lb_chooser {
+	LB_CHOOSE_BY_TABLE,
+	LB_CHOOSE_IN_TURN,
+	LB_CHOOSE_LEAST_CONN,
+	LB_CHOOSE_AT_RANDOM,
+};
+#define LB_STICKY_FOR_EVER 255
 
 struct lb_service {
 	__u64 table;   /* LB_TABLE(base, shift), written last in one store; 0: no table */
 	__u64 name_id; /* identity across restarts of lbd: FNV-1a 64 of the name; 0: unused */
 	__u32 flags;   /* LB_SERVICE_F_* */
 	__u32 pad0;
-	__u64 pad1[4];
+	__u64 quic;	   /* LB_QUIC_CONFIGs of lb/dp/quic.h; 0: none */
+	__u8 policy;	   /* enum lb_chooser */
+	__u8 turn_shift;   /* in turn: 1 << turn_shift turns are the whole table */
+	__u8 sticky_ticks; /* a client that was silent for longer may get another backend; 0: nothing is remembered */
+	__u8 source_plen4, source_plen6; /* bits of an address that make the client */
+	__u8 pad1[3];
 	__u32 source_interval_ns; /* between new connections of one source; 0: as they like */
 	__u32 pad2;
+	__u64 pad3[2];
 };
 _Static_assert(sizeof(struct lb_service) == 64, "one cache line");
 
@@ -241,7 +267,8 @@ struct lb_backend {
 	__u8 src_plen; /* bits of src that are fixed, of 128; 128: src as it is */
 	__u8 flags;    /* LB_BACKEND_F_* */
 	__u32 oif;     /* word 2 of the next hop: outgoing interface index */
-	__u32 pad1;
+	__u16 weight;
+	__u16 pad1;
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct lb_backend) == 64, "one cache line");
 
@@ -249,7 +276,7 @@ _Static_assert(sizeof(struct lb_backend) == 64, "one cache line");
  * An entry is tag:31 | closed:1 | age:8 | gen:8 | proven:1 | backend:15; 0 is empty. The tag is the upper half of the
  * flow's hash without its last bit, so (tag >> (32 - shift)) is its slot; the set is made of its other bits, too
  * (lb/dp/flow.h). closed: a FIN or RST was seen, so that a SYN that finds it opens another connection on the same
- * ports. */
+ * ports; the entry of a client (lb/dp/source.h), which is no connection, always has it. */
 struct lb_flow_set {
 	__u64 entry[LB_FLOW_WAYS];
 };
@@ -265,6 +292,20 @@ _Static_assert(sizeof(struct lb_flow_set) == 64, "one cache line");
 #define LB_FLOW_PROVEN(e) ((__u32)((__u64)(e) >> 15) & 1)
 #define LB_FLOW_BACKEND(e) ((__u32)(e)&0x7fff)
 #define LB_FLOW_AGE_SHIFT 36 /* age is CLOCK_MONOTONIC ns >> 36: ticks of 68.7 s, wraps in 4.9 h */
+
+/* ---- lb_turns: ARRAY [LB_MAX_SERVICES], whose turn it is; only programs know its values ----
+ * ---- lb_live: ARRAY [LB_MAX_BACKENDS] of __s64, mmapable: open connections of each backend of a service with
+ * LB_CHOOSE_LEAST_CONN. Packets of all CPUs add to it and take away, lbd counts anew now and then. ---- */
+
+/* ---- lb_cids: HASH, lbd writes; whose a QUIC connection ID is. Twice LB_MAX_CIDS: old and new beside each other ----
+ */
+struct lb_cid {
+	__u64 server_id; /* as lb_quic_route has it */
+	__u32 service;
+	__u8 config;
+	__u8 pad[3]; /* 0 */
+};
+_Static_assert(sizeof(struct lb_cid) == 16, "no hole in a key");
 
 /* ---- counters: plain ARRAYs, mmapable, one row a possible CPU ----
  * lb_verdict_cpu [cpu]; lb_service_cpu [cpu * LB_MAX_SERVICES + service];

@@ -218,7 +218,7 @@ void frame_make(const struct spec *s, struct frame *f)
 		put16(f, 0);
 	}
 	for (int i = 0; i < s->payload + s->pad; i++)
-		put8(f, 'a' + (unsigned int)i % 26);
+		put8(f, s->quic && i < 18 ? (uint8_t)s->quic[i] : 'a' + (unsigned int)i % 26);
 	if (!s->no_sum)
 		set16(f, sum_at, l4_checksum(f, family_of(s), 14, l4, l4_len(s) + (size_t)s->payload, proto_of(s)));
 	f->len -= (size_t)s->cut;
@@ -239,6 +239,31 @@ uint64_t flow_hash(const struct spec *s)
 	vip.what = lb_vip_what(htons((uint16_t)or_default(s->dport, 80)), (__u8)proto_of(s), vip.v4);
 	return vip.v4 ? lb_hash_flow4(&secret, lb_vip_fold(&vip), src64[0], sport)
 		      : lb_hash_flow6(&secret, lb_vip_fold(&vip), src64, sport);
+}
+
+/* The address' bits that make the client, one by one. */
+uint64_t client_hash(const struct setup *setup, const struct spec *s)
+{
+	const struct lb_hash_secret secret = lb_hash_secret((const __u64 *)hash_key);
+	bool v4 = family_of(s) == 4;
+	int plen = v4 ? or_default(setup->plen4, 32) + 96 : or_default(setup->plen6, 128);
+	uint8_t src[16];
+	__u64 src64[2] = {0};
+
+	addr_of(s, false, src);
+	for (int bit = plen; bit < 128; bit++)
+		src[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+	memcpy(src64, v4 ? src + 12 : src, v4 ? 4 : 16);
+	return v4 ? lb_hash_flow4(&secret, NAME_ID, src64[0], 0) : lb_hash_flow6(&secret, NAME_ID, src64, 0);
+}
+
+uint64_t steer_hash(const struct setup *setup, const struct spec *s)
+{
+	uint64_t flow = flow_hash(s);
+
+	if (!(setup->flags & LB_SERVICE_F_AFFINITY))
+		return flow;
+	return (client_hash(setup, s) & 0xfffff00000000000ULL) | (flow & 0x00000fffffffffffULL);
 }
 
 void backend_addr(int family, int backend, uint8_t out[16])

@@ -54,6 +54,19 @@ static int kernel_trie_clear(struct world *w, struct trie *t)
 	return 0;
 }
 
+/* As lb_turns has it: a lock and the next turn. */
+static int kernel_turn_reset(struct world *w, uint32_t service)
+{
+	const uint32_t turn[2] = {0};
+
+	return bpf_map_update_elem(bpf_map__fd(skel->maps.lb_turns), &service, turn, BPF_ANY) ? -errno : 0;
+}
+
+static int kernel_cid_add(struct world *w, const struct lb_cid *cid, uint32_t backend)
+{
+	return bpf_map_update_elem(bpf_map__fd(skel->maps.lb_cids), cid, &backend, BPF_ANY) ? -errno : 0;
+}
+
 static int kernel_run(struct world *w, const struct frame *in, bool no_headroom, struct frame *out, int *action)
 {
 	struct xdp_md ctx_in = {.data = META, .data_end = META + (uint32_t)in->len}, ctx_out;
@@ -130,11 +143,14 @@ int world_kernel_open(struct world *w)
 		.rates = map_memory(skel->maps.lb_rates),
 		.trie_add = kernel_trie_add,
 		.trie_clear = kernel_trie_clear,
+		.live = map_memory(skel->maps.lb_live),
+		.turn_reset = kernel_turn_reset,
+		.cid_add = kernel_cid_add,
 		.port_add = kernel_port_add,
 		.run = kernel_run,
 	};
-	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows || !w->rates ||
-	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu)
+	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows ||
+	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu || !w->live || !w->rates)
 		return -ENOMEM;
 	return 0;
 }

@@ -130,11 +130,9 @@ static bool disagree(const struct outcome *o)
 	return true;
 }
 
-/* The flow's entry, as far as rows speak of it. */
-static struct entry flow_entry(const struct world *w, const struct spec *s, uint8_t age)
+/* The entry of @hash, as far as rows speak of it. */
+static struct entry entry_of(const struct world *w, uint64_t hash, uint8_t age)
 {
-	uint64_t hash = flow_hash(s);
-
 	for (int i = 0; i < LB_FLOW_WAYS; i++) {
 		uint64_t e = w->flows[lb_flow_set_idx(hash)].entry[i];
 
@@ -181,11 +179,26 @@ static size_t counted_len(const struct spec *s, const struct frame *in)
 	return said < in->len - 14 ? said : in->len - 14;
 }
 
+static bool choice_wrong(const struct world *w, const struct row *r, uint8_t age)
+{
+	struct entry e = entry_of(w, client_hash(&r->setup, &r->in), age);
+	bool bad = false;
+
+	bad |= differs(w, "the client's backend", e.backend, r->client.backend);
+	bad |= differs(w, "the client's generation", e.gen, r->client.gen);
+	bad |= differs(w, "the client's idle time", e.idle, r->client.idle);
+	bad |= differs(w, "the client's proof", e.proven, r->client.proven);
+	bad |= differs(w, "the client's mark", e.closed, r->client.backend != 0);
+	bad |= differs(w, "open connections of the old one", w->live[OLD] - r->setup.live_old, r->live_old);
+	bad |= differs(w, "open connections of the new one", w->live[NEW] - r->setup.live_new, r->live_new);
+	return bad;
+}
+
 static bool row_fails(const struct world *w, const struct row *r, const struct frame *in, const struct outcome *o,
 		      uint8_t age)
 {
 	int action = r->action ? r->action : usual_action((int)r->verdict);
-	struct entry e = flow_entry(w, &r->in, age);
+	struct entry e = entry_of(w, steer_hash(&r->setup, &r->in), age);
 	bool bad = false;
 	struct frame want;
 
@@ -204,7 +217,7 @@ static bool row_fails(const struct world *w, const struct row *r, const struct f
 	bad |= differs(w, "the entry's idle time", e.idle, r->after.idle);
 	bad |= differs(w, "the entry's proof", e.proven, r->after.proven);
 	bad |= differs(w, "the entry's end", e.closed, r->after.closed);
-	return bad | counters_wrong(w, r, counted_len(&r->in, in));
+	return bad | choice_wrong(w, r, age) | counters_wrong(w, r, counted_len(&r->in, in));
 }
 
 static uint64_t now_ns(void)

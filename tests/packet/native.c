@@ -191,6 +191,78 @@ static __always_inline struct lb_backend_cpu *lb_world_backend_cpu(struct lb_wor
 	return backend < LB_MAX_BACKENDS ? &arrays.backend_cpu[CPU * LB_MAX_BACKENDS + backend] : NULL;
 }
 
+static __u32 turns[LB_MAX_SERVICES];
+
+static __always_inline __u32 lb_world_turn(struct lb_world *w, __u32 service)
+{
+	return turns[service]++;
+}
+
+static __always_inline __u32 lb_world_random(struct lb_world *w)
+{
+	static __u32 state = 1;
+
+	return state = state * 1664525 + 1013904223;
+}
+
+static __always_inline __s64 *lb_world_live(struct lb_world *w, __u32 backend)
+{
+	return backend < LB_MAX_BACKENDS ? (__s64 *)&arrays.live[backend] : NULL;
+}
+
+static __always_inline __u64 lb_world_source(struct lb_world *w, const struct lb_packet *p, __u32 service)
+{
+	return lb_source_hash(w, p->v6 ? p->saddr[0] : p->saddr4, p->saddr[1], p->v6, service);
+}
+
+static __always_inline __u32 lb_world_choose(struct lb_world *w, struct lb_flow_query q)
+{
+	return lb_choose(w, q);
+}
+
+static __always_inline void lb_world_choose_again(struct lb_world *w, struct lb_flow_query q)
+{
+	lb_choose_again(w, q);
+}
+
+static struct {
+	struct lb_cid cid;
+	uint32_t backend;
+} cids[8];
+static unsigned int nr_cids;
+
+static __always_inline __u32 lb_world_cid(struct lb_world *w, const struct lb_cid *cid)
+{
+	for (unsigned int i = 0; i < nr_cids; i++)
+		if (!memcmp(&cids[i].cid, cid, sizeof(*cid)))
+			return cids[i].backend;
+	return 0;
+}
+
+static __always_inline __u32 lb_world_quic(struct lb_world *w, __u32 udp_off, __u32 service)
+{
+	return lb_quic_server(w, udp_off, service);
+}
+
+static int native_cid_add(struct world *w, const struct lb_cid *cid, uint32_t backend)
+{
+	struct lb_world any = {0};
+
+	if (lb_world_cid(&any, cid))
+		return 0;
+	if (nr_cids == sizeof(cids) / sizeof(cids[0]))
+		return -ENOSPC;
+	cids[nr_cids].cid = *cid;
+	cids[nr_cids++].backend = backend;
+	return 0;
+}
+
+static int native_turn_reset(struct world *w, uint32_t service)
+{
+	turns[service] = 0;
+	return 0;
+}
+
 static __always_inline __u32 lb_world_flow_steer(struct lb_world *w, struct lb_flow_query q)
 {
 	return lb_flow_steer(w, q);
@@ -249,12 +321,15 @@ int world_native_open(struct world *w)
 		.rates = calloc(LB_RATE_SETS, sizeof(struct lb_rate_set)),
 		.trie_add = native_trie_add,
 		.trie_clear = native_trie_clear,
+		.live = calloc(LB_MAX_BACKENDS, sizeof(int64_t)),
+		.turn_reset = native_turn_reset,
+		.cid_add = native_cid_add,
 		.port_add = native_port_add,
 		.run = native_run,
 	};
 	*w = arrays;
-	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows || !w->rates ||
-	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu) {
+	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows ||
+	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu || !w->live || !w->rates) {
 		fprintf(stderr, "native: out of memory\n");
 		return -ENOMEM;
 	}
@@ -274,4 +349,5 @@ void world_native_close(void)
 	free(arrays.verdict_cpu);
 	free(arrays.service_cpu);
 	free(arrays.backend_cpu);
+	free(arrays.live);
 }

@@ -41,12 +41,13 @@ struct spec {
 	int flags;  /* ACK */
 	const char *src, *dst;
 	int sport, dport;
-	int tos;     /* DSCP and ECN */
-	int ttl;     /* 64 */
-	int id;	     /* 0x1234 */
-	int frag;    /* IPv4: flags and offset */
-	int payload; /* bytes behind the transport header */
-	int options; /* IPv4: bytes of options */
+	int tos;	  /* DSCP and ECN */
+	int ttl;	  /* 64 */
+	int id;		  /* 0x1234 */
+	int frag;	  /* IPv4: flags and offset */
+	int payload;	  /* bytes behind the transport header */
+	const char *quic; /* the first eighteen of them */
+	int options;	  /* IPv4: bytes of options */
 	struct ext ext[NR_EXT];
 	int mac; /* the frame's destination: MAC_OWN */
 	/* lies */
@@ -100,6 +101,12 @@ struct setup {
 	} access[4];
 	int source_rate; /* new connections a second */
 	bool unlinked;	 /* nobody told the program the interface's MAC address */
+	uint32_t odd;	 /* the words of odd slots: as .word */
+	int policy, sticky;
+	int plen4, plen6;    /* bits of a client: 32 and 128 */
+	struct entry client; /* the client's entry */
+	int live_old, live_new;
+	uint64_t quic; /* configurations; NEW has the server ID 0xa1b2 in configuration 1, SERVICE + 1 has 0xc3 */
 };
 
 struct row {
@@ -111,7 +118,9 @@ struct row {
 	int action;  /* XDP_*; 0 is what the verdict's name says, and XDP_TX */
 	int backend; /* that gets it: OLD */
 	int conns, closes, hits, misses, refused;
-	struct entry after; /* the flow's entry; its backend 0: none */
+	struct entry after;	/* the flow's entry; its backend 0: none */
+	struct entry client;	/* the client's, after it */
+	int live_old, live_new; /* what it adds to the open connections */
 };
 
 extern const struct row rows[];
@@ -147,6 +156,9 @@ struct world {
 	/* keys and values as in the maps */
 	int (*trie_add)(struct world *w, struct trie *t, const void *key, const void *value);
 	int (*trie_clear)(struct world *w, struct trie *t);
+	int64_t *live;
+	int (*turn_reset)(struct world *w, uint32_t service);
+	int (*cid_add)(struct world *w, const struct lb_cid *cid, uint32_t backend);
 	int (*port_add)(struct world *w, uint32_t ifindex);
 	/* 0 with *@action and @out, or -ENOTSUP where the world cannot be given such a packet */
 	int (*run)(struct world *w, const struct frame *in, bool no_headroom, struct frame *out, int *action);
@@ -170,6 +182,9 @@ size_t frame_ip_len(const struct spec *s);
 void frame_expect(const struct setup *setup, const struct spec *s, int backend, struct frame *out);
 
 uint64_t flow_hash(const struct spec *s);
+uint64_t client_hash(const struct setup *setup, const struct spec *s);
+uint64_t steer_hash(const struct setup *setup, const struct spec *s); /* the flow's, where entries are */
+#define NAME_ID 0x5eed0fa5e41ce000ULL
 void backend_addr(int family, int backend, uint8_t out[16]);
 void outer_src(int family, uint8_t out[16]);
 extern const uint8_t mac_hop[6], mac_own[6];

@@ -66,11 +66,12 @@ static void setup_backend(struct world *w, const struct setup *s, int backend, i
 	b->src_plen = (__u8)or_default(s->plen, 128);
 	b->flags = (__u8)(or_default(flags, OPEN) | (family == 4 ? LB_BACKEND_F_V4 : 0));
 	b->oif = (__u32)or_default(s->oif, INGRESS);
+	b->weight = 100;
 }
 
 static void setup_flow(struct world *w, const struct setup *s, const struct spec *in)
 {
-	uint64_t hash = flow_hash(in);
+	uint64_t hash = steer_hash(s, in), client = client_hash(s, in);
 	struct lb_flow_set *set = &w->flows[lb_flow_set_idx(hash)];
 	uint8_t age = lb_flow_age(now_ns());
 
@@ -81,6 +82,11 @@ static void setup_flow(struct world *w, const struct setup *s, const struct spec
 		set->entry[5] = LB_FLOW(hash >> 32, age - s->entry.idle, GEN + s->entry.gen, s->entry.proven,
 					s->entry.backend) |
 				(s->entry.closed ? LB_FLOW_CLOSED : 0);
+	if (s->client.backend)
+		w->flows[lb_flow_set_idx(client)].entry[3] =
+			LB_FLOW(client >> 32, age - s->client.idle, GEN + s->client.gen, s->client.proven,
+				s->client.backend) |
+			LB_FLOW_CLOSED;
 }
 
 /* The service's VIPs, in both families and protocols. There is room for four. */
@@ -167,12 +173,33 @@ void world_setup(struct world *w, const struct setup *s, const struct spec *in)
 		w->slots[(TABLE_BASE + i) / 16].slot[i % 16] = s->word ? s->word : LB_SLOT(LB_PHASE_STABLE, 0, OLD);
 	for (int i = 0; i < 1 << TABLE_SHIFT; i++)
 		w->slots[(TABLE_NEW + i) / 16].slot[i % 16] = LB_SLOT(LB_PHASE_STABLE, 0, NEW);
+	for (int i = 1; s->odd && i < 1 << TABLE_SHIFT; i += 2)
+		w->slots[(TABLE_BASE + i) / 16].slot[i % 16] = s->odd;
 	setup_flow(w, s, in);
 	if (s->flooded) {
 		row->learn_start_ns = now_ns();
 		row->learn_count = w->conf->learn_rate;
 	}
-	w->services[SERVICE].flags = s->flags;
+	w->services[SERVICE] = (struct lb_service){
+		.flags = s->flags,
+		.name_id = NAME_ID,
+		.quic = s->quic,
+		.policy = (__u8)s->policy,
+		.turn_shift = TABLE_SHIFT,
+		.sticky_ticks = (__u8)s->sticky,
+		.source_plen4 = (__u8)or_default(s->plen4, 32),
+		.source_plen6 = (__u8)or_default(s->plen6, 128),
+	};
+	assert(!w->turn_reset(w, SERVICE));
+	if (s->quic) {
+		const struct lb_cid mine = {.server_id = 0xa1b2, .service = SERVICE, .config = 1};
+		const struct lb_cid others = {.server_id = 0xc3c3, .service = SERVICE + 1, .config = 1};
+		const struct lb_cid wrong = {.server_id = 0xd4d4, .service = SERVICE, .config = 1};
+
+		assert(!w->cid_add(w, &mine, NEW) && !w->cid_add(w, &others, NEW) && !w->cid_add(w, &wrong, FOREIGN));
+	}
+	w->live[OLD] = s->live_old;
+	w->live[NEW] = s->live_new;
 	w->services[SERVICE].table = s->no_table ? 0 : LB_TABLE(TABLE_BASE, TABLE_SHIFT);
 	if (s->source_rate)
 		w->services[SERVICE].source_interval_ns = 1000000000U / (__u32)s->source_rate;

@@ -32,6 +32,8 @@ struct sim {
 	struct lb_backend backends[LB_MAX_BACKENDS];
 	struct sim_vip vips[1024];
 	size_t nr_vips;
+	struct lb_cid_image cids[1024];
+	size_t nr_cids;
 };
 
 static inline struct sim_vip *sim_vip(struct sim *sim, const struct lb_vip_conf *vip)
@@ -60,6 +62,8 @@ static inline void sim_check(const struct sim *sim)
 		assert_true(sim->services[sim->vips[i].service].line.name_id != 0);
 		assert_non_null(sim->services[sim->vips[i].service].slots);
 	}
+	for (size_t i = 0; i < sim->nr_cids; i++)
+		assert_int_equal(sim->backends[sim->cids[i].backend].service, sim->cids[i].cid.service);
 	for (uint16_t i = 0; i < LB_MAX_SERVICES; i++) {
 		if (sim->services[i].slots)
 			sim_check_words(sim, i, sim->services[i].slots, sim->services[i].shift);
@@ -156,6 +160,30 @@ static inline void sim_backend_del(struct sim *sim, const struct lb_op *op)
 		sim_check_words(sim, service, sim->services[service].slots, sim->services[service].shift);
 }
 
+static inline struct lb_cid_image *sim_cid(struct sim *sim, const struct lb_cid_image *cid)
+{
+	for (size_t i = 0; i < sim->nr_cids; i++)
+		if (!lb_cid_compare(&sim->cids[i], cid))
+			return &sim->cids[i];
+	return NULL;
+}
+
+static inline void sim_cid_set(struct sim *sim, const struct lb_cid_image *cid)
+{
+	struct lb_cid_image *at = sim_cid(sim, cid);
+
+	assert_true(at || sim->nr_cids < sizeof(sim->cids) / sizeof(*sim->cids));
+	*(at ? at : &sim->cids[sim->nr_cids++]) = *cid;
+}
+
+static inline void sim_cid_del(struct sim *sim, const struct lb_cid_image *cid)
+{
+	struct lb_cid_image *at = sim_cid(sim, cid);
+
+	assert_non_null(at);
+	*at = sim->cids[--sim->nr_cids];
+}
+
 static inline void sim_do(struct sim *sim, const struct lb_op *op)
 {
 	struct sim_service *s = &sim->services[op->idx < LB_MAX_SERVICES ? op->idx : 0];
@@ -169,6 +197,12 @@ static inline void sim_do(struct sim *sim, const struct lb_op *op)
 	case LB_OP_FEATURES_SET:
 		assert_int_equal(op->features & ~sim->features, 0);
 		sim->features = op->features;
+		break;
+	case LB_OP_CID_SET:
+		sim_cid_set(sim, op->cid);
+		break;
+	case LB_OP_CID_DEL:
+		sim_cid_del(sim, op->cid);
 		break;
 	case LB_OP_CONF:
 		sim->conf = *op->conf;
@@ -221,7 +255,7 @@ static inline void sim_expect(const struct sim *sim, const struct lb_image *imag
 {
 	static uint16_t backends_of[LB_MAX_BACKENDS];
 	static const uint32_t none[1 << LB_TABLE_SHIFT_MIN];
-	size_t nr_vips = 0;
+	size_t nr_vips = 0, nr_cids = 0;
 
 	memset(backends_of, 0, sizeof(backends_of));
 	assert_int_equal(sim->features, image->features);
@@ -250,6 +284,12 @@ static inline void sim_expect(const struct sim *sim, const struct lb_image *imag
 			assert_non_null(access);
 			assert_int_equal(access->verdict, want->access[a].verdict);
 		}
+		for (size_t n = 0; n < want->nr_cids; n++, nr_cids++) {
+			const struct lb_cid_image *cid = sim_cid((struct sim *)sim, &want->cids[n]);
+
+			assert_non_null(cid);
+			assert_int_equal(cid->backend, want->cids[n].backend);
+		}
 		for (size_t b = 0; b < want->nr_backends; b++) {
 			backends_of[want->backends[b].idx] = i;
 			assert_memory_equal(&sim->backends[want->backends[b].idx], &want->backends[b].line,
@@ -257,6 +297,7 @@ static inline void sim_expect(const struct sim *sim, const struct lb_image *imag
 		}
 	}
 	assert_int_equal(nr_vips, sim->nr_vips);
+	assert_int_equal(nr_cids, sim->nr_cids);
 	for (uint32_t b = 0; b < LB_MAX_BACKENDS; b++) {
 		if (sim->backends[b].service != backends_of[b] || sim->backends[b].gen != image->gen[b])
 			fail_msg("backend %u is not as it should be", b);
@@ -311,6 +352,12 @@ static inline struct lb_image *sim_read(const struct sim *sim)
 			if (sim->vips[v].service == i)
 				s->vips[s->nr_vips++] = sim->vips[v].vip;
 		}
+		s->cids = calloc(sim->nr_cids + 1, sizeof(*s->cids));
+		for (size_t n = 0; n < sim->nr_cids; n++) {
+			if (sim->cids[n].cid.service == i)
+				s->cids[s->nr_cids++] = sim->cids[n];
+		}
+		qsort(s->cids, s->nr_cids, sizeof(*s->cids), lb_cid_compare);
 	}
 	for (uint16_t i = 0; i < LB_MAX_SERVICES; i++) {
 		const struct sim_service *from = &sim->services[i];

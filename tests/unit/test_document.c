@@ -194,7 +194,8 @@ static void test_backend_part(void **state)
 	assert_int_equal(b.tier, 2);
 	json = lb_document_backend(&b);
 	text = json_dumps(json, 0);
-	assert_string_equal(text, "{\"address\": \"10.0.0.1\", \"weight\": 7, \"tier\": 2, \"state\": \"enabled\"}");
+	assert_string_equal(text, "{\"address\": \"10.0.0.1\", \"weight\": 7, \"tier\": 2, \"state\": \"enabled\", "
+				  "\"server_id\": null}");
 	json_decref(json);
 	free(text);
 	expect_err(lb_document_patch_backend(TEXT("{\"weigth\":7}"), &b, &err), &err,

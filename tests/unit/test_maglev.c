@@ -228,6 +228,45 @@ static void test_nobody(void **state)
 		assert_int_equal(table[i], 0);
 }
 
+/* In turn: exact shares in each round of weights, from the first slot on; of many members, too. */
+static void test_in_turn(void **state)
+{
+	struct lb_maglev_member few[3] = {
+		{.weight = 200, .value = 7}, {.weight = 100, .value = 8}, {.weight = 100, .value = 9}};
+	static struct lb_maglev_member many[300];
+	uint32_t count[300] = {0};
+	struct lb_maglev *b = lb_maglev_in_turn(few, 3, 9);
+	uint16_t *table;
+
+	assert_non_null(b);
+	while (!lb_maglev_fill(b, 100))
+		;
+	table = lb_maglev_take(b);
+	lb_maglev_free(b);
+	for (int i = 0; i < 512; i += 4) {
+		int nr[3] = {0};
+
+		for (int k = 0; k < 4; k++)
+			nr[table[i + k] - 7]++;
+		assert_true(nr[0] == 2 && nr[1] == 1 && nr[2] == 1);
+	}
+	free(table);
+	for (int i = 0; i < 300; i++)
+		many[i] = (struct lb_maglev_member){
+			.id = {1, (uint64_t)i, 0}, .weight = i ? 1 : 3000, .value = (uint16_t)i};
+	b = lb_maglev_in_turn(many, 300, 16);
+	assert_non_null(b);
+	assert_true(lb_maglev_fill(b, UINT32_MAX));
+	table = lb_maglev_take(b);
+	lb_maglev_free(b);
+	for (int i = 0; i < 1 << 16; i++)
+		count[table[i]]++;
+	for (int i = 1; i < 300; i++)
+		assert_in_range(count[i], 65536 / 3299, 65536 / 3299 + 1);
+	assert_in_range(count[0], 65536ULL * 3000 / 3299 - 300, 65536ULL * 3000 / 3299 + 300);
+	free(table);
+}
+
 static void test_another_key(void **state)
 {
 	static struct lb_maglev_member m[10];
@@ -376,7 +415,7 @@ int main(void)
 		cmocka_unit_test(test_steps),	    cmocka_unit_test(test_nobody),
 		cmocka_unit_test(test_another_key), cmocka_unit_test(test_balance),
 		cmocka_unit_test(test_weights),	    cmocka_unit_test(test_disruption),
-		cmocka_unit_test(test_shift),
+		cmocka_unit_test(test_shift),	    cmocka_unit_test(test_in_turn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

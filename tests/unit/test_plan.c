@@ -202,6 +202,13 @@ static struct lb_service_image *service_image(const struct wish *w, uint16_t idx
 	image_access(s, w->access[idx], w->nr_access[idx]);
 	s->vips = calloc(VIPS, sizeof(*s->vips));
 	s->backends = calloc(BACKENDS, sizeof(*s->backends));
+	s->cids = calloc(BACKENDS, sizeof(*s->cids));
+	for (uint64_t b = 1; b < BACKENDS; b++) {
+		if (w->backends[b].service == idx && w->flags[idx])
+			s->cids[s->nr_cids++] = (struct lb_cid_image){
+				.cid = {.server_id = b ^ w->flags[idx], .service = idx}, .backend = b};
+	}
+	qsort(s->cids, s->nr_cids, sizeof(*s->cids), lb_cid_compare);
 	for (uint32_t v = 0; v < VIPS; v++) {
 		if (w->vip_service[v] == idx)
 			s->vips[s->nr_vips++] = vip_of(v);

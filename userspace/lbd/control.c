@@ -192,6 +192,19 @@ static uint64_t packets_of(void *ctx, uint16_t idx)
 	return sum.pkts;
 }
 
+static void count_live(struct lb_control *c, uint8_t now_age)
+{
+	static int64_t live[LB_MAX_BACKENDS];
+	int64_t *at = lb_dataplane_live(c->dp);
+
+	if (!lb_model_live(c->model, lb_dataplane_flows(c->dp), live, now_age))
+		return;
+	for (size_t i = 0; i < LB_MAX_BACKENDS; i++) {
+		if (__atomic_load_n(&at[i], __ATOMIC_RELAXED) != live[i])
+			__atomic_store_n(&at[i], live[i], __ATOMIC_RELAXED);
+	}
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *ctx)
 {
 	struct lb_control *c = ctx;
@@ -203,6 +216,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 	/* The model may count on packets having seen the phases that it knows. */
 	if (c->uncommitted)
 		return;
+	count_live(c, lb_flow_age(now_ns));
 	if (lb_model_settled(c->model) && ++c->ticks % TICKS_SETTLED)
 		return;
 	ret = lb_model_tick(c->model, now_ns - c->committed_ns >= FLIGHT_NS ? lb_dataplane_flows(c->dp) : NULL,

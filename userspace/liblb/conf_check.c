@@ -409,9 +409,18 @@ static int check_interfaces(const struct lb_config *c, struct lb_conf_where *whe
 	return check_room(c->nr_ifaces, LB_MAX_PORTS, "interfaces", err);
 }
 
+static size_t nr_connection_ids(const struct lb_service_conf *s)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; s->quic.nr_configs && i < s->nr_backends; i++)
+		nr += s->backends[i].server_id.len != 0;
+	return nr * s->quic.nr_configs;
+}
+
 int lb_config_check_at(const struct lb_config *c, struct lb_conf_where *where, struct lb_err *err)
 {
-	size_t nr_vips = 0, nr_backends = 0, nr_access = 0;
+	size_t nr_vips = 0, nr_backends = 0, nr_access = 0, nr_cids = 0;
 	int ret;
 
 	*where = (struct lb_conf_where){.iface = -1, .service = -1, .backend = -1};
@@ -425,6 +434,7 @@ int lb_config_check_at(const struct lb_config *c, struct lb_conf_where *where, s
 		nr_vips += s->nr_vips;
 		nr_backends += s->nr_backends;
 		nr_access += s->nr_allow + s->nr_deny;
+		nr_cids += nr_connection_ids(s);
 		if (i && !strcmp(s[-1].name, s->name)) {
 			lb_err_set(err, -EINVAL, NULL, "there are two services %s; give one another name", s->name);
 			return refuse_field(where, "name");
@@ -441,6 +451,8 @@ int lb_config_check_at(const struct lb_config *c, struct lb_conf_where *where, s
 		ret = check_room(nr_vips, LB_MAX_VIPS, "VIPs", err);
 	if (!ret)
 		ret = check_room(nr_access, LB_MAX_ACCESS, "allowed and denied prefixes", err);
+	if (!ret)
+		ret = check_room(nr_cids, LB_MAX_CIDS, "server IDs, each in each of its service's configurations", err);
 	if (!ret)
 		ret = check_vips(c, nr_vips, where, err);
 	return ret;

@@ -77,6 +77,7 @@ static int map_all(struct lb_dataplane *dp, struct lb_err *err)
 		{dp->skel->maps.lb_verdict_cpu, rw, (void **)&dp->verdict_cpu},
 		{dp->skel->maps.lb_service_cpu, rw, (void **)&dp->service_cpu},
 		{dp->skel->maps.lb_backend_cpu, rw, (void **)&dp->backend_cpu},
+		{dp->skel->maps.lb_live, rw, (void **)&dp->live},
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -88,6 +89,7 @@ static int map_all(struct lb_dataplane *dp, struct lb_err *err)
 	dp->ports_fd = bpf_map__fd(dp->skel->maps.lb_ports);
 	dp->access_fd = bpf_map__fd(dp->skel->maps.lb_access);
 	dp->wild_fd = bpf_map__fd(dp->skel->maps.lb_wild);
+	dp->cids_fd = bpf_map__fd(dp->skel->maps.lb_cids);
 	return 0;
 }
 
@@ -107,6 +109,7 @@ static void unmap_all(struct lb_dataplane *dp)
 		{dp->skel->maps.lb_verdict_cpu, dp->verdict_cpu},
 		{dp->skel->maps.lb_service_cpu, dp->service_cpu},
 		{dp->skel->maps.lb_backend_cpu, dp->backend_cpu},
+		{dp->skel->maps.lb_live, dp->live},
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -178,6 +181,7 @@ int lb_dataplane_change_program(struct lb_dataplane *dp, uint32_t features, stru
 	}
 	lb_bpf__destroy(before);
 	dp->ports_fd = bpf_map__fd(dp->skel->maps.lb_ports);
+	dp->cids_fd = bpf_map__fd(dp->skel->maps.lb_cids);
 	return 0;
 }
 
@@ -293,6 +297,11 @@ uint64_t lb_dataplane_verdict(const struct lb_dataplane *dp, enum lb_verdict v)
 struct lb_flow_set *lb_dataplane_flows(const struct lb_dataplane *dp)
 {
 	return dp->flows;
+}
+
+int64_t *lb_dataplane_live(const struct lb_dataplane *dp)
+{
+	return dp->live;
 }
 
 const char *lb_dataplane_tag(const struct lb_dataplane *dp)

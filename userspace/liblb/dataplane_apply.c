@@ -241,6 +241,8 @@ static int set_backend(struct lb_dataplane *dp, const struct lb_op *op, struct l
 	if (line->service != op->backend->service || line->port != op->backend->port ||
 	    memcmp(line->addr, op->backend->addr, sizeof(line->addr)))
 		retire_backend_counters(dp, op->idx, line->service);
+	if (!line->service)
+		__atomic_store_n(&dp->live[op->idx], 0, __ATOMIC_RELAXED);
 	write_words(line, op->backend, 0, LINE_WORDS - 1);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	write_words(line, op->backend, LINE_WORDS - 1, LINE_WORDS);
@@ -323,12 +325,33 @@ static int set_access(struct lb_dataplane *dp, const struct lb_op *op, struct lb
 	return ret ? lb_err_set(err, ret, NULL, "cannot change who may come in: %s", strerror(-ret)) : 0;
 }
 
+static int set_cid(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
+{
+	uint32_t backend = (uint32_t)op->cid->backend;
+	int ret = bpf_map_update_elem(dp->cids_fd, &op->cid->cid, &backend, BPF_ANY) ? -errno : 0;
+
+	if (!ret)
+		return 0;
+	return lb_err_set(err, ret == -E2BIG ? -ENOSPC : ret, NULL, "cannot add a server ID: %s", strerror(-ret));
+}
+
+static int del_cid(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
+{
+	if (!bpf_map_delete_elem(dp->cids_fd, &op->cid->cid) || errno == ENOENT)
+		return 0;
+	return lb_err_set(err, -errno, NULL, "cannot remove a server ID: %s", strerror(errno));
+}
+
 static int apply_op(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
 {
 	switch (op->kind) {
 	case LB_OP_FEATURES_ADD:
 	case LB_OP_FEATURES_SET:
 		return lb_dataplane_change_program(dp, op->features, err);
+	case LB_OP_CID_SET:
+		return set_cid(dp, op, err);
+	case LB_OP_CID_DEL:
+		return del_cid(dp, op, err);
 	case LB_OP_CONF:
 		write_words(dp->conf, op->conf, 0, CONF_WORDS);
 		return 0;

@@ -38,7 +38,8 @@ struct lb_dataplane {
 	struct lb_verdict_cpu *verdict_cpu;
 	struct lb_service_cpu *service_cpu;
 	struct lb_backend_cpu *backend_cpu;
-	int ports_fd, wild_fd, access_fd;
+	int64_t *live;
+	int ports_fd, wild_fd, access_fd, cids_fd;
 
 	struct lb_regions *regions;
 	uint64_t tables[LB_MAX_SERVICES];

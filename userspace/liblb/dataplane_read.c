@@ -200,6 +200,35 @@ static int read_access(const struct lb_dataplane *dp, struct lb_image *image)
 	return ret;
 }
 
+static int read_cids(const struct lb_dataplane *dp, struct lb_image *image)
+{
+	struct lb_cid key, *prev = NULL;
+
+	for (; !bpf_map_get_next_key(dp->cids_fd, prev, &key); prev = &key) {
+		struct lb_service_image *s = at(dp, image, owner_of(key.service));
+		uint32_t backend;
+
+		if (!s)
+			return -ENOMEM;
+		if (bpf_map_lookup_elem(dp->cids_fd, &key, &backend))
+			continue;
+		/* Grown at powers of two. */
+		if (!(s->nr_cids & (s->nr_cids - 1))) {
+			void *cids = reallocarray(s->cids, s->nr_cids ? 2 * s->nr_cids : 1, sizeof(*s->cids));
+
+			if (!cids)
+				return -ENOMEM;
+			s->cids = cids;
+		}
+		s->cids[s->nr_cids++] = (struct lb_cid_image){.cid = key, .backend = backend};
+	}
+	for (uint32_t i = 0; i < LB_MAX_SERVICES; i++)
+		if (image->services[i] && image->services[i]->nr_cids)
+			qsort(image->services[i]->cids, image->services[i]->nr_cids, sizeof(struct lb_cid_image),
+			      lb_cid_compare);
+	return 0;
+}
+
 int lb_dataplane_read(struct lb_dataplane *dp, struct lb_image **out, struct lb_err *err)
 {
 	struct lb_image *image = lb_image_new();
@@ -216,6 +245,8 @@ int lb_dataplane_read(struct lb_dataplane *dp, struct lb_image **out, struct lb_
 		ret = read_vips(dp, image);
 	if (!ret)
 		ret = read_access(dp, image);
+	if (!ret)
+		ret = read_cids(dp, image);
 	if (ret) {
 		lb_image_free(image);
 		return lb_err_set(err, ret, NULL, "cannot read the dataplane's maps: %s", strerror(-ret));

@@ -28,6 +28,7 @@ void lb_service_image_put(struct lb_service_image *s)
 	free(s->vips);
 	free(s->access);
 	free(s->backends);
+	free(s->cids);
 	free(s);
 }
 
@@ -57,6 +58,11 @@ void lb_image_free(struct lb_image *i)
 	for (size_t s = 0; s < LB_MAX_SERVICES; s++)
 		lb_service_image_put(i->services[s]);
 	free(i);
+}
+
+int lb_cid_compare(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct lb_cid));
 }
 
 uint64_t lb_name_id(const char *name)

@@ -27,6 +27,12 @@ struct lb_access_image {
 _Static_assert(sizeof(struct lb_access_image) == 19, "no hole");
 #define LB_ACCESS_IMAGE_KEY 18 /* bytes without the verdict */
 
+/* Whose QUIC connections are: no hole, so that whole ones compare. */
+struct lb_cid_image {
+	struct lb_cid cid;
+	uint64_t backend;
+};
+
 struct lb_service_image {
 	unsigned int refs;
 	uint16_t idx;
@@ -39,6 +45,8 @@ struct lb_service_image {
 	size_t nr_access;
 	struct lb_backend_image *backends; /* sorted by idx */
 	size_t nr_backends;
+	struct lb_cid_image *cids; /* sorted by cid */
+	size_t nr_cids;
 };
 
 /* @services[idx], NULL where unused. @gen: each backend index's generation, kept also while it is free. */
@@ -55,6 +63,8 @@ void lb_service_image_put(struct lb_service_image *s); /* accepts NULL */
 struct lb_image *lb_image_new(void);
 struct lb_image *lb_image_copy(const struct lb_image *i); /* shares the services */
 void lb_image_free(struct lb_image *i);
+
+int lb_cid_compare(const void *a, const void *b); /* of two images, by cid */
 
 /* lb_name_id - struct lb_service's name_id: FNV-1a, 64 bits. */
 uint64_t lb_name_id(const char *name);

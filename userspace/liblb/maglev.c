@@ -45,6 +45,7 @@ struct lb_maglev {
 	uint16_t *turns;   /* whose the next ones are; those from .turn on are to come */
 	size_t nr_turns, turn;
 	bool last_listed;
+	bool in_turn;
 	bool again; /* after the last turn the first one comes again */
 };
 
@@ -330,6 +331,16 @@ fail:
 	return NULL;
 }
 
+struct lb_maglev *lb_maglev_in_turn(const struct lb_maglev_member *members, size_t nr, unsigned int shift)
+{
+	static const uint64_t any_key[2];
+	struct lb_maglev *b = lb_maglev_new(members, nr, any_key, shift);
+
+	if (b)
+		b->in_turn = true;
+	return b;
+}
+
 bool lb_maglev_fill(struct lb_maglev *b, uint32_t slots)
 {
 	uint32_t until = b->left > slots ? b->left - slots : 0;
@@ -341,6 +352,10 @@ bool lb_maglev_fill(struct lb_maglev *b, uint32_t slots)
 			b->turn = 0;
 			if (!b->again)
 				gather_round(b);
+		}
+		if (b->in_turn) {
+			b->table[b->mask + 1 - b->left--] = b->cursors[b->turns[b->turn++]].value;
+			continue;
 		}
 		if (b->left <= b->nr_last) {
 			if (!b->last_listed)

@@ -26,6 +26,8 @@ unsigned int lb_maglev_shift(const uint32_t *weights, size_t nr);
 struct lb_maglev;
 struct lb_maglev *lb_maglev_new(const struct lb_maglev_member *members, size_t nr, const uint64_t key[2],
 				unsigned int shift);
+/* lb_maglev_in_turn - another table for them: whose turn it is, slot after slot. */
+struct lb_maglev *lb_maglev_in_turn(const struct lb_maglev_member *members, size_t nr, unsigned int shift);
 /* lb_maglev_fill - fill some more @slots of it, UINT32_MAX: all; a million take some 20 ms. True: the table is whole.
  */
 bool lb_maglev_fill(struct lb_maglev *b, uint32_t slots);

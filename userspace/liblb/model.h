@@ -75,6 +75,10 @@ int lb_model_set_next_hop(struct lb_model *m, const uint8_t addr[16], const stru
 typedef uint64_t (*lb_model_packets_fn)(void *ctx, uint16_t idx);
 int lb_model_tick(struct lb_model *m, struct lb_flow_set *entries, lb_model_packets_fn packets, void *ctx,
 		  uint32_t now_s, uint8_t now_age);
+/* lb_model_live - what packets cannot know for certain of connections and clients: @live[backend], LB_MAX_BACKENDS of
+ * them, become the open connections in @entries, and entries that are over are erased, before their ages wrap. False:
+ * there is no service that needs it, nothing was done. */
+bool lb_model_live(const struct lb_model *m, struct lb_flow_set *entries, int64_t *live, uint8_t now_age);
 /* True when every slot is stable and no table waits to be merged: then ticks have nothing to do. */
 bool lb_model_settled(const struct lb_model *m);
 

@@ -32,7 +32,21 @@ struct change {
 static bool same_backend(const struct lb_backend_conf *a, const struct lb_backend_conf *b)
 {
 	return !memcmp(&a->address, &b->address, sizeof(a->address)) && a->weight == b->weight && a->tier == b->tier &&
-	       a->admin == b->admin;
+	       a->admin == b->admin && !memcmp(&a->server_id, &b->server_id, sizeof(a->server_id));
+}
+
+static bool same_quic(const struct lb_quic_conf *a, const struct lb_quic_conf *b)
+{
+	if (a->nr_configs != b->nr_configs)
+		return false;
+	for (size_t i = 0; i < a->nr_configs; i++) {
+		const struct lb_quic_config *x = &a->configs[i], *y = &b->configs[i];
+
+		if (x->id != y->id || x->server_id_length != y->server_id_length ||
+		    x->nonce_length != y->nonce_length || x->self_length != y->self_length)
+			return false;
+	}
+	return true;
 }
 
 static bool same_prefixes(const struct lb_prefix *a, size_t nr_a, const struct lb_prefix *b, size_t nr_b)
@@ -46,8 +60,9 @@ static bool same_service(const struct lb_service_conf *a, const struct lb_servic
 	if (a->forward != b->forward || a->gue_port != b->gue_port ||
 	    lb_service_conf_state(a) != lb_service_conf_state(b) || a->on_down != b->on_down ||
 	    a->on_disable != b->on_disable || a->panic_threshold != b->panic_threshold ||
-	    (a->check.type == LB_CHECK_NONE) != (b->check.type == LB_CHECK_NONE) || a->nr_vips != b->nr_vips ||
-	    a->nr_backends != b->nr_backends)
+	    a->policy != b->policy || memcmp(&a->affinity, &b->affinity, sizeof(a->affinity)) ||
+	    !same_quic(&a->quic, &b->quic) || (a->check.type == LB_CHECK_NONE) != (b->check.type == LB_CHECK_NONE) ||
+	    a->nr_vips != b->nr_vips || a->nr_backends != b->nr_backends)
 		return false;
 	if (a->nr_vips && memcmp(a->vips, b->vips, a->nr_vips * sizeof(*a->vips)))
 		return false;

@@ -5,7 +5,9 @@
  * just refreshed stays.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lb/dp/flow.h"
 #include "model_priv.h"
@@ -17,6 +19,14 @@ struct census {
 	unsigned int idle_proven, idle_unproven;
 	bool unused[LB_MAX_BACKENDS];
 };
+
+static bool is_udp_alone(const struct lb_service_conf *conf)
+{
+	for (size_t i = 0; i < conf->nr_vips; i++)
+		if (conf->vips[i].vip.proto != IPPROTO_UDP)
+			return false;
+	return true;
+}
 
 /* A connection may be silent for as long as the learning window: its entry must not be given up before that. */
 static void set_limits(struct census *c)
@@ -35,8 +45,14 @@ static bool binds(const struct census *c, __u64 e)
 	return c->m->ids.alive[b] && c->m->ids.gen[b] == LB_FLOW_GEN(e);
 }
 
+/* A client's entry has the client's time; it is closed, as those of connections are that may be forgotten earlier. */
 static bool is_expired(const struct census *c, __u64 e)
 {
+	const struct lb_service_entry *s = c->m->by_idx[c->m->ids.service_of[LB_FLOW_BACKEND(e)]];
+	uint8_t sticky = s && e & LB_FLOW_CLOSED ? lb_sticky_ticks(&s->pub.conf) : 0;
+
+	if (sticky && lb_flow_idle(e, c->now_age) <= sticky)
+		return false;
 	return lb_flow_idle(e, c->now_age) > (LB_FLOW_PROVEN(e) ? c->idle_proven : c->idle_unproven);
 }
 
@@ -153,4 +169,43 @@ int lb_model_tick(struct lb_model *m, struct lb_flow_set *entries, lb_model_pack
 		ret = tick_services(&c, ret, now_s, window_s);
 	free_census(&c);
 	return ret;
+}
+
+static bool needs_live(const struct lb_model *m)
+{
+	for (size_t i = 0; i < m->nr; i++) {
+		const struct lb_service_conf *conf = &m->services[i]->pub.conf;
+
+		if (conf->policy == LB_POLICY_LEAST_CONN || lb_sticky_ticks(conf))
+			return true;
+	}
+	return false;
+}
+
+bool lb_model_live(const struct lb_model *m, struct lb_flow_set *entries, int64_t *live, uint8_t now_age)
+{
+	struct census c = {.m = (struct lb_model *)m, .now_age = now_age};
+	bool udp[LB_MAX_SERVICES] = {0};
+
+	if (!needs_live(m))
+		return false;
+	set_limits(&c);
+	for (size_t i = 0; i < m->nr; i++)
+		udp[m->services[i]->pub.idx] = is_udp_alone(&m->services[i]->pub.conf);
+	memset(live, 0, LB_MAX_BACKENDS * sizeof(*live));
+	for (size_t i = 0; i < (size_t)LB_FLOW_SETS * LB_FLOW_WAYS; i++) {
+		__u64 *entry = &entries[i / LB_FLOW_WAYS].entry[i % LB_FLOW_WAYS];
+		__u64 e = __atomic_load_n(entry, __ATOMIC_RELAXED);
+		uint16_t b = LB_FLOW_BACKEND(e);
+
+		if (!e)
+			continue;
+		/* While slots settle an entry that is old still counts once: see look_at. */
+		if (!binds(&c, e) || (is_expired(&c, e) && m->by_idx[m->ids.service_of[b]]->settled))
+			__atomic_compare_exchange_n(entry, &e, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+		else if (!(e & LB_FLOW_CLOSED) &&
+			 (!udp[m->ids.service_of[b]] || lb_flow_idle(e, now_age) <= LB_FLOW_IDLE_UDP))
+			live[b]++;
+	}
+	return true;
 }

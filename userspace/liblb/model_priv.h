@@ -74,6 +74,8 @@ int lb_entry_advance(struct lb_model *m, struct lb_service_entry *s, uint32_t *s
 void lb_entry_dirty(struct lb_service_entry *s);
 void lb_entry_settled(struct lb_service_entry *s);
 
+/* lb_sticky_ticks - struct lb_service's sticky_ticks. */
+uint8_t lb_sticky_ticks(const struct lb_service_conf *conf);
 /* lb_entry_line - the line of lb_backends. */
 void lb_entry_line(const struct lb_config *c, const struct lb_service_entry *s, const struct lb_model_backend *b,
 		   const struct lb_ids *ids, struct lb_backend *line);

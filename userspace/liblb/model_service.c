@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lb/dp/flow.h"
 #include "model_priv.h"
 
 /* What a computation is about to make of a service. */
@@ -210,7 +211,7 @@ static struct lb_outcome *begin(struct lb_model *m, struct lb_service_entry *s, 
 		goto fail;
 	if (!whole && !o->chosen_changed)
 		return o;
-	o->build = lb_policy_begin(o->candidates, s->pub.conf.nr_backends, m->hash_key, &o->shift);
+	o->build = lb_policy_begin(o->candidates, s->pub.conf.nr_backends, m->hash_key, s->pub.conf.policy, &o->shift);
 	if (o->build)
 		return o;
 fail:
@@ -311,6 +312,7 @@ void lb_entry_line(const struct lb_config *c, const struct lb_service_entry *s, 
 		.flags = (ids->alive[b->idx] ? LB_BACKEND_F_ALIVE : 0) | (b->chosen ? LB_BACKEND_F_TAKES_NEW : 0) |
 			 (v4 ? LB_BACKEND_F_V4 : 0) | (nh->redirect ? LB_BACKEND_F_REDIRECT : 0),
 		.oif = nh->ifindex,
+		.weight = (uint16_t)b->conf.weight,
 	};
 	memcpy(line->addr, b->conf.address.addr, sizeof(line->addr));
 	memcpy(line->dmac, nh->dmac, sizeof(line->dmac));
@@ -372,6 +374,80 @@ static int image_access(struct lb_service_image *image, const struct lb_service_
 	return 0;
 }
 
+uint8_t lb_sticky_ticks(const struct lb_service_conf *conf)
+{
+	if (conf->affinity.by == LB_AFFINITY_NONE)
+		return 0;
+	/* One tick more than there are in it: it may begin and end anywhere within one. */
+	if (conf->affinity.timeout_ns)
+		return (uint8_t)((conf->affinity.timeout_ns >> LB_FLOW_AGE_SHIFT) + 1);
+	/* What other policies choose cannot be found again in the table. */
+	return conf->policy == LB_POLICY_MAGLEV ? 0 : LB_STICKY_FOR_EVER;
+}
+
+static void choosing(const struct lb_service_entry *s, struct lb_service *line)
+{
+	static const uint8_t choosers[] = {
+		[LB_POLICY_MAGLEV] = LB_CHOOSE_BY_TABLE,
+		[LB_POLICY_ROUND_ROBIN] = LB_CHOOSE_IN_TURN,
+		[LB_POLICY_LEAST_CONN] = LB_CHOOSE_LEAST_CONN,
+		[LB_POLICY_RANDOM] = LB_CHOOSE_AT_RANDOM,
+	};
+	const struct lb_service_conf *conf = &s->pub.conf;
+
+	line->policy = choosers[conf->policy];
+	line->sticky_ticks = lb_sticky_ticks(conf);
+	if (conf->policy == LB_POLICY_ROUND_ROBIN)
+		line->turn_shift = (uint8_t)s->pub.policy_shift;
+	if (conf->policy != LB_POLICY_MAGLEV || line->sticky_ticks)
+		line->flags |= LB_SERVICE_F_CHOICE;
+	if (conf->affinity.by == LB_AFFINITY_NONE)
+		return;
+	line->flags |= LB_SERVICE_F_AFFINITY;
+	line->source_plen4 = (uint8_t)conf->affinity.ipv4_prefix;
+	line->source_plen6 = (uint8_t)conf->affinity.ipv6_prefix;
+}
+
+static uint64_t server_id(const struct lb_server_id *id)
+{
+	uint64_t number = 0;
+
+	for (uint8_t i = 0; i < id->len; i++)
+		number = number << 8 | id->bytes[i];
+	return number;
+}
+
+/* Each backend by its server ID, in the configurations that have IDs of its length. */
+static int connection_ids(const struct lb_service_entry *s, struct lb_service_image *image)
+{
+	const struct lb_service_conf *conf = &s->pub.conf;
+
+	if (!conf->quic.nr_configs)
+		return 0;
+	image->cids = calloc(conf->nr_backends * conf->quic.nr_configs + 1, sizeof(*image->cids));
+	if (!image->cids)
+		return -ENOMEM;
+	image->line.flags |= LB_SERVICE_F_QUIC;
+	for (size_t i = 0; i < conf->quic.nr_configs; i++) {
+		const struct lb_quic_config *c = &conf->quic.configs[i];
+
+		image->line.quic |= LB_QUIC_CONFIG(c->id, c->server_id_length, c->nonce_length, c->self_length);
+		for (size_t j = 0; j < conf->nr_backends; j++) {
+			const struct lb_server_id *id = &conf->backends[j].server_id;
+
+			if (id->len == c->server_id_length)
+				image->cids[image->nr_cids++] = (struct lb_cid_image){
+					.cid = {.server_id = server_id(id),
+						.service = s->pub.idx,
+						.config = (uint8_t)c->id},
+					.backend = s->pub.backends[j].idx,
+				};
+		}
+	}
+	qsort(image->cids, image->nr_cids, sizeof(*image->cids), lb_cid_compare);
+	return 0;
+}
+
 struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct lb_service_entry *s,
 					const struct lb_ids *ids)
 {
@@ -390,13 +466,15 @@ struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct 
 		image->line.flags = LB_SERVICE_F_TRACK_UDP | LB_SERVICE_F_TRACK_TCP;
 	else
 		image->line.flags = LB_SERVICE_F_TRACK_UDP;
+	choosing(s, &image->line);
 	image->shift = s->pub.slots->shift;
 	image->slots = malloc(slots_bytes);
 	image->vips = calloc(conf->nr_vips ? conf->nr_vips : 1, sizeof(*image->vips));
 	image->backends = calloc(conf->nr_backends ? conf->nr_backends : 1, sizeof(*image->backends));
 	if (conf->source_rate_limit)
 		image->line.source_interval_ns = 1000000000U / conf->source_rate_limit;
-	if (!image->slots || !image->vips || !image->backends || image_access(image, conf)) {
+	if (!image->slots || !image->vips || !image->backends || image_access(image, conf) ||
+	    connection_ids(s, image)) {
 		lb_service_image_put(image);
 		return NULL;
 	}

@@ -84,8 +84,13 @@ static bool same_table(const struct pair *p)
 /* .table of the lines says where a table lies, which is not the plan's business. */
 static bool same_line(const struct pair *p)
 {
-	return p->old && p->old->line.name_id == p->new->line.name_id && p->old->line.flags == p->new->line.flags &&
-	       p->old->line.source_interval_ns == p->new->line.source_interval_ns;
+	struct lb_service line;
+
+	if (!p->old)
+		return false;
+	line = p->old->line;
+	line.table = p->new->line.table;
+	return !memcmp(&line, &p->new->line, sizeof(line));
 }
 
 static const struct lb_backend_image *find_backend(const struct lb_service_image *s, uint16_t idx)
@@ -262,6 +267,36 @@ static int plan_backends_del(struct work *w, const struct pair *p)
 	return 0;
 }
 
+/* Of the server IDs of @s those that @other lacks or, where @changed, has with another backend. Both are sorted. */
+static int plan_cids(struct work *w, enum lb_op_kind kind, const struct lb_service_image *s,
+		     const struct lb_service_image *other, bool changed)
+{
+	for (size_t i = 0, j = 0; s && i < s->nr_cids; i++) {
+		struct lb_op *op;
+
+		while (other && j < other->nr_cids && lb_cid_compare(&other->cids[j], &s->cids[i]) < 0)
+			j++;
+		if (other && j < other->nr_cids && !lb_cid_compare(&other->cids[j], &s->cids[i]) &&
+		    (!changed || other->cids[j].backend == s->cids[i].backend))
+			continue;
+		op = add_op(w, kind, s->idx);
+		if (!op)
+			return -ENOMEM;
+		op->cid = &s->cids[i];
+	}
+	return 0;
+}
+
+static int plan_cids_set(struct work *w, const struct pair *p)
+{
+	return plan_cids(w, LB_OP_CID_SET, p->new, p->old, true);
+}
+
+static int plan_cids_del(struct work *w, const struct pair *p)
+{
+	return plan_cids(w, LB_OP_CID_DEL, p->old, p->new, false);
+}
+
 static int plan_each(struct work *w, int (*step)(struct work *w, const struct pair *p))
 {
 	for (size_t i = 0; i < w->nr_pairs; i++) {
@@ -362,6 +397,8 @@ int lb_plan_make(const struct lb_image *old, const struct lb_image *new, struct 
 	if (!ret)
 		ret = plan_each(&w, plan_access_set);
 	if (!ret)
+		ret = plan_each(&w, plan_cids_set);
+	if (!ret)
 		ret = plan_each(&w, plan_service_set);
 	if (!ret)
 		ret = plan_all_vips(&w);
@@ -369,6 +406,8 @@ int lb_plan_make(const struct lb_image *old, const struct lb_image *new, struct 
 		ret = plan_each(&w, plan_access_del);
 	if (!ret)
 		ret = plan_each(&w, plan_service_del);
+	if (!ret)
+		ret = plan_each(&w, plan_cids_del);
 	if (!ret)
 		ret = plan_each(&w, plan_backends_del);
 	if (!ret && both != new->features)

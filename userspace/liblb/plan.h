@@ -3,10 +3,10 @@
  * From one image to the next: ordered operations of which none lets a packet see half an update. Pure; never sees a
  * file descriptor. Equal images give an empty plan. Called by lbd's control loop; dataplane.c carries plans out.
  *
- * Order: a program that does what is new beside what is old; conf; new and changed backends; sources that services let
+ * Order: a program that does what is new beside what is old; conf; new and changed backends; their server IDs; sources that services let
  * in or do not, new and changed, longer prefixes first; service by service its table (written where no packet looks
  * yet), the service and the VIPs that it has (one store each makes the new table theirs); VIPs that appear; VIPs that
- * go; sources of whom nothing is said any more, shorter prefixes first; services that go; backends that go; a program
+ * go; sources of whom nothing is said any more, shorter prefixes first; services that go; server IDs that go; backends that go; a program
  * that does no more than it has to.
  * A source is judged by the longest prefix that it is in: in this order each goes from what it was to what it will be
  * in one step, whatever other prefixes it is in.
@@ -24,6 +24,7 @@ enum lb_op_kind {
 	LB_OP_FEATURES_ADD, /* features: a program that does all of these replaces the one that there is */
 	LB_OP_CONF,	   /* conf */
 	LB_OP_BACKEND_SET, /* idx, backend */
+	LB_OP_CID_SET,	   /* cid */
 	LB_OP_ACCESS_SET,  /* idx (service), access */
 	LB_OP_TABLE_SET,   /* idx (service), shift, slots */
 	LB_OP_SERVICE_SET, /* idx, service; takes the table of the TABLE_SET before it, else keeps the one it has */
@@ -31,11 +32,12 @@ enum lb_op_kind {
 	LB_OP_VIP_DEL,	   /* vip */
 	LB_OP_ACCESS_DEL,  /* idx (service), access */
 	LB_OP_SERVICE_DEL, /* idx; its table is given back */
+	LB_OP_CID_DEL,	   /* cid */
 	LB_OP_BACKEND_DEL, /* idx, gen, owner (a service: the counters go to that one; 0: nowhere) */
 	LB_OP_FEATURES_SET, /* features: no more than these */
 };
 
-/* Pointers lead into the new image, which must outlive the plan. */
+/* Pointers lead into the new image, or the old one, which must both outlive the plan. */
 struct lb_op {
 	enum lb_op_kind kind;
 	uint16_t idx;
@@ -49,6 +51,7 @@ struct lb_op {
 	const struct lb_service *service;
 	struct lb_vip_conf vip;
 	struct lb_access_image access;
+	const struct lb_cid_image *cid; /* LB_OP_CID_DEL: into the old image */
 };
 
 struct lb_plan {

@@ -81,7 +81,7 @@ static int compare_members(const void *a, const void *b)
 }
 
 struct lb_maglev *lb_policy_begin(const struct lb_candidate *candidates, size_t nr, const uint64_t key[2],
-				  unsigned int *shift)
+				  enum lb_policy policy, unsigned int *shift)
 {
 	struct lb_maglev_member *members = calloc(nr ? nr : 1, sizeof(*members));
 	uint32_t *weights = calloc(nr ? nr : 1, sizeof(*weights));
@@ -102,7 +102,8 @@ struct lb_maglev *lb_policy_begin(const struct lb_candidate *candidates, size_t 
 	}
 	qsort(members, nr_members, sizeof(*members), compare_members);
 	*shift = lb_maglev_shift(weights, nr);
-	build = lb_maglev_new(members, nr_members, key, *shift);
+	build = policy == LB_POLICY_ROUND_ROBIN ? lb_maglev_in_turn(members, nr_members, *shift)
+						: lb_maglev_new(members, nr_members, key, *shift);
 out:
 	free(weights);
 	free(members);
@@ -112,7 +113,7 @@ out:
 int lb_policy_table(const struct lb_candidate *candidates, size_t nr, const uint64_t key[2], unsigned int *shift,
 		    uint16_t **table)
 {
-	struct lb_maglev *build = lb_policy_begin(candidates, nr, key, shift);
+	struct lb_maglev *build = lb_policy_begin(candidates, nr, key, LB_POLICY_MAGLEV, shift);
 
 	if (!build)
 		return -ENOMEM;

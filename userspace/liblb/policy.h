@@ -27,9 +27,10 @@ struct lb_choice {
  * all enabled ones of the lowest tier are chosen and .panic is set. Who is not reachable is not chosen even then. */
 struct lb_choice lb_policy_choose(struct lb_candidate *candidates, size_t nr, uint32_t panic_threshold);
 
-/* lb_policy_begin - the table that lb_policy_table makes, to be filled bit by bit. NULL: out of memory. */
+/* lb_policy_begin - the table that lb_policy_table makes, to be filled bit by bit; or, of LB_POLICY_ROUND_ROBIN, the
+ * sequence of turns. NULL: out of memory. */
 struct lb_maglev *lb_policy_begin(const struct lb_candidate *candidates, size_t nr, const uint64_t key[2],
-				  unsigned int *shift);
+				  enum lb_policy policy, unsigned int *shift);
 
 /* lb_policy_table - owners by slot for @candidates (sorted as in lb_service_conf) after lb_policy_choose. The size is a
  * function of the configured weights alone, so health never changes it. @table is malloc'ed. 0 or -ENOMEM. */

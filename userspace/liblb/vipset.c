@@ -62,7 +62,10 @@ struct lb_vip_line lb_vipset_line(const struct lb_vip *vip, __u16 idx, const str
 	line.flags = (__u8)((service->flags & track ? LB_VIP_F_TRACK : 0) |
 			    (service->flags & LB_SERVICE_F_NO_STATE ? LB_VIP_F_NO_STATE : 0) |
 			    (service->flags & LB_SERVICE_F_ACCESS ? LB_VIP_F_ACCESS : 0) |
-			    (service->source_interval_ns && vip->proto == IPPROTO_TCP ? LB_VIP_F_RATE : 0));
+			    (service->source_interval_ns && vip->proto == IPPROTO_TCP ? LB_VIP_F_RATE : 0) |
+			    (service->flags & LB_SERVICE_F_AFFINITY ? LB_VIP_F_AFFINITY : 0) |
+			    (service->flags & LB_SERVICE_F_CHOICE ? LB_VIP_F_CHOICE : 0) |
+			    (service->flags & LB_SERVICE_F_QUIC && vip->proto == IPPROTO_UDP ? LB_VIP_F_QUIC : 0));
 	return line;
 }
 
