@@ -11,9 +11,11 @@
 static __always_inline __u64 lb_wild_find(struct lb_world *w, __u64 hi, __u64 lo, __u32 what)
 {
 	struct lb_wild_key key = lb_wild_key(hi, lo, what, 128);
-	const struct lb_wild *one = lb_world_wild(w, &key), *every;
-	const struct lb_wild *best;
+	const struct lb_wild *one, *every, *best;
 
+	if (!lb_world_has(w, LB_HAS_WILDCARDS))
+		return 0;
+	one = lb_world_wild(w, &key);
 	key.what = lb_wild_every_port(what);
 	every = lb_world_wild(w, &key);
 	if (!every)
