@@ -228,13 +228,13 @@ static __always_inline __u32 lb_world_flow_steer(struct lb_world *w, struct lb_f
 	return lb_flow_steer_words(q.hash, q.source, q.service_idx, q.word, q.flags);
 }
 
-/* It has many paths, which all lead to the same end. */
-__attribute__((noinline)) int lb_gue_checksum_ctx(struct xdp_md *ctx)
+/* Its many paths all lead to the same end, which the verifier sees where a function returns. No global one: on 5.10,
+ * those of extension programs, which libxdp's dispatcher makes of this one, cannot be handed the context. */
+static __attribute__((noinline)) void lb_gue_checksum_ctx(struct xdp_md *ctx)
 {
 	void *ip6 = (void *)(long)ctx->data + sizeof(struct ethhdr);
 
 	lb_gue_checksum6(ip6, (void *)(long)ctx->data_end, LB_GUE_WORDS);
-	return 0;
 }
 
 static __always_inline void lb_world_gue_checksum(struct lb_world *w)
