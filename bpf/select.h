@@ -77,12 +77,16 @@ static __always_inline __u32 lb_flow_steer(struct lb_world *w, struct lb_flow_qu
 		    lb_steer_hit_counts(life.flags, opens, e & LB_FLOW_CLOSED)) {
 			__u64 touched = lb_flow_touch(e, age, !opens, q.flags & LB_QUERY_CLOSES);
 
+			if (q.flags & LB_QUERY_LOOK_ONLY)
+				return LB_FLOW_BACKEND(e);
 			if (touched != e)
 				lb_store(entry, touched);
 			row->flow_hits++;
 			return LB_FLOW_BACKEND(e);
 		}
 	}
+	if (q.flags & LB_QUERY_LOOK_ONLY)
+		return lb_steer_miss(q.word, !tcp, false, &learn);
 	row->flow_misses++;
 	chosen = lb_steer_miss(q.word, opens || !tcp, (q.flags & LB_QUERY_TRACKED) || way >= 0, &learn);
 	return learn ? lb_learn(w, q, set, row, way, chosen, now_ns) : chosen;
@@ -110,7 +114,8 @@ static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_j
 
 		q.flags = (j->pkt.tcp_flags & (LB_TCP_FIN | LB_TCP_RST) ? LB_QUERY_CLOSES : 0) |
 			  (tcp ? LB_QUERY_TCP : 0) | (lb_packet_opens(&j->pkt) ? LB_QUERY_OPENS : 0) |
-			  (j->vip_flags & LB_VIP_F_TRACK ? LB_QUERY_TRACKED : 0);
+			  (j->vip_flags & LB_VIP_F_TRACK ? LB_QUERY_TRACKED : 0) |
+			  (j->look_only ? LB_QUERY_LOOK_ONLY : 0);
 		word = lb_world_flow_steer(w, q);
 	}
 	j->backend_idx = LB_SLOT_CUR(word);

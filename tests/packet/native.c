@@ -56,6 +56,19 @@ static __always_inline bool lb_world_grow(struct lb_world *w, int nr_bytes)
 	return true;
 }
 
+static __always_inline bool lb_world_cut(struct lb_world *w, int nr_bytes)
+{
+	uint8_t *mem = calloc(1, OFFSET + (size_t)nr_bytes);
+
+	if (!mem)
+		return false;
+	w->len = (size_t)nr_bytes;
+	memcpy(mem + OFFSET, w->mem + OFFSET, w->len);
+	free(w->mem);
+	w->mem = mem;
+	return true;
+}
+
 static __always_inline __u32 lb_world_send(struct lb_world *w, __u32 oif, bool redirect)
 {
 	if (oif == INGRESS && !redirect)
@@ -86,6 +99,11 @@ static __always_inline const struct lb_vip_set *lb_world_vips(struct lb_world *w
 	return set < LB_VIP_SETS ? &arrays.vips[set] : NULL;
 }
 
+static __always_inline const struct lb_service *lb_world_service(struct lb_world *w, __u32 service)
+{
+	return service < LB_MAX_SERVICES ? &arrays.services[service] : NULL;
+}
+
 static __always_inline const struct lb_slot_line *lb_world_slots(struct lb_world *w, __u32 line)
 {
 	return line < LB_SLOTS / 16 ? &arrays.slots[line] : NULL;
@@ -109,6 +127,11 @@ static __always_inline struct lb_flow_set *lb_world_flows(struct lb_world *w, __
 	return set < LB_FLOW_SETS ? &arrays.flows[set] : NULL;
 }
 
+static __always_inline struct lb_flow_set *lb_world_frags(struct lb_world *w, __u32 set)
+{
+	return set < LB_FRAGMENT_SETS ? &arrays.frags[set] : NULL;
+}
+
 static __always_inline struct lb_verdict_cpu *lb_world_verdict_cpu(struct lb_world *w)
 {
 	return &arrays.verdict_cpu[CPU];
@@ -129,6 +152,26 @@ static __always_inline __u32 lb_world_flow_steer(struct lb_world *w, struct lb_f
 	return lb_flow_steer(w, q);
 }
 
+static __always_inline __u32 lb_world_icmp(struct lb_world *w)
+{
+	return lb_icmp(w);
+}
+
+static __always_inline __u32 lb_world_fragment(struct lb_world *w)
+{
+	return lb_fragment(w);
+}
+
+static __always_inline __u32 lb_world_too_big(struct lb_world *w, __u32 backend_idx)
+{
+	return lb_too_big(w, backend_idx);
+}
+
+static __always_inline void lb_world_clamp(struct lb_world *w, __u32 service_idx, __u32 l4_off)
+{
+	lb_clamp(w, service_idx, l4_off);
+}
+
 static int native_run(struct world *w, const struct frame *in, bool no_headroom, struct frame *out, int *action)
 {
 	struct lb_world lw = {.mem = malloc(OFFSET + in->len), .len = in->len, .no_headroom = no_headroom};
@@ -138,7 +181,7 @@ static int native_run(struct world *w, const struct frame *in, bool no_headroom,
 		return -ENOMEM;
 	memcpy(lw.mem + OFFSET, in->data, in->len);
 	fate = lb_pipeline(&lw);
-	if (LB_FATE_VERDICT(fate) == LB_V_FORWARDED)
+	if (LB_FATE_SENT(fate))
 		*action = (int)LB_FATE_SENT(fate);
 	else
 		*action = lb_verdict_passes(LB_FATE_VERDICT(fate)) ? XDP_PASS : XDP_DROP;
@@ -168,6 +211,7 @@ int world_native_open(struct world *w)
 		.slots = calloc(LB_SLOTS / 16, sizeof(struct lb_slot_line)),
 		.backends = calloc(LB_MAX_BACKENDS, sizeof(struct lb_backend)),
 		.flows = calloc(LB_FLOW_SETS, sizeof(struct lb_flow_set)),
+		.frags = calloc(LB_FRAGMENT_SETS, sizeof(struct lb_flow_set)),
 		.verdict_cpu = calloc(NR_ROWS, sizeof(struct lb_verdict_cpu)),
 		.service_cpu = calloc(NR_ROWS * LB_MAX_SERVICES, sizeof(struct lb_service_cpu)),
 		.backend_cpu = calloc(NR_ROWS * LB_MAX_BACKENDS, sizeof(struct lb_backend_cpu)),
@@ -175,7 +219,7 @@ int world_native_open(struct world *w)
 		.run = native_run,
 	};
 	*w = arrays;
-	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows ||
+	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows || !w->frags ||
 	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu) {
 		fprintf(stderr, "native: out of memory\n");
 		return -ENOMEM;
@@ -192,6 +236,7 @@ void world_native_close(void)
 	free(arrays.slots);
 	free(arrays.backends);
 	free(arrays.flows);
+	free(arrays.frags);
 	free(arrays.verdict_cpu);
 	free(arrays.service_cpu);
 	free(arrays.backend_cpu);

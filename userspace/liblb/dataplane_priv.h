@@ -68,5 +68,7 @@ void lb_pins_add_kin(struct lb_dataplane *dp, int fd);
 /* dataplane_apply.c: takes the tables that are in use out of @dp->regions; words that name no possible table are
  * cleared. */
 void lb_tables_adopt(struct lb_dataplane *dp);
+/* Packets may leave by redirection through @ifindex from here on. */
+int lb_port_ensure(struct lb_dataplane *dp, uint32_t ifindex, struct lb_err *err);
 
 #endif

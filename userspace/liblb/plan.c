@@ -84,7 +84,8 @@ static bool same_table(const struct pair *p)
 /* .table of the lines says where a table lies, which is not the plan's business. */
 static bool same_line(const struct pair *p)
 {
-	return p->old && p->old->line.name_id == p->new->line.name_id && p->old->line.flags == p->new->line.flags;
+	return p->old && p->old->line.name_id == p->new->line.name_id && p->old->line.flags == p->new->line.flags &&
+	       p->old->line.mss == p->new->line.mss;
 }
 
 static const struct lb_backend_image *find_backend(const struct lb_service_image *s, uint16_t idx)
@@ -235,6 +236,27 @@ static int compare_published(const void *a, const void *b)
 	return memcmp(&((const struct published *)a)->vip, &((const struct published *)b)->vip, sizeof(struct lb_vip));
 }
 
+static int compare_owned(const void *a, const void *b)
+{
+	int ret = compare_published(a, b);
+
+	return ret ? ret : ((const struct published *)a)->idx - ((const struct published *)b)->idx;
+}
+
+/* Sorted, and each VIP once: what answers echo requests to an address is published by all services that have it, and
+ * belongs to the first one. */
+static void tidy(struct published_list *list)
+{
+	size_t nr = 0;
+
+	if (list->nr)
+		qsort(list->at, list->nr, sizeof(*list->at), compare_owned);
+	for (size_t i = 0; i < list->nr; i++)
+		if (!nr || compare_published(&list->at[i], &list->at[nr - 1]))
+			list->at[nr++] = list->at[i];
+	list->nr = nr;
+}
+
 static int add_vip(struct work *w, enum lb_op_kind kind, const struct published *p)
 {
 	struct lb_op *op = add_op(w, kind, p->idx);
@@ -275,10 +297,8 @@ static int plan_all_vips(struct work *w)
 			ret = publish(&new, w->pairs[i].new);
 	}
 	if (!ret) {
-		if (old.nr)
-			qsort(old.at, old.nr, sizeof(*old.at), compare_published);
-		if (new.nr)
-			qsort(new.at, new.nr, sizeof(*new.at), compare_published);
+		tidy(&old);
+		tidy(&new);
 		ret = plan_vips(w, LB_OP_VIP_SET, &new, &old, true);
 	}
 	if (!ret)
