@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The difference of two images as ordered operations. */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -257,9 +258,25 @@ static void tidy(struct published_list *list)
 	list->nr = nr;
 }
 
+/* Who else has it, of those that answer echo requests together? 0: nobody, as of every other VIP. */
+static uint16_t heir(const struct work *w, const struct lb_vip *vip)
+{
+	if (vip->proto != IPPROTO_ICMP && vip->proto != IPPROTO_ICMPV6)
+		return 0;
+	for (uint32_t i = 1; i < LB_MAX_SERVICES; i++) {
+		const struct lb_service_image *s = w->new->services[i];
+
+		for (size_t k = 0; s && k < s->nr_vips; k++)
+			if (!memcmp(&s->vips[k], vip, sizeof(*vip)))
+				return s->idx;
+	}
+	return 0;
+}
+
 static int add_vip(struct work *w, enum lb_op_kind kind, const struct published *p)
 {
-	struct lb_op *op = add_op(w, kind, p->idx);
+	uint16_t next = kind == LB_OP_VIP_DEL ? heir(w, &p->vip) : 0;
+	struct lb_op *op = add_op(w, next ? LB_OP_VIP_SET : kind, next ? next : p->idx);
 
 	if (!op)
 		return -ENOMEM;
