@@ -2,6 +2,7 @@
 /* The bench's own load balancer: see env.h. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/icmp.h>
 #include <linux/if_ether.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -147,6 +148,24 @@ int bench_env_set(struct bench_env *e, const struct bench_setup *s)
 	return set_services(e, s, services, each);
 }
 
+/* An option of four bytes is where the driver writes the source port. */
+static void make_error(const struct bench_setup *s, uint8_t *l3)
+{
+	struct iphdr ip, quoted;
+
+	memcpy(&ip, l3, sizeof(ip));
+	quoted = ip;
+	quoted.saddr = ip.daddr;
+	quoted.daddr = ip.saddr;
+	ip.ihl = 6;
+	ip.protocol = IPPROTO_ICMP;
+	memset(l3, 0, LB_BENCH_FRAME_BYTES - 14);
+	memcpy(l3, &ip, sizeof(ip));
+	l3[24] = ICMP_DEST_UNREACH;
+	memcpy(l3 + 32, &quoted, sizeof(quoted));
+	l3[53] = 80; /* the quoted packet's source port */
+}
+
 void bench_env_template(const struct bench_setup *s, uint8_t frame[LB_BENCH_FRAME_BYTES])
 {
 	struct ethhdr *eth = (struct ethhdr *)frame;
@@ -178,7 +197,9 @@ void bench_env_template(const struct bench_setup *s, uint8_t frame[LB_BENCH_FRAM
 		memcpy(&ip.daddr, addr + 12, 4);
 		memcpy(frame + 14, &ip, sizeof(ip));
 	}
-	if (s->proto == IPPROTO_TCP) {
+	if (s->error) {
+		make_error(s, frame + 14);
+	} else if (s->proto == IPPROTO_TCP) {
 		struct tcphdr tcp = {
 			.dest = htons(80), .doff = 5, .syn = s->syn, .ack = !s->syn, .window = htons(1024)};
 
