@@ -4,13 +4,15 @@
 #define BPF_FORWARD_H
 
 #include "lb/dp/encap.h"
+#include "lb/dp/gue.h"
 #include "world.h"
 
-/* Put the packet into a packet of its own, addressed to the backend; @v4: of IPv4. */
+/* Put the packet into a packet of its own, addressed to the backend; @v4: of IPv4, @gue: over UDP. */
 static __always_inline enum lb_verdict lb_encap(struct lb_world *w, const struct lb_job *j, const struct lb_hop *hop,
-						const bool v4)
+						const bool v4, const bool gue)
 {
-	const int outer_len = v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+	const int ip_len = v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+	const int outer_len = ip_len + (gue ? LB_GUE_BYTES(LB_GUE_WORDS) : 0);
 	const int inner_len = j->pkt.v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 	struct lb_inner in = {.len = j->pkt.len, .hash = j->hash};
 	struct ethhdr *eth;
@@ -27,21 +29,26 @@ static __always_inline enum lb_verdict lb_encap(struct lb_world *w, const struct
 		return lb_answer(LB_V_DROP_MALFORMED);
 	if (lb_unlikely(!(j->pkt.v6 ? lb_inner_take6(inner, &in) : lb_inner_take4(inner, &in))))
 		return lb_answer(LB_V_DROP_TTL_EXCEEDED);
+	if (gue)
+		lb_gue_write(l3 + ip_len, &in, lb_gue_port(hop), LB_GUE_WORDS);
 	lb_eth_write(eth, hop);
 	lb_put16(&eth->h_proto, v4 ? lb_htons(ETH_P_IP) : lb_htons(ETH_P_IPV6));
 	if (v4)
 		lb_outer_write4(l3, &in, j->backend, j->life.src_plen);
 	else
 		lb_outer_write6(l3, &in, j->backend, j->life.src_plen);
+	if (gue && !v4)
+		lb_world_gue_checksum(w);
 	return LB_V_FORWARDED;
 }
 
 /* Bytes that forwarding adds to a packet. */
 static __always_inline __u32 lb_overhead(struct lb_life life)
 {
-	if (life.forward != LB_FORWARD_IPIP)
+	if (life.forward == LB_FORWARD_L2)
 		return 0;
-	return life.flags & LB_BACKEND_F_V4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+	return (life.flags & LB_BACKEND_F_V4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) +
+	       (life.forward == LB_FORWARD_GUE ? LB_GUE_BYTES(LB_GUE_WORDS) : 0);
 }
 
 /* Send it there. */
@@ -55,7 +62,13 @@ static __always_inline __u32 lb_forward(struct lb_world *w, const struct lb_job 
 	if (lb_unlikely(!hop.oif))
 		return lb_answer(LB_V_DROP_NO_NEXT_HOP);
 	if (j->life.forward == LB_FORWARD_IPIP) {
-		v = j->life.flags & LB_BACKEND_F_V4 ? lb_encap(w, j, &hop, true) : lb_encap(w, j, &hop, false);
+		v = j->life.flags & LB_BACKEND_F_V4 ? lb_encap(w, j, &hop, true, false)
+						    : lb_encap(w, j, &hop, false, false);
+		if (lb_unlikely(v != LB_V_FORWARDED))
+			return v;
+	} else if (lb_world_has(w, LB_HAS_GUE) && j->life.forward == LB_FORWARD_GUE) {
+		v = j->life.flags & LB_BACKEND_F_V4 ? lb_encap(w, j, &hop, true, true)
+						    : lb_encap(w, j, &hop, false, true);
 		if (lb_unlikely(v != LB_V_FORWARDED))
 			return v;
 	} else {

@@ -22,11 +22,16 @@ static __always_inline enum lb_verdict lb_fragment_verdict(enum lb_fragment_flaw
 }
 
 /* The first one: chooses, and leaves word of it. */
-static __always_inline enum lb_verdict lb_fragment_lead(struct lb_world *w, struct lb_job *j, struct lb_flow_set *set,
+static __always_inline enum lb_verdict lb_fragment_lead(struct lb_world *w, struct lb_job *j,
+							const struct lb_fragment *f, struct lb_flow_set *set,
 							__u64 hash, __u8 age)
 {
-	enum lb_verdict v = lb_select(w, j);
+	enum lb_verdict v = lb_classify(w, j);
 
+	if (v == LB_V_FORWARDED)
+		v = lb_fragment_verdict(f->flaw);
+	if (v == LB_V_FORWARDED)
+		v = lb_select(w, j);
 	if (v == LB_V_FORWARDED)
 		lb_store(&set->entry[lb_fragment_way(set, hash, age) & (LB_FLOW_WAYS - 1)],
 			 lb_fragment_entry(hash, (__u32)LB_FLOW(0, 0, j->life.gen, true, j->backend_idx), age));
@@ -35,7 +40,8 @@ static __always_inline enum lb_verdict lb_fragment_lead(struct lb_world *w, stru
 
 /* A later one: follows. Who knows whose it is when its first one was not seen, or went to one who is gone? */
 static __always_inline enum lb_verdict lb_fragment_follow(struct lb_world *w, struct lb_job *j,
-							  const struct lb_flow_set *set, __u64 hash, __u8 age)
+							  const struct lb_fragment *f, const struct lb_flow_set *set,
+							  __u64 hash, __u8 age)
 {
 	__u32 where = lb_fragment_find(set, hash, j->pkt.v6, age);
 
@@ -49,7 +55,7 @@ static __always_inline enum lb_verdict lb_fragment_follow(struct lb_world *w, st
 	j->service_idx = j->backend->service;
 	if (j->life.gen != LB_FLOW_GEN(where) || !(j->life.flags & LB_BACKEND_F_ALIVE))
 		return LB_V_PASS_FRAGMENT;
-	return LB_V_FORWARDED;
+	return lb_fragment_verdict(f->flaw);
 }
 
 static __always_inline __u32 lb_fragment(struct lb_world *w)
@@ -76,14 +82,11 @@ static __always_inline __u32 lb_fragment(struct lb_world *w)
 	if (!set || f.kind == LB_FRAGMENT_WHOLE)
 		return LB_V_PASS_FRAGMENT;
 	age = lb_fragment_age(lb_world_now_ns(w));
-	v = f.kind == LB_FRAGMENT_FIRST ? lb_classify(w, &j) : lb_fragment_follow(w, &j, set, hash, age);
-	if (v != LB_V_FORWARDED)
-		return v;
-	v = lb_fragment_verdict(f.flaw);
-	if (v == LB_V_FORWARDED && f.kind == LB_FRAGMENT_FIRST)
-		v = lb_fragment_lead(w, &j, set, hash, age);
-	if (v != LB_V_FORWARDED)
-		return lb_account_dropped(w, &j, v);
+	/* Asked once: an old verifier forgets the answer, and would see packets without a backend. */
+	v = f.kind == LB_FRAGMENT_FIRST ? lb_fragment_lead(w, &j, &f, set, hash, age)
+					: lb_fragment_follow(w, &j, &f, set, hash, age);
+	if (v != LB_V_FORWARDED || !j.backend)
+		return lb_verdict_passes(v) ? v : lb_account_dropped(w, &j, v);
 	/* One datagram's fragments are packets of their own in a tunnel; IPv4 tells them apart by IDs made of this. */
 	j.hash = hash ^ (__u64)(f.at >> 3) << 16;
 	return lb_forward_or_refuse(w, &j);

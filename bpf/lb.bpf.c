@@ -7,14 +7,15 @@
 
 #include "pipeline.h"
 
-/* Does the kernel have bpf_ktime_get_coarse_ns (5.11)? To read a clock of a few milliseconds costs a fraction. */
-const volatile bool lb_coarse_clock = false;
+/* Whose program it is, also when its pins are gone: lbd knows its own on an interface by it. First of the constants:
+ * the others differ between programs of one lbd. */
+const volatile __u64 lb_instance = 0;
 
 /* LB_HAS_*: what the configuration needs. */
 const volatile __u32 lb_features = LB_HAS_ALL;
 
-/* Whose program it is, also when its pins are gone: lbd knows its own on an interface by it. */
-const volatile __u64 lb_instance = 0;
+/* Does the kernel have bpf_ktime_get_coarse_ns (5.11)? To read a clock of a few milliseconds costs a fraction. */
+const volatile bool lb_coarse_clock = false;
 
 struct lb_world {
 	struct xdp_md *ctx;
@@ -192,6 +193,20 @@ static __always_inline __u32 lb_world_too_big(struct lb_world *w, __u32 backend_
 static __always_inline void lb_world_clamp(struct lb_world *w, __u32 service_idx, __u32 l4_off)
 {
 	lb_clamp_ctx(w->ctx, service_idx, l4_off);
+}
+
+/* It has many paths, which all lead to the same end. */
+__attribute__((noinline)) int lb_gue_checksum_ctx(struct xdp_md *ctx)
+{
+	void *ip6 = (void *)(long)ctx->data + sizeof(struct ethhdr);
+
+	lb_gue_checksum6(ip6, (void *)(long)ctx->data_end, LB_GUE_WORDS);
+	return 0;
+}
+
+static __always_inline void lb_world_gue_checksum(struct lb_world *w)
+{
+	lb_gue_checksum_ctx(w->ctx);
 }
 
 SEC("xdp")

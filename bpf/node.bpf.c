@@ -65,11 +65,13 @@ static __always_inline enum lb_node_result decapsulate(struct xdp_md *ctx)
 	struct lb_decap d = {};
 	__u32 zero = 0;
 
-	result = lb_decap_outer(data, data_end, &d);
+	conf = bpf_map_lookup_elem(&nd_conf, &zero);
+	if (!conf)
+		return LB_NODE_PASS_NOT_TUNNEL;
+	result = lb_decap_outer(data, data_end, conf, &d);
 	if (result != LB_NODE_DECAPSULATED)
 		return result;
-	conf = bpf_map_lookup_elem(&nd_conf, &zero);
-	if (!conf || !bpf_map_lookup_elem(&nd_local, &d.dst))
+	if (!bpf_map_lookup_elem(&nd_local, &d.dst))
 		return LB_NODE_PASS_NOT_LOCAL;
 	if (!source_allowed(conf, &d.src))
 		return LB_NODE_PASS_SOURCE;

@@ -61,6 +61,9 @@ static __always_inline __u32 lb_world_fragment(struct lb_world *w);
 static __always_inline __u32 lb_world_too_big(struct lb_world *w, __u32 backend_idx);
 static __always_inline void lb_world_clamp(struct lb_world *w, __u32 service_idx, __u32 l4_off);
 
+/* lb_gue_checksum6 of the frame, whose headers are written; the world may do it in a frame of its own, too. */
+static __always_inline void lb_world_gue_checksum(struct lb_world *w);
+
 /* What the packets write: the flow cache, and this CPU's rows of counters. */
 static __always_inline __u64 lb_world_now_ns(struct lb_world *w);
 static __always_inline struct lb_flow_set *lb_world_flows(struct lb_world *w, __u32 set);

@@ -166,6 +166,7 @@ enum lb_phase {
 enum lb_forward {
 	LB_FORWARD_L2 = 1,
 	LB_FORWARD_IPIP = 2,
+	LB_FORWARD_GUE = 3,
 };
 
 /* A next hop is three words, each written in one store, oif last; oif 0: not resolved. */
@@ -175,7 +176,7 @@ struct lb_backend {
 	__u8 dmac[6]; /* word 0 of the next hop */
 	__u16 mtu;    /* bytes of IP packet that the outgoing interface takes */
 	__u8 smac[6]; /* word 1 of the next hop */
-	__u16 pad0;
+	__be16 gue_port;
 	__u16 service; /* the service it belongs to; 0: unused */
 	__be16 port;   /* 0: the client's port is kept */
 	__u8 forward;  /* enum lb_forward; gen and flags are to be read in one word with it: lb/dp/steer.h */

@@ -9,20 +9,22 @@
 #include <linux/types.h>
 
 /* Raised whenever a layout or a meaning below changes; maps of another one are not adopted. */
-#define LB_NODE_ABI_VERSION 1
+#define LB_NODE_ABI_VERSION 2
 
 #define LB_NODE_MAX_LOCAL 1024 /* addresses of this host that tunnels may end at */
 #define LB_NODE_MAX_FROM 4096  /* prefixes that tunnels may come from */
 #define LB_NODE_MAX_VIPS 65536
+#define LB_NODE_MAX_GUE 4 /* UDP ports that GUE arrives at */
 
 /* What became of a packet: X(ID, name, help). Append only: the position is the counter's key. "pass" leaves the packet
  * to the host's stack, untouched. */
 #define LB_NODE_RESULTS(X)                                                                                             \
 	X(DECAPSULATED, "decapsulated", "the outer header was taken off")                                              \
-	X(PASS_NOT_TUNNEL, "pass_not_tunnel", "not IP in IP")                                                          \
+	X(PASS_NOT_TUNNEL, "pass_not_tunnel", "neither IP in IP nor GUE")                                              \
 	X(PASS_MALFORMED, "pass_malformed",                                                                            \
-	  "a tunnelled packet whose outer header is wrong: lengths, checksum, address")                                \
-	X(PASS_OPTIONS, "pass_options", "a tunnelled packet with IP options or odd extension headers outside")         \
+	  "a tunnelled packet whose outer headers are wrong: lengths, checksum, address")                              \
+	X(PASS_OPTIONS, "pass_options",                                                                                \
+	  "a tunnelled packet with IP options, odd extension headers or GUE flags outside")                            \
 	X(PASS_FRAGMENT, "pass_fragment", "a fragment of a tunnelled packet")                                          \
 	X(PASS_NOT_LOCAL, "pass_not_local", "tunnelled to an address that is not this host's")                         \
 	X(PASS_SOURCE, "pass_source", "tunnelled from a source outside every --from")                                  \
@@ -43,10 +45,11 @@ enum lb_node_result {
 #define LB_NODE_F_VIPS (1U << 1) /* only inner destinations in nd_vips */
 
 struct lb_node_conf {
-	__u32 flags; /* LB_NODE_F_* */
-	__u32 abi;   /* LB_NODE_ABI_VERSION */
+	__u32 flags;			  /* LB_NODE_F_* */
+	__u32 abi;			  /* LB_NODE_ABI_VERSION */
+	__be16 gue_port[LB_NODE_MAX_GUE]; /* 0: none */
 };
-_Static_assert(sizeof(struct lb_node_conf) == 8, "no hole");
+_Static_assert(sizeof(struct lb_node_conf) == 16, "no hole");
 
 /* ---- nd_from: LPM_TRIE, struct lb_node_prefix -> __u32 (unused) ---- */
 struct lb_node_prefix {

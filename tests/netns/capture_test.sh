@@ -6,7 +6,7 @@
 lab_up 1
 lab_vip 192.0.2.10 1
 lab_vip 2001:db8::10 1
-servers_start 1 8001 8002 8003 8004 8005 8006
+servers_start 1 8001 8002 8003 8004 8005 8006 8007 8008 8009 8010
 nodes_attach 1
 lbd_start
 ok "attach" lbctl attach lb0
@@ -64,6 +64,32 @@ matches "ipip-4in6: inner packet" "$FIRST" 'ttl 63, .*length 60\) +10\.0\.0\.1\.
 try ipip-6in4 '[2001:db8::10]:8006' 4 ipip 'ip proto 41'
 matches "ipip-6in4: outer header" "$FIRST" '\(tos 0x28, ttl 64, .*flags \[DF\], proto IPv6 \(41\), length 100\) +10\.0\.0\.2 > 10\.0\.0\.11: '
 matches "ipip-6in4: inner packet" "$FIRST" 'hlim 63, next-header TCP \(6\) payload length: 40\) fd00::1\.10000 > 2001:db8::10\.8006: Flags \[S\]'
+
+echo "# over UDP"
+try gue-4in4 192.0.2.10:8007 4 gue 'udp dst port 6080'
+matches "gue-4in4: outer headers" "$FIRST" \
+	'\(tos 0x28, ttl 64, id [0-9]+, offset 0, flags \[DF\], proto UDP \(17\), length 92\) +10\.0\.0\.2\.(49[1-9]|5|6)[0-9]+ > 10\.0\.0\.11\.6080: '
+try gue-6in6 '[2001:db8::10]:8008' 6 gue 'udp dst port 6080'
+matches "gue-6in6: outer headers" "$FIRST" \
+	'class 0x28.* hlim 64, next-header UDP \(17\) payload length: 92\) fd00::2\.[0-9]+ > fd00::11\.6080: \[udp sum ok\]'
+try gue-4in6 192.0.2.10:8009 6 gue 'udp dst port 6080'
+matches "gue-4in6: outer headers" "$FIRST" 'next-header UDP \(17\) payload length: 72\) fd00::2\.[0-9]+ > fd00::11\.6080: \[udp sum ok\]'
+is "gue-4in6: every outer checksum is right" "$(grep -c 'udp sum ok' <<<"$PACKETS")" "$(grep -c . <<<"$PACKETS")"
+try gue-6in4 '[2001:db8::10]:8010' 4 gue 'udp dst port 6080'
+matches "gue-6in4: outer headers" "$FIRST" 'proto UDP \(17\), length 112\) +10\.0\.0\.2\.[0-9]+ > 10\.0\.0\.11\.6080: \[no cksum\]'
+FAMILY=6
+service_up gue-6-udp '[2001:db8::10]:8008/udp' 1 --forward gue --check none
+capture gue-udp 'udp dst port 6080' spread --udp --to '[2001:db8::10]:8008' --count 20 --first-port 10000
+is "gue, UDP in IPv6: every question is answered" "$(field ok "$REPORT")" 20
+is "gue, UDP in IPv6: every outer checksum is right" "$(grep -c 'udp sum ok' <<<"$PACKETS")" "$(grep -c . <<<"$PACKETS")"
+ok "another port" lbctl service set gue-6-udp --gue-port 7000
+host b1 "$BUILD/lbnode" attach eth0 --gue-port 6080 --gue-port 7000 2>>"$RUN/lbnode.log" || bail "lbnode attaches with ports"
+capture gue-port 'udp dst port 7000' spread --udp --to '[2001:db8::10]:8008' --count 20 --first-port 10000
+is "gue, port 7000: every question is answered" "$(field ok "$REPORT")" 20
+is "gue, port 7000: every outer checksum is right" "$(grep -c 'udp sum ok' <<<"$PACKETS")" 20
+FAMILY=4
+ports=$(grep -oE 'fd00::2\.[0-9]+ > ' <<<"$PACKETS" | sort -u | wc -l)
+between "gue: 20 flows leave from as many ports, or nearly" "$ports" 18 20
 
 echo "# ECN, which TCP does not let a program set"
 service_up ecn 192.0.2.10:8003/udp 1 --check none

@@ -568,6 +568,45 @@ static bool verdict_reaches(const struct lb_dataplane *dp, enum lb_verdict v, ui
 	return lb_dataplane_verdict(dp, v) >= count;
 }
 
+/* What the program does changes with the configuration: another one takes its place, and nothing else changes. */
+static void test_variants(void)
+{
+	struct lb_image *plain = make_image(1, 6, 0), *rich = make_image(1, 6, 0), *found;
+	struct lb_attachment at;
+	struct lb_dataplane *dp;
+	uint64_t before;
+	bool adopted;
+	uint32_t id;
+
+	rich->features = LB_HAS_ALL;
+	dp = open_dataplane(&adopted);
+	tap_need(!bring_from_maps(dp, plain) && !lb_dataplane_attach(dp, "lbt0", LB_ATTACH_AUTO, &at, &err), "%s",
+		 err.message);
+	id = prog_on("lbt0");
+	before = lb_dataplane_verdict(dp, LB_V_PASS_NOT_IP);
+	tap_ok(!bring_from_maps(dp, rich) && prog_on("lbt0") && prog_on("lbt0") != id, "a program that does more: %s",
+	       err.message);
+	found = read_image(dp);
+	tap_ok(found->features == LB_HAS_ALL && distance(dp, rich) == 0, "it does all of it");
+	lb_image_free(found);
+	send_frames("lbt1", 10);
+	tap_ok(verdict_reaches(dp, LB_V_PASS_NOT_IP, before + 10), "and has the same maps");
+	id = prog_on("lbt0");
+	lb_dataplane_free(dp);
+
+	dp = open_dataplane(&adopted);
+	tap_ok(!lb_dataplane_attached(dp, "lbt0", &at) && prog_on("lbt0") == id, "a new lbd knows it as ours");
+	tap_ok(!bring_from_maps(dp, rich) && !lb_dataplane_attach(dp, "lbt0", LB_ATTACH_AUTO, &at, &err) &&
+		       prog_on("lbt0") == id,
+	       "and leaves it where it needs it");
+	tap_ok(!bring_from_maps(dp, plain) && prog_on("lbt0") != id && distance(dp, plain) == 0,
+	       "a program that does no more than it has to");
+	tap_ok(!lb_dataplane_detach(dp, "lbt0", &err), "detached");
+	lb_dataplane_free(dp);
+	lb_image_free(plain);
+	lb_image_free(rich);
+}
+
 static void test_attach(void)
 {
 	struct lb_attachment at;
@@ -826,6 +865,7 @@ static int run_tests(void)
 	test_regions();
 	test_pool();
 	test_attach();
+	test_variants();
 	test_two();
 	test_pins_gone();
 	test_older();

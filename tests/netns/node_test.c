@@ -82,6 +82,7 @@ static void put_prefix(struct bpf_map *map, const char *text, __u32 plen)
 static void set_up(struct node_bpf *skel, enum setup setup)
 {
 	struct lb_node_conf conf = {.abi = LB_NODE_ABI_VERSION,
+				    .gue_port = GUE_PORTS,
 				    .flags = setup == ONLY_FROM	  ? LB_NODE_F_FROM
 					     : setup == ONLY_VIPS ? LB_NODE_F_VIPS
 								  : 0};
@@ -202,14 +203,18 @@ static void test_kernel(void)
 	put_prefix(skel->maps.nd_from, "2001:db8:1::", 64);
 	for (size_t i = 0; i < sizeof(decap_cases) / sizeof(decap_cases[0]); i++)
 		tap(check_case(skel, &decap_cases[i]), "test run: %s", decap_cases[i].what);
-	for (int n = 0; n < 64; n++) {
-		struct decap_case c = ecn_case(n & 3, n >> 2 & 3, n >> 4 & 1 ? V6 : V4, n >> 5 ? V6 : V4);
+	for (int n = 0; n < 128; n++) {
+		struct decap_case c = ecn_case(n & 3, n >> 2 & 3, n >> 4 & 1 ? V6 : V4, n >> 5 & 1 ? V6 : V4);
 
+		c.gue = n >> 6;
 		ok &= check_case(skel, &c);
 	}
 	tap(ok, "test run: ECN as in RFC 6040, figure 4, for all four pairs of families");
-	for (int i = 0; i < 4; i++)
-		tap(check_cut(skel, &decap_cases[i]), "test run: %s, truncated at every length", decap_cases[i].what);
+	for (int i = 0; i < 8; i++) {
+		struct decap_case c = plain_case(i);
+
+		tap(check_cut(skel, &c), "test run: %s%s, truncated at every length", c.gue ? "GUE, " : "", c.what);
+	}
 	tap(check_random(skel), "test run: 3000 random frames as natively");
 	node_bpf__destroy(skel);
 }
@@ -313,7 +318,7 @@ static void make_lab(void)
 
 static size_t inner_at(const struct decap_case *c)
 {
-	return ETH_HLEN + (c->outer == V4 ? 20U : 40U) + (c->limit ? 8 : 0);
+	return ETH_HLEN + (c->outer == V4 ? 20U : 40U) + (c->limit ? 8 : 0) + gue_bytes(c);
 }
 
 /* The checksum of the transport header at @l4 up to the frame's end, with @sum_at bytes into it its field. */
@@ -540,6 +545,16 @@ static void check_kept_out(const char *mode, const char *what, const struct deca
 	tap(counter(result) == before + 1 && before >= 0, "%s: %s is counted as %s", mode, what, result);
 }
 
+/* As above, of what is no tunnel to lbnode: it is counted like any packet. */
+static void check_left_alone(const char *mode, const char *what, const struct decap_case *c)
+{
+	long before = counter("decapsulated");
+
+	send_case(c);
+	send_plain(c->inner, 7);
+	tap(receive(c->inner, NULL) == 7 && counter("decapsulated") == before, "%s: %s is left alone", mode, what);
+}
+
 static void test_rules(const char *mode)
 {
 	struct decap_case c = {.data = 21, .dst = "10.1.0.9"};
@@ -571,6 +586,23 @@ static void test_rules(const char *mode)
 	send_case(&c);
 	tap(receive(V6, NULL) == 21, "%s: the rules are gone", mode);
 	tap(counter("pass_source") == 1 && counter("drop_ecn") == 1, "%s: the counters have stayed", mode);
+
+	c = (struct decap_case){.data = 21, .gue = true};
+	check_left_alone(mode, "GUE to a port that lbnode was not told", &c);
+	tap(sh("%s attach h0 --gue-port 6080 --gue-port %d 2>/dev/null", lbnode, GUE_PORT) == 0,
+	    "%s: attach with --gue-port", mode);
+	tap(sh("%s status h0 | grep -qx '  gue      6080 %d'", lbnode, GUE_PORT) == 0, "%s: status has both", mode);
+	for (int n = 0; n < 4; n++) {
+		c = plain_case(4 + n);
+		c.data = 21;
+		send_case(&c);
+		tap(receive(c.inner, NULL) == 21, "%s: UDP to a VIP, GUE, %s", mode, pair_name(c.outer, c.inner));
+	}
+	c = (struct decap_case){.data = 21, .gue = true, .words = 3};
+	send_case(&c);
+	tap(receive(V4, NULL) == 21, "%s: private data in GUE's header goes with it", mode);
+	tap(sh("%s attach h0 --gue-port none 2>/dev/null", lbnode) == 0, "%s: attach with --gue-port none", mode);
+	check_left_alone(mode, "GUE where it is the stack's", &c);
 
 	tap(sh("ip addr add 10.1.0.9/32 dev lo && %s attach h0 --local 10.1.0.9 2>/dev/null", lbnode) == 0,
 	    "%s: attach with --local", mode);
@@ -610,6 +642,9 @@ static void test_refusals(void)
 		{"attach h0 --local 224.0.0.1", "--local: 224.0.0.1", 1},
 		{"attach h0 --mode fast", "--mode: 'fast'", 1},
 		{"attach lo2", "no interface lo2", 1},
+		{"attach h0 --gue-port 65536", "--gue-port: 65536 is not a port", 1},
+		{"attach h0 --gue-port 1 --gue-port 2 --gue-port 3 --gue-port 4 --gue-port 5", "--gue-port: 5 is one",
+		 1},
 		{"detach h0", "not attached to h0", 1},
 		{"status h0", "not attached to h0", 1},
 		{"attach", "needs the name of an interface", 2},

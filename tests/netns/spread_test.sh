@@ -6,7 +6,7 @@
 lab_up 3
 lab_vip 192.0.2.10 3
 lab_vip 2001:db8::10 3
-servers_start 3 8001 8002 8003 8004 8005 8006
+servers_start 3 8001 8002 8003 8004 8005 8006 8007 8008
 nodes_attach 3
 lbd_start
 ok "lbctl attach lb0" lbctl attach lb0
@@ -37,4 +37,6 @@ try ipip-4in4 192.0.2.10:8003 4 ipip
 try ipip-6in6 '[2001:db8::10]:8004' 6 ipip
 try ipip-4in6 192.0.2.10:8005 6 ipip
 try ipip-6in4 '[2001:db8::10]:8006' 4 ipip
+try gue-4in4 192.0.2.10:8007 4 gue
+try gue-6in6 '[2001:db8::10]:8008' 6 gue
 done_testing

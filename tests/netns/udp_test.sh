@@ -6,7 +6,7 @@
 lab_up 3
 lab_vip 192.0.2.10 3
 lab_vip 2001:db8::10 3
-servers_start 3 5301 5302 5303 5304
+servers_start 3 5301 5302 5303 5304 5305 5306
 nodes_attach 3
 echo "learning_window: 2s" | lbd_config
 lbd_start
@@ -28,6 +28,8 @@ try l2-4 192.0.2.10:5301 4 l2
 try l2-6 '[2001:db8::10]:5302' 6 l2
 try ipip-4 192.0.2.10:5303 4 ipip
 try ipip-6in4 '[2001:db8::10]:5304' 4 ipip
+try gue-4in6 192.0.2.10:5305 6 gue
+try gue-6in4 '[2001:db8::10]:5306' 4 gue
 
 echo "# flows stay where they are while backends come and go"
 talk_start held host client "$TRAFFIC" hold --udp --to 192.0.2.10:5303 --count 600 --first-port 20000 --parallel 32 --every 300

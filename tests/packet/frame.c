@@ -56,6 +56,21 @@ static unsigned int naive_checksum(const uint8_t *p, size_t len)
 	return ~sum & 0xffff;
 }
 
+/* The checksum of the transport header at @l4 and what is behind it up to @len bytes, of family @family. */
+static unsigned int l4_checksum(const struct frame *f, int family, size_t ip, size_t l4, size_t len, int proto)
+{
+	size_t addrs = family == 4 ? 8 : 32, pseudo = addrs + 4;
+	uint8_t all[FRAME_MAX + 64] = {0};
+
+	assert(pseudo + len + 1 < sizeof(all));
+	memcpy(all, f->data + ip + (family == 4 ? 12 : 8), addrs);
+	all[addrs] = (uint8_t)(len >> 8);
+	all[addrs + 1] = (uint8_t)len;
+	all[addrs + 3] = (uint8_t)proto;
+	memcpy(all + pseudo, f->data + l4, len);
+	return naive_checksum(all, pseudo + len + len % 2);
+}
+
 static void put_eth(struct frame *f, const uint8_t dst[6], const uint8_t src[6], unsigned int type)
 {
 	put(f, dst, 6);
@@ -272,6 +287,7 @@ void frame_make(const struct spec *s, struct frame *f)
 	static const uint8_t *const macs[] = {
 		[MAC_OWN] = mac_own, [MAC_OTHER] = mac_hop, [MAC_GROUP] = mac_group, [MAC_BROADCAST] = mac_all};
 	int type = family_of(s) == 4 ? 0x0800 : 0x86dd;
+	size_t l4 = 14 + l3_len(s), sum_at = l4 + (proto_of(s) == IPPROTO_TCP ? 16 : 6);
 
 	f->len = 0;
 	put_eth(f, macs[s->mac], mac_client, (unsigned int)or_default(s->ethertype, type));
@@ -286,17 +302,19 @@ void frame_make(const struct spec *s, struct frame *f)
 		put(f, "\0\0\1\2\0\0\3\4", 8);
 		put8(f, (unsigned int)or_default(s->doff, s->mss ? 6 : 5) << 4);
 		put8(f, (unsigned int)or_default(s->flags, 0x10));
-		put(f, "\x20\0\xbe\xef\0\0", 6);
+		put(f, "\x20\0\0\0\0\0", 6);
 		if (s->mss) {
 			put16(f, 0x0204);
 			put16(f, (unsigned int)s->mss);
 		}
 	} else {
 		put16(f, (unsigned int)or_default(s->udp_len, 8 + s->payload));
-		put16(f, 0xbeef);
+		put16(f, 0);
 	}
 	for (int i = 0; i < s->payload + s->pad; i++)
 		put8(f, 'a' + (unsigned int)i % 26);
+	if (!s->no_sum)
+		set16(f, sum_at, l4_checksum(f, family_of(s), 14, l4, l4_len(s) + (size_t)s->payload, proto_of(s)));
 	f->len -= (size_t)s->cut;
 }
 
@@ -379,6 +397,17 @@ static uint64_t outer_hash(const struct spec *s)
 	return lb_fragment_hash((const __u64 *)hash_key, &f, &p) ^ (uint64_t)at << 16;
 }
 
+/* Bytes of UDP and GUE between the outer IP header and the inner one. */
+static unsigned int gue_len(const struct setup *setup)
+{
+	return or_default(setup->forward, LB_FORWARD_IPIP) == LB_FORWARD_GUE ? 12 : 0;
+}
+
+static unsigned int outer_proto(const struct setup *setup, const struct spec *s)
+{
+	return gue_len(setup) ? 17 : family_of(s) == 4 ? 4 : 41;
+}
+
 static void expect_outer4(struct frame *f, const struct setup *setup, const struct spec *s, int backend)
 {
 	bool df = family_of(s) == 6 || s->frag & 0x4000;
@@ -388,11 +417,11 @@ static void expect_outer4(struct frame *f, const struct setup *setup, const stru
 
 	put8(f, 0x45);
 	put8(f, (unsigned int)s->tos);
-	put16(f, 20 + (unsigned int)frame_ip_len(s));
+	put16(f, 20 + gue_len(setup) + (unsigned int)frame_ip_len(s));
 	put16(f, df ? 0 : (unsigned int)or_default(s->id, 0x1234) ^ (unsigned int)(hash >> 16 & 0xffff));
 	put16(f, df ? 0x4000 : 0);
 	put8(f, 64);
-	put8(f, family_of(s) == 4 ? 4 : 41);
+	put8(f, outer_proto(setup, s));
 	put16(f, 0);
 	expect_src(4, or_default(setup->plen, 128), hash, addr);
 	put(f, addr + 12, 4);
@@ -409,8 +438,8 @@ static void expect_outer6(struct frame *f, const struct setup *setup, const stru
 	put8(f, 0x60 | (unsigned int)s->tos >> 4);
 	put8(f, (unsigned int)(s->tos << 4 & 0xf0) | (unsigned int)(hash >> 16 & 0xf));
 	put16(f, (unsigned int)(hash & 0xffff));
-	put16(f, (unsigned int)frame_ip_len(s));
-	put8(f, family_of(s) == 4 ? 4 : 41);
+	put16(f, gue_len(setup) + (unsigned int)frame_ip_len(s));
+	put8(f, outer_proto(setup, s));
 	put8(f, 64);
 	expect_src(6, or_default(setup->plen, 128), hash, addr);
 	put(f, addr, 16);
@@ -418,14 +447,26 @@ static void expect_outer6(struct frame *f, const struct setup *setup, const stru
 	put(f, addr, 16);
 }
 
-/* A checksum after a word that it covers changed: RFC 1624, eqn. 3. */
-static unsigned int sum_changed(unsigned int check, unsigned int from, unsigned int to)
+static void expect_gue(struct frame *f, const struct spec *s)
 {
-	unsigned int sum = (~check & 0xffff) + (~from & 0xffff) + to;
+	put16(f, 0xc000 | (unsigned int)(outer_hash(s) >> 32 & 0x3fff));
+	put16(f, GUE_PORT);
+	put16(f, 12 + (unsigned int)frame_ip_len(s));
+	put16(f, 0);
+	put8(f, 0); /* variant 0, data, no words more */
+	put8(f, family_of(s) == 4 ? 4 : 41);
+	put16(f, 0);
+}
 
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum & 0xffff;
+/* The outer UDP header's, byte by byte: over IPv6 alone, and where the inner packet's sum follows from its headers. */
+static void expect_gue_sum(struct frame *f, const struct setup *setup, const struct spec *s)
+{
+	unsigned int sum;
+
+	if (or_default(setup->outer, 4) == 4 || s->no_sum || nr_ext(s) || s->udp_len)
+		return;
+	sum = l4_checksum(f, 6, 14, 54, 12 + frame_ip_len(s), 17);
+	set16(f, 60, sum ? sum : 0xffff);
 }
 
 void frame_expect(const struct setup *setup, const struct spec *s, int backend, struct frame *out)
@@ -443,15 +484,16 @@ void frame_expect(const struct setup *setup, const struct spec *s, int backend, 
 			expect_outer4(out, setup, s, backend);
 		else
 			expect_outer6(out, setup, s, backend);
+		if (gue_len(setup))
+			expect_gue(out, s);
 		inner.ttl = or_default(s->ttl, 64) - 1;
 	}
 	if (setup->mss && inner.mss > setup->mss)
 		inner.mss = setup->mss;
 	frame_make(&inner, &in);
-	if (inner.mss != s->mss) /* its checksum was one of nothing, and stays as wrong as it was */
-		set16(&in, in.len - 24 - (size_t)s->payload - (size_t)s->pad + 16,
-		      sum_changed(0xbeef, (unsigned int)s->mss, (unsigned int)inner.mss));
 	put(out, in.data + 14, in.len - 14);
+	if (gue_len(setup))
+		expect_gue_sum(out, setup, s);
 }
 
 static const char *text_or(const char *text, const char *usual)

@@ -76,7 +76,7 @@ static int kernel_load(void)
 		return -errno;
 	bpf_object__for_each_map (map, skel->obj)
 		bpf_map__set_pin_path(map, NULL);
-	rc = lb_program_prepare(skel, 0);
+	rc = lb_program_prepare(skel, 0, LB_HAS_ALL);
 	if (rc >= 0)
 		rc = lb_bpf__load(skel);
 	if (rc)

@@ -354,7 +354,10 @@ static void test_mutants(int forward, int outer)
 {
 	/* the cache is asked and learns nothing: the worlds stay alike though one plays fewer packets */
 	const struct setup setup = {.forward = forward, .outer = outer, .word = LB_SLOT(LB_PHASE_SETTLING, 0, NEW)};
-	const size_t grows = forward == LB_FORWARD_L2 ? 0 : outer == 4 ? 20 : 40;
+	const size_t grows =
+		forward == LB_FORWARD_L2 ? 0 : (outer == 4 ? 20 : 40) + (forward == LB_FORWARD_GUE ? 12u : 0u);
+	static const char *const names[] = {
+		[LB_FORWARD_L2] = "l2", [LB_FORWARD_IPIP] = "ipip", [LB_FORWARD_GUE] = "gue"};
 	unsigned long forwarded = 0, passed = 0, dropped = 0;
 	static struct outcome o[2];
 	static struct frame in;
@@ -387,8 +390,8 @@ static void test_mutants(int forward, int outer)
 		dropped += o[0].action == XDP_DROP;
 	}
 	printf("# %lu forwarded, %lu passed, %lu dropped\n", forwarded, passed, dropped);
-	report(!bad && forwarded && passed && dropped, "%d packets with flipped bits, %s %d", MUTATIONS,
-	       forward == LB_FORWARD_L2 ? "l2" : "ipip", outer);
+	report(!bad && forwarded && passed && dropped, "%d packets with flipped bits, %s %d", MUTATIONS, names[forward],
+	       outer);
 }
 
 static int add_ports(struct world *w)
@@ -422,6 +425,8 @@ int main(int argc, char **argv)
 	test_mutants(LB_FORWARD_IPIP, 4);
 	test_mutants(LB_FORWARD_IPIP, 6);
 	test_mutants(LB_FORWARD_L2, 4);
+	test_mutants(LB_FORWARD_GUE, 4);
+	test_mutants(LB_FORWARD_GUE, 6);
 
 	printf("1..%u\n# %u of %u passed\n", nr_tests, nr_tests - nr_failed, nr_tests);
 	if (native)

@@ -172,6 +172,11 @@ static __always_inline void lb_world_clamp(struct lb_world *w, __u32 service_idx
 	lb_clamp(w, service_idx, l4_off);
 }
 
+static __always_inline void lb_world_gue_checksum(struct lb_world *w)
+{
+	lb_gue_checksum6(lb_world_data(w) + sizeof(struct ethhdr), lb_world_data_end(w), LB_GUE_WORDS);
+}
+
 static int native_run(struct world *w, const struct frame *in, bool no_headroom, struct frame *out, int *action)
 {
 	struct lb_world lw = {.mem = malloc(OFFSET + in->len), .len = in->len, .no_headroom = no_headroom};

@@ -51,13 +51,14 @@ struct spec {
 	int mac; /* the frame's destination: MAC_OWN */
 	/* lies */
 	int ethertype, version, ihl, ip_len, doff, udp_len;
-	int pad; /* bytes behind the packet */
-	int cut; /* bytes missing at the end */
 	/* an ICMP packet instead: type << 8 | code */
 	int error;  /* from a router, about a packet that answers the one described */
 	int quoted; /* bytes of that one's transport header in it: 8 */
 	int echo;
-	int mss; /* the segment size that a TCP header of 24 bytes announces */
+	int mss;     /* the segment size that a TCP header of 24 bytes announces */
+	int pad;     /* bytes behind the packet */
+	int cut;     /* bytes missing at the end */
+	bool no_sum; /* UDP without a checksum */
 };
 
 /* A flow entry, for the row's packet. */
@@ -77,6 +78,7 @@ struct entry {
 #define INGRESS 1 /* the interface that packets come in by */
 #define OTHER 77  /* one they may leave by */
 #define CLOSED 78 /* one they may not */
+#define GUE_PORT 6081
 
 /* What is configured. */
 struct setup {

@@ -10,6 +10,7 @@
 #define RST 0x04
 #define ACK 0x10
 #define L2 LB_FORWARD_L2
+#define GUE LB_FORWARD_GUE
 #define MOVING LB_SLOT(LB_PHASE_MOVING, OLD, NEW)
 #define SETTLING LB_SLOT(LB_PHASE_SETTLING, 0, NEW)
 #define TRACK_TCP LB_SERVICE_F_TRACK_TCP
@@ -519,6 +520,54 @@ const struct row rows[] = {
 	{"a SYN that announces nothing", .setup = {.mss = 1400}, .in = {.flags = SYN}, .conns = 1},
 	{"a SYN of a service that does not mind", .in = {.flags = SYN, .mss = 9000}, .conns = 1},
 	{"what is no SYN announces nothing", .setup = {.mss = 9000}, .in = {.mss = 1460}},
+	/* tunnels over UDP */
+	{"GUE, IPv4 TCP in IPv4", .setup = {.forward = GUE}},
+	{"GUE, IPv4 UDP in IPv4", .setup = {.forward = GUE}, .in = {.proto = UDP, .payload = 12}},
+	{"GUE, IPv6 TCP in IPv4", .setup = {.forward = GUE}, .in = {.family = 6, .payload = 7}},
+	{"GUE, IPv6 UDP in IPv4", .setup = {.forward = GUE}, .in = {.family = 6, .proto = UDP, .payload = 12}},
+	{"GUE, IPv4 TCP in IPv6", .setup = {.forward = GUE, .outer = 6}},
+	{"GUE, IPv4 TCP with an odd number of bytes in IPv6", .setup = {.forward = GUE, .outer = 6},
+	 .in = {.payload = 1001}},
+	{"GUE, IPv4 UDP in IPv6", .setup = {.forward = GUE, .outer = 6}, .in = {.proto = UDP, .payload = 13}},
+	{"GUE, IPv6 TCP in IPv6", .setup = {.forward = GUE, .outer = 6}, .in = {.family = 6, .payload = 77}},
+	{"GUE, IPv6 UDP in IPv6", .setup = {.forward = GUE, .outer = 6},
+	 .in = {.family = 6, .proto = UDP, .payload = 12}},
+	{"GUE, options in IPv6", .setup = {.forward = GUE, .outer = 6}, .in = {.options = 40, .payload = 5}},
+	{"GUE, options before UDP in IPv6", .setup = {.forward = GUE, .outer = 6},
+	 .in = {.options = 12, .proto = UDP, .payload = 5}},
+	{"GUE, UDP without a checksum in IPv4", .setup = {.forward = GUE}, .in = {.proto = UDP, .no_sum = true}},
+	{"GUE, UDP without a checksum in IPv6", .setup = {.forward = GUE, .outer = 6},
+	 .in = {.proto = UDP, .payload = 5, .no_sum = true}},
+	{"GUE, UDP without a checksum behind options in IPv6", .setup = {.forward = GUE, .outer = 6},
+	 .in = {.options = 8, .proto = UDP, .payload = 5, .no_sum = true}},
+	{"GUE, UDP options in IPv6", .setup = {.forward = GUE, .outer = 6},
+	 .in = {.proto = UDP, .udp_len = 10, .payload = 8}},
+	{"GUE, extension headers in IPv6", .setup = {.forward = GUE, .outer = 6},
+	 .in = {.family = 6, .payload = 8, .ext = {HOP(0), DST(1)}}},
+	{"GUE, Ethernet padding in IPv6", .setup = {.forward = GUE, .outer = 6}, .in = {.payload = 1, .pad = 5}},
+	{"GUE, DSCP, ECT(0) and DF", .setup = {.forward = GUE}, .in = {.tos = 0xba, .frag = 0x4000}},
+	{"GUE, DSCP and CE, 6 in 6", .setup = {.forward = GUE, .outer = 6}, .in = {.family = 6, .tos = 0xbb}},
+	{"GUE, TTL 2 leaves 1, 4 in 6", .setup = {.forward = GUE, .outer = 6}, .in = {.ttl = 2}},
+	{"GUE, hop limit 2 leaves 1, 6 in 6", .setup = {.forward = GUE, .outer = 6}, .in = {.family = 6, .ttl = 2}},
+	{"GUE, TTL 1", .setup = {.forward = GUE}, .in = {.ttl = 1}, .verdict = LB_V_DROP_TTL_EXCEEDED},
+	{"GUE, source /24 of IPv4", .setup = {.forward = GUE, .plen = 120}},
+	{"GUE, source /64 of IPv6", .setup = {.forward = GUE, .outer = 6, .plen = 64}, .in = {.sport = 999}},
+	{"GUE, redirected", .setup = {.forward = GUE, .oif = OTHER}, .action = XDP_REDIRECT},
+	{"GUE, just the MTU, 4 in 4", .setup = {.forward = GUE}, .in = {.payload = 1428}},
+	{"GUE, one byte more, 4 in 4", .setup = {.forward = GUE}, .in = {.payload = 1429},
+	 .verdict = LB_V_DROP_TOO_BIG},
+	{"GUE, just the MTU, 6 in 6", .setup = {.forward = GUE, .outer = 6}, .in = {.family = 6, .payload = 1388}},
+	{"GUE, one byte more, 6 in 6", .setup = {.forward = GUE, .outer = 6}, .in = {.family = 6, .payload = 1389},
+	 .verdict = LB_V_ANSWERED_TOO_BIG, .mtu = 1448},
+	{"GUE, an error about a flow", .setup = {.forward = GUE}, .in = {.error = UNREACHABLE},
+	 .verdict = LB_V_FORWARDED_ICMP},
+	{"GUE, a later fragment follows", .setup = {.forward = GUE},
+	 .before = {.family = 4, .frag = 0x2000, .proto = UDP, .payload = 64},
+	 .in = {.frag = 0x0009, .proto = UDP, .payload = 3}},
+	{"GUE, no headroom", .setup = {.forward = GUE, .no_headroom = true}, .verdict = LB_V_DROP_NO_HEADROOM},
+	{"GUE, no next hop", .setup = {.forward = GUE, .oif = ZERO}, .verdict = LB_V_DROP_NO_NEXT_HOP},
+	{"GUE, moving, SYN: to the new owner", .setup = {.forward = GUE, .outer = 6, .word = MOVING},
+	 .in = {.flags = SYN}, .backend = NEW, .conns = 1, .misses = 1, .after = {.backend = NEW}},
 };
 
 const size_t nr_rows = sizeof(rows) / sizeof(rows[0]);

@@ -54,6 +54,7 @@ static void setup_backend(struct world *w, const struct setup *s, int backend, i
 	memcpy(b->dmac, mac_hop, 6);
 	memcpy(b->smac, mac_own, 6);
 	b->mtu = (__u16)or_default(s->mtu, 1500);
+	b->gue_port = htons(GUE_PORT);
 	b->service = s->foreign ? SERVICE + 1 : SERVICE;
 	b->forward = (__u8)or_default(s->forward, LB_FORWARD_IPIP);
 	b->gen = GEN;

@@ -45,6 +45,8 @@ struct decap_case {
 	uint16_t vlan;	  /* a tag, when not 0 */
 	size_t data, pad; /* bytes of UDP data; of padding after the packet */
 	bool keep_sum;	  /* leave the outer IPv4 checksum wrong after patches */
+	bool gue;	  /* UDP and GUE between outer and inner header, at 20 or 40 */
+	uint8_t words;	  /* of private data behind GUE's first */
 	struct patch patch[4];
 };
 
@@ -58,6 +60,11 @@ struct decap_case {
 #define VIP6 "2001:db8::10"
 #define FROM4 "10.1.0.0/24"
 #define FROM6 "2001:db8:1::/64"
+#define GUE_PORT 6081 /* the second of two that the host was told */
+#define GUE_PORTS                                                                                                      \
+	{                                                                                                              \
+		htons(6080), htons(GUE_PORT)                                                                           \
+	}
 
 static const struct decap_case decap_cases[] = {
 	{"v4 in v4", V4, V4, LB_NODE_DECAPSULATED, .data = 30},
@@ -138,6 +145,55 @@ static const struct decap_case decap_cases[] = {
 	{"half an inner header", V4, V6, LB_NODE_DROP_MALFORMED, .patch = {{3, 59}}},
 	{"CE outside, Not-ECT inside", V4, V4, LB_NODE_DROP_ECN, .outer_tos = 3},
 	{"CE outside, Not-ECT inside, IPv6", V6, V6, LB_NODE_DROP_ECN, .outer_tos = 0xbb, .inner_tos = 0xb8},
+
+	{"GUE, v4 in v4", V4, V4, LB_NODE_DECAPSULATED, .gue = true, .data = 30},
+	{"GUE, v6 in v4", V4, V6, LB_NODE_DECAPSULATED, .gue = true, .data = 30},
+	{"GUE, v4 in v6", V6, V4, LB_NODE_DECAPSULATED, .gue = true, .data = 30},
+	{"GUE, v6 in v6", V6, V6, LB_NODE_DECAPSULATED, .gue = true, .data = 30},
+	{"GUE, a full frame", V6, V6, LB_NODE_DECAPSULATED, .gue = true, .data = 1400},
+	{"GUE, padding behind the packet", V4, V4, LB_NODE_DECAPSULATED, .gue = true, .pad = 6},
+	{"GUE, a word of private data", V4, V4, LB_NODE_DECAPSULATED, .gue = true, .words = 1, .data = 30},
+	{"GUE, two words of private data, v4 in v6", V6, V4, LB_NODE_DECAPSULATED, .gue = true, .words = 2},
+	{"GUE, as many words as there can be", V4, V4, LB_NODE_DECAPSULATED, .gue = true, .words = 31, .data = 3},
+	{"GUE, as many words as there can be, v6 in v6", V6, V6, LB_NODE_DECAPSULATED, .gue = true, .words = 31},
+	{"GUE, a UDP checksum is not looked at", V4, V4, LB_NODE_DECAPSULATED, .gue = true, .patch = {{26, 1}}},
+	{"GUE, an IP packet longer than its datagram", V4, V4, LB_NODE_DECAPSULATED, .gue = true, .data = 30,
+	 .patch = {{25, 12 + 20 + 8 + 20}, {INNER(3), 28 + 20}}},
+	{"GUE, CE outside, ECT(0) inside", V6, V4, LB_NODE_DECAPSULATED, .gue = true, .outer_tos = 3, .inner_tos = 2,
+	 .out_tos = 3},
+	{"GUE, to the host's other port", V4, V4, LB_NODE_DECAPSULATED, .gue = true, .patch = {{23, 6080 & 0xff}}},
+	{"GUE, to another port", V4, V4, LB_NODE_PASS_NOT_TUNNEL, .gue = true, .patch = {{23, 6082 & 0xff}}},
+	{"GUE, to another port, IPv6", V6, V6, LB_NODE_PASS_NOT_TUNNEL, .gue = true, .patch = {{43, 6082 & 0xff}}},
+	{"GUE, to port 0", V4, V4, LB_NODE_PASS_NOT_TUNNEL, .gue = true, .patch = {{22, 0}, {23, 0}}},
+	{"GUE behind destination options", V6, V6, LB_NODE_PASS_NOT_TUNNEL, .gue = true, .limit = true,
+	 .patch = {{40, 17}}},
+	{"GUE, something else inside", V4, V4, LB_NODE_PASS_NOT_TUNNEL, .gue = true, .patch = {{29, 47}}},
+	{"GUE, options outside", V4, V4, LB_NODE_PASS_NOT_TUNNEL, .gue = true, .data = 30, .patch = {{0, 0x46}}},
+	{"GUE, later fragment", V4, V4, LB_NODE_PASS_NOT_TUNNEL, .gue = true, .patch = {{7, 0x20}}},
+	{"GUE, first fragment", V4, V4, LB_NODE_PASS_FRAGMENT, .gue = true, .patch = {{6, 0x20}}},
+	{"GUE, another variant", V4, V4, LB_NODE_PASS_OPTIONS, .gue = true, .data = 60, .patch = {{28, 0x45}}},
+	{"GUE, a control message", V6, V6, LB_NODE_PASS_OPTIONS, .gue = true, .patch = {{48, 0x20}}},
+	{"GUE, a flag", V4, V4, LB_NODE_PASS_OPTIONS, .gue = true, .words = 1, .patch = {{31, 1}}},
+	{"GUE, the first flag", V6, V4, LB_NODE_PASS_OPTIONS, .gue = true, .words = 1, .patch = {{50, 0x80}}},
+	{"GUE, a UDP length beyond the packet", V4, V4, LB_NODE_PASS_MALFORMED, .gue = true, .pad = 20,
+	 .patch = {{25, 12 + 28 + 1}}},
+	{"GUE, a UDP length below its headers", V6, V6, LB_NODE_PASS_MALFORMED, .gue = true, .patch = {{45, 11}}},
+	{"GUE, more words than the datagram has", V4, V4, LB_NODE_PASS_MALFORMED, .gue = true, .patch = {{28, 8}}},
+	{"GUE, outer checksum wrong", V4, V4, LB_NODE_PASS_MALFORMED, .gue = true, .keep_sum = true,
+	 .patch = {{8, 63}}},
+	{"GUE, outer length beyond the frame", V6, V6, LB_NODE_PASS_MALFORMED, .gue = true, .patch = {{5, 61}}},
+	{"GUE, to an address that is not ours", V4, V4, LB_NODE_PASS_NOT_LOCAL, .gue = true, .dst = "10.1.0.3"},
+	{"GUE, from another source", V4, V4, LB_NODE_PASS_SOURCE, .gue = true, .setup = ONLY_FROM, .src = "10.1.1.1"},
+	{"GUE, to what is no VIP", V6, V6, LB_NODE_PASS_NOT_VIP, .gue = true, .setup = ONLY_VIPS,
+	 .vip = "2001:db8::11"},
+	{"GUE, inner version 6 said to be 4", V4, V4, LB_NODE_DROP_MALFORMED, .gue = true, .data = 30,
+	 .patch = {{INNER(0), 0x65}}},
+	{"GUE, inner length beyond the datagram", V4, V4, LB_NODE_DROP_MALFORMED, .gue = true, .pad = 8,
+	 .patch = {{INNER(3), 29}}},
+	{"GUE, nothing inside", V4, V4, LB_NODE_DROP_MALFORMED, .gue = true, .patch = {{25, 12}}},
+	{"GUE, words where the inner packet was", V4, V4, LB_NODE_DROP_MALFORMED, .gue = true, .data = 30,
+	 .patch = {{28, 7}}},
+	{"GUE, CE outside, Not-ECT inside", V6, V4, LB_NODE_DROP_ECN, .gue = true, .outer_tos = 3},
 };
 
 /* RFC 6040, figure 4, as printed there: rows by inner field, columns by outer field Not-ECT, ECT(0), ECT(1), CE. */
@@ -169,6 +225,25 @@ static void set_sum4(uint8_t *ip)
 {
 	put16(ip + 10, 0);
 	put16(ip + 10, sum16(ip, 20, 0));
+}
+
+/* UDP and GUE in front of @payload bytes of @proto. The checksum is 0, also over IPv6. */
+static size_t gue_bytes(const struct decap_case *c)
+{
+	return c->gue ? 12 + c->words * 4U : 0;
+}
+
+static void put_gue(struct frame *f, const struct decap_case *c, uint8_t proto, size_t payload)
+{
+	uint8_t *udp = f->bytes + f->len;
+
+	put16(udp, 50000);
+	put16(udp + 2, GUE_PORT);
+	put16(udp + 4, (uint16_t)(gue_bytes(c) + payload));
+	put16(udp + 6, 0);
+	memcpy(udp + 8, (uint8_t[]){c->words, proto, 0, 0}, 4);
+	memset(udp + 12, 0xa5, c->words * 4U);
+	f->len += gue_bytes(c);
 }
 
 /* Append an IP header for @payload bytes. Returns where it is. */
@@ -262,11 +337,17 @@ static void build_in(const struct decap_case *c, struct frame *f)
 	const char *dst = c->dst ? c->dst : c->outer == V4 ? OUTER_DST4 : OUTER_DST6;
 
 	put_eth(f, c->outer, c->vlan);
-	outer_at = put_ip(f, c->outer, c->limit ? 60 : proto, c->outer_tos, src, dst, inner_bytes + (c->limit ? 8 : 0));
+	outer_at = put_ip(f, c->outer,
+			  c->limit ? 60
+			  : c->gue ? IPPROTO_UDP
+				   : proto,
+			  c->outer_tos, src, dst, gue_bytes(c) + inner_bytes + (c->limit ? 8 : 0));
 	if (c->limit) {
 		memcpy(f->bytes + f->len, (uint8_t[]){proto, 0, 4, 1, 4, 1, 1, 0}, 8);
 		f->len += 8;
 	}
+	if (c->gue)
+		put_gue(f, c, proto, inner_bytes);
 	inner_at = put_inner(f, c, c->inner_tos);
 	put_pad(f, c->pad);
 	patch_frame(f, c->patch, outer_at, inner_at);
@@ -309,10 +390,21 @@ static struct decap_case ecn_case(int row, int column, enum family outer, enum f
 	return c;
 }
 
+/* One that is whole, for each pair of families without and with GUE. */
+static struct decap_case plain_case(int n)
+{
+	struct decap_case c = decap_cases[n & 3];
+
+	c.gue = n >> 2 & 1;
+	return c;
+}
+
 /* What a frame cut to @len bytes has to give: nothing that is not whole is taken apart. */
 static enum lb_node_result cut_result(const struct decap_case *c, size_t len)
 {
-	return len < ETH_HLEN + (c->outer == V4 ? 20U : 40U) ? LB_NODE_PASS_NOT_TUNNEL : LB_NODE_PASS_MALFORMED;
+	size_t told = (c->outer == V4 ? 20U : 40U) + (c->gue ? 8U : 0U);
+
+	return len < ETH_HLEN + told ? LB_NODE_PASS_NOT_TUNNEL : LB_NODE_PASS_MALFORMED;
 }
 
 /* A frame near enough to a tunnelled one to get far: a case with some bytes overwritten at random. */
@@ -360,8 +452,9 @@ static bool is_one_of(const uint8_t addr[16], const char *a4, const char *a6)
 /* The order of bpf/node.bpf.c's decapsulate(), with the maps' answers from @setup. */
 static enum lb_node_result decapsulate(void *data, void *data_end, enum setup setup, size_t *cut)
 {
+	const struct lb_node_conf conf = {.gue_port = GUE_PORTS};
 	struct lb_decap d = {};
-	enum lb_node_result result = lb_decap_outer(data, data_end, &d);
+	enum lb_node_result result = lb_decap_outer(data, data_end, &conf, &d);
 
 	*cut = 0;
 	if (result != LB_NODE_DECAPSULATED)

@@ -24,6 +24,7 @@ struct sim_vip {
 };
 
 struct sim {
+	uint32_t features;
 	struct lb_conf conf;
 	struct sim_service services[LB_MAX_SERVICES];
 	struct lb_backend backends[LB_MAX_BACKENDS];
@@ -109,6 +110,14 @@ static inline void sim_do(struct sim *sim, const struct lb_op *op)
 	struct sim_vip *vip;
 
 	switch (op->kind) {
+	case LB_OP_FEATURES_ADD:
+		assert_int_equal(sim->features & ~op->features, 0);
+		sim->features = op->features;
+		break;
+	case LB_OP_FEATURES_SET:
+		assert_int_equal(op->features & ~sim->features, 0);
+		sim->features = op->features;
+		break;
 	case LB_OP_CONF:
 		sim->conf = *op->conf;
 		break;
@@ -157,6 +166,7 @@ static inline void sim_expect(const struct sim *sim, const struct lb_image *imag
 	size_t nr_vips = 0;
 
 	memset(backends_of, 0, sizeof(backends_of));
+	assert_int_equal(sim->features, image->features);
 	assert_memory_equal(&sim->conf, &image->conf, sizeof(image->conf));
 	for (uint16_t i = 0; i < LB_MAX_SERVICES; i++) {
 		const struct lb_service_image *want = image->services[i];
@@ -211,6 +221,7 @@ static inline struct lb_image *sim_read(const struct sim *sim)
 {
 	struct lb_image *image = lb_image_new();
 
+	image->features = sim->features;
 	image->conf = sim->conf;
 	for (uint16_t i = 0; i < LB_MAX_SERVICES; i++) {
 		const struct sim_service *from = &sim->services[i];

@@ -135,6 +135,32 @@ static void test_first_image(void **state)
 	lb_model_free(NULL);
 }
 
+/* The mode and its port are in every line, and reach them without a slot's owner changing. */
+static void test_forward(void **state)
+{
+	struct lb_config *c = web(3, LB_CHECK_NONE);
+	struct lb_model *m = lb_model_new();
+	struct lb_image *before, *after;
+
+	lb_config_service(c, WEB)->forward = LB_FORWARD_GUE;
+	lb_config_service(c, WEB)->gue_port = 6080;
+	apply(m, c, 0);
+	assert_int_equal(line(m, 1).forward, LB_FORWARD_GUE);
+	assert_int_equal(line(m, 1).gue_port, htons(6080));
+	before = lb_model_image(m);
+	lb_config_service(c, WEB)->gue_port = 7000;
+	apply(m, c, 1);
+	after = lb_model_image(m);
+	assert_int_equal(plan_size(before, after), 3);
+	for (uint32_t n = 1; n <= 3; n++)
+		assert_int_equal(line(m, n).gue_port, htons(7000));
+	assert_true(lb_model_settled(m));
+	lb_image_free(before);
+	lb_image_free(after);
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
 /* Two load balancers that came by different ways to the same configuration have the same table. */
 static void test_history_does_not_matter(void **state)
 {
@@ -1003,6 +1029,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_first_image),
+		cmocka_unit_test(test_forward),
 		cmocka_unit_test(test_history_does_not_matter),
 		cmocka_unit_test(test_health),
 		cmocka_unit_test(test_keep),

@@ -24,6 +24,7 @@ static uint32_t rnd(uint32_t n)
 
 /* What images are made from. Index 0 of each is not used. */
 struct wish {
+	uint32_t features;
 	struct lb_conf conf;
 	bool used[SERVICES], changed[SERVICES];
 	uint32_t flags[SERVICES];
@@ -79,6 +80,8 @@ static void mutate(struct wish *w)
 		backend_was[b] = w->backends[b].service;
 	if (!rnd(10))
 		w->conf.hash_key[0]++;
+	if (!rnd(5))
+		w->features = rnd(LB_HAS_ALL + 1);
 	for (uint16_t s = 1; s < SERVICES; s++) {
 		if (w->used[s] ? !rnd(6) : !rnd(2)) {
 			w->used[s] = !w->used[s];
@@ -150,6 +153,7 @@ static struct lb_image *image_of(const struct wish *w, const struct lb_image *ol
 {
 	struct lb_image *image = lb_image_new();
 
+	image->features = w->features;
 	image->conf = w->conf;
 	for (uint16_t s = 1; s < SERVICES; s++) {
 		if (w->used[s] && old && !w->changed[s])
@@ -231,7 +235,7 @@ static void test_random_images(void **state)
 	struct sim *sim = calloc(1, sizeof(*sim));
 	struct wish w = {0};
 	struct lb_image *old = NULL;
-	size_t seen[LB_OP_BACKEND_DEL + 1] = {0};
+	size_t seen[LB_OP_FEATURES_SET + 1] = {0};
 
 	for (int round = 0; round < 500; round++) {
 		struct lb_image *new, *read;
@@ -258,7 +262,7 @@ static void test_random_images(void **state)
 		lb_image_free(old);
 		old = new;
 	}
-	for (int kind = 0; kind <= LB_OP_BACKEND_DEL; kind++)
+	for (int kind = 0; kind <= LB_OP_FEATURES_SET; kind++)
 		assert_true(seen[kind] > 20);
 	lb_image_free(old);
 	for (int s = 0; s < SERVICES; s++)

@@ -44,6 +44,8 @@ static const struct bench_case cases[] = {
 	{"ipip6-tcp-established", TARGET_LB, 1, {IPIP, .v6 = true}},
 	{"ipip6-flows-1048576", TARGET_LB, 1 << 20, {IPIP, .v6 = true}},
 	{"l2-tcp-established", TARGET_LB, 1, {PLAIN, .forward = LB_FORWARD_L2}},
+	{"gue4-tcp-established", TARGET_LB, 1, {PLAIN, .forward = LB_FORWARD_GUE}},
+	{"gue6-tcp-established", TARGET_LB, 1, {PLAIN, .forward = LB_FORWARD_GUE, .v6 = true}},
 	{"ipip4-udp-established", TARGET_LB, 1, {.proto = IPPROTO_UDP, .oif = LOOPBACK, .forward = LB_FORWARD_IPIP}},
 	{"new-flow", TARGET_LB, 1 << 20, {IPIP, .syn = true}},
 	{"new-flow-entry", TARGET_LB, 1 << 23, {MOVING, .syn = true}},
@@ -176,7 +178,7 @@ static json_t *case_row(size_t i, double floor_ns)
 		json_pack("{s:s s:I s:b}", "name", c->name, "flows", (json_int_t)c->flows, "valid", results[i].valid);
 	double net[ROUNDS], floors[ROUNDS];
 
-	net_of(i, c->setup.forward == LB_FORWARD_IPIP ? CASE_ADJUST : CASE_DRIVER, net);
+	net_of(i, c->setup.forward == LB_FORWARD_L2 || !c->setup.forward ? CASE_DRIVER : CASE_ADJUST, net);
 	for (int round = 0; round < ROUNDS; round++)
 		floors[round] = net[round] / floor_ns;
 	bench_add_spread(row, "net_ns", net, ROUNDS);

@@ -23,6 +23,7 @@ void lb_node_list_fini(struct lb_node_list *list);
 /* What the program is told. Empty .from or .vips: any. */
 struct lb_node_rules {
 	struct lb_node_list local, from, vips;
+	uint16_t gue_port[LB_NODE_MAX_GUE]; /* host order; 0: none */
 };
 
 void lb_node_rules_fini(struct lb_node_rules *rules);

@@ -15,17 +15,20 @@ static const char help_text[] =
 	"lbnode " LB_VERSION " - takes tunnel headers off on a backend host, in front of the kernel's stack\n"
 	"\n"
 	"  lbnode attach IFACE [--mode auto|native|generic] [--local ADDR]... [--from PREFIX]... [--vip ADDR]...\n"
+	"                      [--gue-port N|none]...\n"
 	"  lbnode detach IFACE\n"
 	"  lbnode status [IFACE] [--json]\n"
 	"  lbnode version | help\n"
 	"\n"
-	"For services that lbd forwards with ipip: packets that arrive on IFACE as IPv4 or IPv6 in IPv4 or IPv6 reach "
-	"the\n"
-	"stack as the client sent them. It takes the place of the kernel's ipip, sit and ip6tnl devices, which serve "
-	"as well\n"
-	"where the kernel has them. Everything else passes untouched. There is no daemon: the program stays until "
-	"detach or\n"
-	"until IFACE goes away. Attaching again replaces the rules and keeps the counters.\n"
+	"For services that lbd forwards with ipip or gue: packets that arrive on IFACE as IPv4 or IPv6 in IPv4 or "
+	"IPv6, "
+	"or in\n"
+	"UDP with a GUE header, reach the stack as the client sent them. It takes the place of the kernel's ipip, sit, "
+	"ip6tnl\n"
+	"and fou devices, which serve as well where the kernel has them. Everything else passes untouched. There is no "
+	"daemon:\n"
+	"the program stays until detach or until IFACE goes away. Attaching again replaces the rules and keeps the "
+	"counters.\n"
 	"\n"
 	"  --mode     native runs in the driver, generic on any interface but slower; auto: native, else generic\n"
 	"  --local    an address of this host that tunnels end at. Those that IFACE has when the command runs count "
@@ -35,8 +38,9 @@ static const char help_text[] =
 	"load\n"
 	"             balancers. Default: any. Whoever can send to IFACE can otherwise put packets with any inner "
 	"address\n"
-	"             behind your packet filter, so give it, or filter protocols 4 and 41 on the way\n"
+	"             behind your packet filter, so give it, or filter protocols 4, 41 and GUE's port on the way\n"
 	"  --vip      take off headers only for these inner destinations. Default: any\n"
+	"  --gue-port a UDP port that GUE arrives at, up to four; none: GUE stays the stack's. Default: 6080\n"
 	"\n"
 	"The host answers clients directly, so it needs each VIP, but must not answer for it on the network:\n"
 	"  ip addr add 192.0.2.10/32 dev lo        ip addr add 2001:db8::10/128 dev lo\n"
@@ -45,9 +49,8 @@ static const char help_text[] =
 	"Clients' packets arrive on IFACE: where replies leave by another interface, strict reverse path filtering "
 	"drops\n"
 	"them: sysctl -w net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.IFACE.rp_filter=2\n"
-	"The tunnel makes packets 20 (IPv4) or 40 bytes longer: raise the MTU between load balancer and backends, or "
-	"lower\n"
-	"the MSS of the VIP's routes here: ip route change default via GATEWAY advmss 1420\n"
+	"The tunnel makes packets 20 (IPv4) or 40 bytes longer, gue 12 more: raise the MTU between load balancer and\n"
+	"backends, or lower the MSS of the VIP's routes here: ip route change default via GATEWAY advmss 1420\n"
 	"\n"
 	"Exit status: 0 done, 1 refused or failed, 2 wrong usage.\n";
 
@@ -55,7 +58,7 @@ struct command_line {
 	const char *ifname;
 	enum lb_attach_mode mode;
 	struct lb_node_rules rules;
-	bool json;
+	bool json, gue_given;
 };
 
 static int usage(const char *fmt, const char *what)
@@ -110,6 +113,27 @@ static int read_prefix(const char *text, struct lb_node_list *list, struct lb_er
 	return lb_node_list_add(list, &item) ? lb_err_set(err, -ENOMEM, NULL, "out of memory") : 0;
 }
 
+static int read_gue_port(const char *text, struct command_line *line, struct lb_err *err)
+{
+	uint16_t *ports = line->rules.gue_port;
+	uint64_t port;
+	int i = 0, ret;
+
+	line->gue_given = true;
+	if (!strcmp(text, "none"))
+		return 0;
+	ret = lb_number_parse(text, "port", 1, 65535, &port, err);
+	if (ret)
+		return lb_err_set(err, ret, "--gue-port", "%s", strdupa(err->message));
+	while (i < LB_NODE_MAX_GUE && ports[i] && ports[i] != port)
+		i++;
+	if (i == LB_NODE_MAX_GUE)
+		return lb_err_set(err, -E2BIG, "--gue-port", "%llu is one too many; there is room for %d",
+				  (unsigned long long)port, LB_NODE_MAX_GUE);
+	ports[i] = (uint16_t)port;
+	return 0;
+}
+
 /* One option of getopt's, into @line. */
 static int read_option(int option, const char *value, struct command_line *line, struct lb_err *err)
 {
@@ -122,6 +146,8 @@ static int read_option(int option, const char *value, struct command_line *line,
 		return read_prefix(value, &line->rules.from, err);
 	case 'v':
 		return read_address("--vip", value, &line->rules.vips, err);
+	case 'g':
+		return read_gue_port(value, line, err);
 	default:
 		line->json = true;
 		return 0;
@@ -178,6 +204,8 @@ static int command_attach(struct command_line *line)
 			   line->ifname);
 		return refused(&err);
 	}
+	if (!line->gue_given)
+		rules->gue_port[0] = LB_GUE_PORT_DEFAULT;
 	ret = lb_node_addresses(line->ifname, &rules->local, &err);
 	if (!ret && !rules->local.nr)
 		ret = lb_err_set(&err, -EADDRNOTAVAIL, NULL,
@@ -208,11 +236,10 @@ static int command_status(struct command_line *line)
 	return lb_node_status(line->ifname, line->json, &err) ? refused(&err) : EXIT_DONE;
 }
 
-static const struct option attach_options[] = {{"mode", required_argument, NULL, 'm'},
-					       {"local", required_argument, NULL, 'l'},
-					       {"from", required_argument, NULL, 'f'},
-					       {"vip", required_argument, NULL, 'v'},
-					       {0}};
+static const struct option attach_options[] = {
+	{"mode", required_argument, NULL, 'm'},	    {"local", required_argument, NULL, 'l'},
+	{"from", required_argument, NULL, 'f'},	    {"vip", required_argument, NULL, 'v'},
+	{"gue-port", required_argument, NULL, 'g'}, {0}};
 static const struct option no_options[] = {{0}};
 static const struct option status_options[] = {{"json", no_argument, NULL, 'j'}, {0}};
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The backend host's program: loaded, attached, told its rules, and found again through the interface it runs on. */
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -166,13 +167,15 @@ static int write_rules(int fds[NR_MAPS], const struct lb_node_rules *rules, stru
 {
 	const struct lb_node_list *lists[NR_MAPS] = {
 		[MAP_LOCAL] = &rules->local, [MAP_FROM] = &rules->from, [MAP_VIPS] = &rules->vips};
-	const struct lb_node_conf conf = {
+	struct lb_node_conf conf = {
 		.abi = LB_NODE_ABI_VERSION,
 		.flags = (rules->from.nr ? LB_NODE_F_FROM : 0) | (rules->vips.nr ? LB_NODE_F_VIPS : 0),
 	};
 	__u32 zero = 0;
 	int ret = 0;
 
+	for (int i = 0; i < LB_NODE_MAX_GUE; i++)
+		conf.gue_port[i] = htons(rules->gue_port[i]);
 	for (int i = MAP_LOCAL; !ret && i <= MAP_VIPS; i++)
 		ret = add_list(fds[i], i, lists[i], err);
 	if (ret)
@@ -291,7 +294,9 @@ int lb_node_read(const char *ifname, struct lb_node_state *out, struct lb_err *e
 	unsigned int ifindex = if_nametoindex(ifname);
 	struct lb_node_list *lists[NR_MAPS] = {
 		[MAP_LOCAL] = &out->rules.local, [MAP_FROM] = &out->rules.from, [MAP_VIPS] = &out->rules.vips};
+	struct lb_node_conf conf = {0};
 	int fds[NR_MAPS], ret;
+	__u32 zero = 0;
 
 	memset(out, 0, sizeof(*out));
 	if (!ifindex)
@@ -308,6 +313,9 @@ int lb_node_read(const char *ifname, struct lb_node_state *out, struct lb_err *e
 				  ifname);
 	if (ret)
 		return lb_err_set(err, ret, NULL, "cannot see lbnode's program on %s: %s", ifname, strerror(-ret));
+	ret = bpf_map_lookup_elem(fds[MAP_CONF], &zero, &conf);
+	for (int i = 0; !ret && i < LB_NODE_MAX_GUE; i++)
+		out->rules.gue_port[i] = ntohs(conf.gue_port[i]);
 	for (int i = MAP_LOCAL; !ret && i <= MAP_VIPS; i++)
 		ret = read_list(fds[i], i, lists[i]);
 	if (!ret)

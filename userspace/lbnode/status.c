@@ -31,6 +31,14 @@ static void print_list(const char *label, const struct lb_node_list *list)
 	printf("%s\n", list->nr ? "" : " any");
 }
 
+static void print_gue_ports(const struct lb_node_rules *rules)
+{
+	printf("  %-8s", "gue");
+	for (int i = 0; i < LB_NODE_MAX_GUE && rules->gue_port[i]; i++)
+		printf(" %u", rules->gue_port[i]);
+	printf("%s\n", rules->gue_port[0] ? "" : " none");
+}
+
 static void print_state(const struct lb_node_state *s)
 {
 	printf("%s: %s, %s\n", s->at.ifname, mode_name(s->at.mode),
@@ -38,6 +46,7 @@ static void print_state(const struct lb_node_state *s)
 	print_list("local", &s->rules.local);
 	print_list("from", &s->rules.from);
 	print_list("vips", &s->rules.vips);
+	print_gue_ports(&s->rules);
 	for (int i = 0; i < LB_NODE_RESULT_COUNT; i++)
 		printf("  %-16s %12llu  %s\n", results[i].name, (unsigned long long)s->pkts[i], results[i].help);
 }
@@ -52,16 +61,25 @@ static json_t *json_list(const struct lb_node_list *list)
 	return array;
 }
 
+static json_t *json_gue_ports(const struct lb_node_rules *rules)
+{
+	json_t *array = json_array();
+
+	for (int i = 0; array && i < LB_NODE_MAX_GUE && rules->gue_port[i]; i++)
+		json_array_append_new(array, json_integer(rules->gue_port[i]));
+	return array;
+}
+
 static json_t *json_state(const struct lb_node_state *s)
 {
 	json_t *packets = json_object();
 
 	for (int i = 0; i < LB_NODE_RESULT_COUNT; i++)
 		json_object_set_new(packets, results[i].name, json_integer((json_int_t)s->pkts[i]));
-	return json_pack("{s:s, s:i, s:s, s:b, s:s, s:o, s:o, s:o, s:o}", "name", s->at.ifname, "ifindex",
+	return json_pack("{s:s, s:i, s:s, s:b, s:s, s:o, s:o, s:o, s:o, s:o}", "name", s->at.ifname, "ifindex",
 			 (int)s->at.ifindex, "mode", mode_name(s->at.mode), "shared", s->at.shared, "note", s->at.note,
 			 "local", json_list(&s->rules.local), "from", json_list(&s->rules.from), "vips",
-			 json_list(&s->rules.vips), "packets", packets);
+			 json_list(&s->rules.vips), "gue_ports", json_gue_ports(&s->rules), "packets", packets);
 }
 
 /* @array NULL: print. */

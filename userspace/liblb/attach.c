@@ -6,6 +6,7 @@
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <net/if_arp.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -15,6 +16,8 @@
 #include "lb.skel.h"
 
 #define RUN_PRIORITY 50
+
+_Static_assert(offsetof(struct lb_bpf__rodata, lb_instance) == 0, "xdp.c looks for it there");
 
 static struct lb_xdp_prog program(const struct lb_dataplane *dp)
 {
@@ -26,6 +29,7 @@ static struct lb_xdp_prog program(const struct lb_dataplane *dp)
 		.id = dp->prog_id,
 		.kin = dp->kin,
 		.nr_kin = dp->nr_kin,
+		.instance_bytes = sizeof(dp->skel->rodata->lb_instance),
 	};
 
 	prog.elf = lb_bpf__elf_bytes(&prog.elf_bytes);
@@ -47,17 +51,19 @@ static void write_link(struct lb_dataplane *dp, uint32_t ifindex, bool attached)
 {
 	struct lb_link *link = &dp->links[ifindex % LB_LINKS];
 	struct ifreq req = {0};
-	uint64_t mac = 0;
+	struct lb_link line = {0};
+	uint64_t word;
 	int fd = attached ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
 	bool known = fd >= 0 && if_indextoname(ifindex, req.ifr_name) && !ioctl(fd, SIOCGIFHWADDR, &req) &&
 		     req.ifr_hwaddr.sa_family == ARPHRD_ETHER;
 	bool redirect;
 
 	if (known) {
-		memcpy(&mac, req.ifr_hwaddr.sa_data, sizeof(link->mac));
+		memcpy(line.mac, req.ifr_hwaddr.sa_data, sizeof(line.mac));
+		memcpy(&word, &line, sizeof(word));
 		redirect = is_veth(fd, &req) && !lb_port_ensure(dp, ifindex, NULL);
 		__atomic_store_n(&link->flags, redirect ? LB_LINK_F_REDIRECT : 0, __ATOMIC_RELAXED);
-		__atomic_store_n((uint64_t *)(void *)link->mac, mac, __ATOMIC_RELAXED);
+		__atomic_store_n((uint64_t *)(void *)link, word, __ATOMIC_RELAXED);
 		__atomic_store_n(&link->ifindex, ifindex, __ATOMIC_RELEASE);
 	} else if (link->ifindex == ifindex) {
 		__atomic_store_n(&link->ifindex, 0, __ATOMIC_RELEASE);
@@ -94,6 +100,20 @@ int lb_dataplane_attach(struct lb_dataplane *dp, const char *ifname, enum lb_att
 
 	if (!ret)
 		remember(dp, out->ifindex);
+	return ret;
+}
+
+int lb_attach_again(struct lb_dataplane *dp, struct lb_err *err)
+{
+	char ifname[IF_NAMESIZE];
+	struct lb_attachment at;
+	int ret = 0;
+
+	for (size_t i = 0; i < dp->nr_ifaces && !ret; i++) {
+		/* Gone meanwhile, or taken off by somebody: there is nothing to replace. */
+		if (if_indextoname(dp->ifaces[i], ifname) && !lb_dataplane_attached(dp, ifname, &at))
+			ret = lb_dataplane_attach(dp, ifname, at.mode, &at, err);
+	}
 	return ret;
 }
 

@@ -261,6 +261,36 @@ static int no_memory(struct lb_err *err)
 
 /* ---- services ---- */
 
+static bool is_wildcard(const struct lb_vip_conf *v)
+{
+	return v->plen < 128 || !v->vip.port;
+}
+
+uint32_t lb_service_conf_features(const struct lb_service_conf *s)
+{
+	uint32_t features = LB_HAS_ICMP | LB_HAS_FRAGMENTS; /* off the fast path: without a switch */
+
+	if (s->forward == LB_FORWARD_GUE)
+		features |= LB_HAS_GUE;
+	if (s->ping)
+		features |= LB_HAS_PING;
+	if (s->mss_clamp)
+		features |= LB_HAS_MSS;
+	if (s->quic.nr_configs)
+		features |= LB_HAS_QUIC;
+	if (s->affinity.by == LB_AFFINITY_SOURCE)
+		features |= LB_HAS_AFFINITY;
+	if (s->policy != LB_POLICY_MAGLEV)
+		features |= LB_HAS_CHOICE;
+	if (s->nr_allow || s->nr_deny)
+		features |= LB_HAS_ACCESS;
+	if (s->source_rate_limit)
+		features |= LB_HAS_SOURCE_RATE;
+	for (size_t i = 0; i < s->nr_vips; i++)
+		features |= is_wildcard(&s->vips[i]) ? LB_HAS_WILDCARDS : 0;
+	return features;
+}
+
 enum lb_state_mode lb_service_conf_state(const struct lb_service_conf *s)
 {
 	if (s->policy != LB_POLICY_MAGLEV || (s->affinity.by != LB_AFFINITY_NONE && s->affinity.timeout_ns))

@@ -18,7 +18,6 @@
 #define LB_MAX_ACCESS (1 << 18)	 /* prefixes of all allow and deny lists together */
 
 /* They belong into enum lb_forward of lb/abi.h. */
-#define LB_FORWARD_GUE 3
 #define LB_FORWARD_NAT 4
 #define LB_FORWARD_FULLNAT 5
 
@@ -146,6 +145,8 @@ int lb_service_conf_copy(struct lb_service_conf *dst, const struct lb_service_co
 void lb_service_conf_fini(struct lb_service_conf *s);
 /* Does lb_config_diff find nothing between them? */
 bool lb_service_conf_same(const struct lb_service_conf *a, const struct lb_service_conf *b);
+/* lb_service_conf_features - LB_HAS_*: what a program has to do for the service. */
+uint32_t lb_service_conf_features(const struct lb_service_conf *s);
 /* lb_service_conf_state - what the service has to remember: all flows where a choice cannot be derived again. */
 enum lb_state_mode lb_service_conf_state(const struct lb_service_conf *s);
 /* Put what was filled in any order into the order promised above. */

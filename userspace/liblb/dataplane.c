@@ -24,7 +24,7 @@ static int load(struct lb_dataplane *dp, bool *adopted, struct lb_err *err)
 	dp->skel = lb_bpf__open();
 	if (!dp->skel)
 		return lb_log_load_error(err, errno ? -errno : -ENOMEM);
-	ret = lb_program_prepare(dp->skel, lb_name_id(dp->pin_dir));
+	ret = lb_program_prepare(dp->skel, lb_name_id(dp->pin_dir), 0);
 	if (ret < 0)
 		return lb_err_set(err, ret, NULL, "cannot read the number of CPUs from /sys: %s", strerror(-ret));
 	dp->ncpus = (unsigned int)ret;
@@ -124,6 +124,58 @@ static int identify(struct lb_dataplane *dp, struct lb_err *err)
 		snprintf(dp->tag + 2 * i, 3, "%02x", info.tag[i]);
 	dp->prog_id = info.id;
 	lb_pins_add_kin(dp, bpf_map__fd(dp->skel->maps.lb_vips));
+	return 0;
+}
+
+/* The program once more, on the maps of the present one. */
+static int load_variant(struct lb_dataplane *dp, uint32_t features, struct lb_bpf **out, struct lb_err *err)
+{
+	struct bpf_map *to, *from = NULL;
+	struct lb_bpf *skel;
+	int ret;
+
+	lb_log_reset();
+	skel = lb_bpf__open();
+	if (!skel)
+		return lb_log_load_error(err, errno ? -errno : -ENOMEM);
+	ret = lb_program_prepare(skel, lb_name_id(dp->pin_dir), features);
+	bpf_object__for_each_map (to, skel->obj) {
+		from = bpf_object__next_map(dp->skel->obj, from);
+		if (ret >= 0 && !bpf_map__is_internal(to))
+			ret = bpf_map__set_pin_path(to, NULL) ?: bpf_map__reuse_fd(to, bpf_map__fd(from));
+	}
+	if (ret >= 0)
+		ret = lb_bpf__load(skel);
+	if (ret < 0) {
+		lb_log_load_error(err, ret);
+		lb_bpf__destroy(skel);
+		return ret;
+	}
+	*out = skel;
+	return 0;
+}
+
+int lb_dataplane_change_program(struct lb_dataplane *dp, uint32_t features, struct lb_err *err)
+{
+	struct lb_bpf *before = dp->skel;
+	int ret;
+
+	if (features == before->rodata->lb_features)
+		return 0;
+	ret = load_variant(dp, features, &dp->skel, err);
+	if (ret)
+		return ret;
+	ret = identify(dp, err);
+	if (!ret)
+		ret = lb_attach_again(dp, err);
+	if (ret) {
+		lb_bpf__destroy(dp->skel);
+		dp->skel = before;
+		identify(dp, NULL);
+		return ret;
+	}
+	lb_bpf__destroy(before);
+	dp->ports_fd = bpf_map__fd(dp->skel->maps.lb_ports);
 	return 0;
 }
 

@@ -291,6 +291,9 @@ static int set_vip(struct lb_dataplane *dp, const struct lb_op *op, struct lb_er
 static int apply_op(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
 {
 	switch (op->kind) {
+	case LB_OP_FEATURES_ADD:
+	case LB_OP_FEATURES_SET:
+		return lb_dataplane_change_program(dp, op->features, err);
 	case LB_OP_CONF:
 		write_words(dp->conf, op->conf, 0, CONF_WORDS);
 		return 0;

@@ -52,6 +52,10 @@ struct lb_dataplane {
 	size_t nr_ifaces;
 };
 
+/* dataplane.c: loads a program that does @features on the maps in use and puts it in the place of the present one, on
+ * each interface in one step. An error leaves the present one loaded, though the new one may be on some interfaces. */
+int lb_dataplane_change_program(struct lb_dataplane *dp, uint32_t features, struct lb_err *err);
+
 /* dataplane_pins.c: the pin directory. */
 /* Makes @dp->pin_dir and @dp->version_dir on a bpffs and takes the lock; fills @dp->kin. */
 int lb_pins_open(struct lb_dataplane *dp, struct lb_err *err);

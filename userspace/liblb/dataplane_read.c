@@ -11,6 +11,7 @@
 
 #include "dataplane_priv.h"
 #include "vipset.h"
+#include "lb.skel.h"
 
 static uint16_t owner_of(uint32_t service)
 {
@@ -148,6 +149,7 @@ int lb_dataplane_read(struct lb_dataplane *dp, struct lb_image **out, struct lb_
 	int ret = image ? 0 : -ENOMEM;
 
 	if (!ret) {
+		image->features = dp->skel->rodata->lb_features;
 		image->conf = *dp->conf;
 		ret = read_services(dp, image);
 	}

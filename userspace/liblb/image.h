@@ -30,6 +30,7 @@ struct lb_service_image {
 
 /* @services[idx], NULL where unused. @gen: each backend index's generation, kept also while it is free. */
 struct lb_image {
+	uint32_t features; /* LB_HAS_*: what the program does */
 	struct lb_conf conf;
 	struct lb_service_image *services[LB_MAX_SERVICES];
 	uint8_t gen[LB_MAX_BACKENDS];

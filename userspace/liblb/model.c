@@ -235,6 +235,7 @@ struct lb_image *lb_model_image_prepared(struct lb_model *m)
 			return NULL;
 		}
 		image->services[s->pub.idx] = lb_service_image_get(s->image);
+		image->features |= lb_service_conf_features(&s->pub.conf);
 	}
 	return image;
 }

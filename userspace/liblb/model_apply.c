@@ -38,9 +38,9 @@ static bool same_backend(const struct lb_backend_conf *a, const struct lb_backen
 /* As far as the model is concerned: how a check is made is the prober's business. */
 static bool same_service(const struct lb_service_conf *a, const struct lb_service_conf *b)
 {
-	if (a->forward != b->forward || lb_service_conf_state(a) != lb_service_conf_state(b) || a->ping != b->ping ||
-	    a->mss_clamp != b->mss_clamp || a->on_down != b->on_down || a->on_disable != b->on_disable ||
-	    a->panic_threshold != b->panic_threshold ||
+	if (a->forward != b->forward || a->gue_port != b->gue_port || a->ping != b->ping ||
+	    a->mss_clamp != b->mss_clamp || lb_service_conf_state(a) != lb_service_conf_state(b) ||
+	    a->on_down != b->on_down || a->on_disable != b->on_disable || a->panic_threshold != b->panic_threshold ||
 	    (a->check.type == LB_CHECK_NONE) != (b->check.type == LB_CHECK_NONE) || a->nr_vips != b->nr_vips ||
 	    a->nr_backends != b->nr_backends)
 		return false;

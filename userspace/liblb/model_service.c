@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* One service of the model: who is chosen, which slot is whose, and what the maps should hold of it. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -302,6 +303,7 @@ void lb_entry_line(const struct lb_config *c, const struct lb_service_entry *s, 
 
 	*line = (struct lb_backend){
 		.mtu = nh->mtu,
+		.gue_port = htons(s->pub.conf.gue_port),
 		.service = s->pub.idx,
 		.port = b->conf.address.port,
 		.forward = s->pub.conf.forward,

@@ -134,6 +134,17 @@ static int plan_conf(struct work *w)
 	return 0;
 }
 
+/* @features: what the program is to do from then on. */
+static int plan_features(struct work *w, enum lb_op_kind kind, uint32_t features)
+{
+	struct lb_op *op = add_op(w, kind, 0);
+
+	if (!op)
+		return -ENOMEM;
+	op->features = features;
+	return 0;
+}
+
 static int plan_backends_set(struct work *w, const struct pair *p)
 {
 	for (size_t i = 0; p->new &&i < p->new->nr_backends; i++) {
@@ -328,10 +339,13 @@ static int plan_all_vips(struct work *w)
 int lb_plan_make(const struct lb_image *old, const struct lb_image *new, struct lb_plan *plan)
 {
 	struct work w = {.old = old, .new = new, .plan = plan};
+	uint32_t before = old ? old->features : 0, both = before | new->features;
 	int ret;
 
 	*plan = (struct lb_plan){0};
 	ret = find_pairs(&w);
+	if (!ret && both != before)
+		ret = plan_features(&w, LB_OP_FEATURES_ADD, both);
 	if (!ret)
 		ret = plan_conf(&w);
 	if (!ret)
@@ -344,6 +358,8 @@ int lb_plan_make(const struct lb_image *old, const struct lb_image *new, struct 
 		ret = plan_each(&w, plan_service_del);
 	if (!ret)
 		ret = plan_each(&w, plan_backends_del);
+	if (!ret && both != new->features)
+		ret = plan_features(&w, LB_OP_FEATURES_SET, new->features);
 	free(w.pairs);
 	if (ret)
 		lb_plan_fini(plan);

@@ -3,9 +3,9 @@
  * From one image to the next: ordered operations of which none lets a packet see half an update. Pure; never sees a
  * file descriptor. Equal images give an empty plan. Called by lbd's control loop; dataplane.c carries plans out.
  *
- * Order: conf; new and changed backends; service by service its table (written where no packet looks yet), the service
+ * Order: a program that does what is new beside what is old; conf; new and changed backends; service by service its table (written where no packet looks yet), the service
  * and the VIPs that it has (one store each makes the new table theirs); VIPs that appear; VIPs that go; services that
- * go; backends that go.
+ * go; backends that go; a program that does no more than it has to.
  * Each table is directly followed by its service, so that the room of the table it replaces can be had again within
  * the same plan: one that replaces every table needs little more room than the tables. A service without a table
  * counts as one with the smallest, of nobody. The new image must not give an index that the old one uses to another
@@ -17,6 +17,7 @@
 #include "image.h"
 
 enum lb_op_kind {
+	LB_OP_FEATURES_ADD, /* features: a program that does all of these replaces the one that there is */
 	LB_OP_CONF,	   /* conf */
 	LB_OP_BACKEND_SET, /* idx, backend */
 	LB_OP_TABLE_SET,   /* idx (service), shift, slots */
@@ -25,6 +26,7 @@ enum lb_op_kind {
 	LB_OP_VIP_DEL,	   /* vip */
 	LB_OP_SERVICE_DEL, /* idx; its table is given back */
 	LB_OP_BACKEND_DEL, /* idx, gen, owner (a service: the counters go to that one; 0: nowhere) */
+	LB_OP_FEATURES_SET, /* features: no more than these */
 };
 
 /* Pointers lead into the new image, which must outlive the plan. */
@@ -34,6 +36,7 @@ struct lb_op {
 	uint16_t owner;
 	uint8_t gen;
 	unsigned int shift;
+	uint32_t features;
 	const uint32_t *slots;
 	const struct lb_conf *conf;
 	const struct lb_backend *backend;

@@ -6,7 +6,7 @@
 #include "lb.skel.h"
 #include "program.h"
 
-int lb_program_prepare(struct lb_bpf *skel, uint64_t instance)
+int lb_program_prepare(struct lb_bpf *skel, uint64_t instance, uint32_t features)
 {
 	int cpus = libbpf_num_possible_cpus(), ret;
 	uint32_t rows = (uint32_t)cpus + 1; /* the last is userspace's own */
@@ -19,6 +19,7 @@ int lb_program_prepare(struct lb_bpf *skel, uint64_t instance)
 	if (!ret)
 		ret = bpf_map__set_max_entries(skel->maps.lb_backend_cpu, rows * LB_MAX_BACKENDS);
 	skel->rodata->lb_instance = instance;
+	skel->rodata->lb_features = features;
 	skel->rodata->lb_coarse_clock =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_ktime_get_coarse_ns, NULL) == 1;
 	return ret ? ret : cpus;

@@ -84,8 +84,9 @@ static int constants(uint32_t id, void *value, size_t size)
 	return ret;
 }
 
-/* Is the map @id among @ids or, each program having a .rodata map of its own, one of them that holds the same? */
-static bool has_like(const uint32_t *ids, size_t nr, uint32_t id)
+/* Is the map @id among @ids or, each program having a .rodata map of its own, one of them that holds the same in its
+ * first @bytes? */
+static bool has_like(const uint32_t *ids, size_t nr, uint32_t id, size_t bytes)
 {
 	uint8_t mine[MAX_CONSTANTS], other[MAX_CONSTANTS];
 	int len;
@@ -94,7 +95,8 @@ static bool has_like(const uint32_t *ids, size_t nr, uint32_t id)
 		return true;
 	len = constants(id, mine, sizeof(mine));
 	for (size_t i = 0; i < nr && len > 0; i++) {
-		if (constants(ids[i], other, sizeof(other)) == len && !memcmp(mine, other, (size_t)len))
+		if (constants(ids[i], other, sizeof(other)) == len &&
+		    !memcmp(mine, other, (size_t)len < bytes ? (size_t)len : bytes))
 			return true;
 	}
 	return false;
@@ -117,12 +119,12 @@ static bool is_ours(const struct lb_xdp_prog *prog, uint32_t id, bool *current)
 		return kin;
 	/* Its pins may be gone, and with them what it was known by. */
 	for (size_t i = 0; i < info.nr_map_ids && !kin; i++)
-		kin = has_like(loaded_maps, loaded.nr_map_ids, maps[i]);
+		kin = has_like(loaded_maps, loaded.nr_map_ids, maps[i], prog->instance_bytes);
 	if (!kin)
 		return false;
 	*current = !memcmp(info.tag, loaded.tag, sizeof(info.tag)) && info.nr_map_ids == loaded.nr_map_ids;
 	for (size_t i = 0; i < info.nr_map_ids; i++)
-		*current &= has_like(loaded_maps, loaded.nr_map_ids, maps[i]);
+		*current &= has_like(loaded_maps, loaded.nr_map_ids, maps[i], SIZE_MAX);
 	return true;
 }
 
@@ -193,13 +195,20 @@ static struct bpf_object *copy_object(const struct lb_xdp_prog *prog)
 {
 	struct bpf_object *copy = bpf_object__open_mem(prog->elf, prog->elf_bytes, NULL);
 	struct bpf_map *to, *from = NULL;
+	size_t bytes;
+	int ret;
 
 	if (!copy)
 		return NULL;
 	bpf_object__for_each_map (to, copy) {
 		from = bpf_object__next_map(prog->obj, from);
-		if (bpf_map__is_internal(to))
-			continue;
+		if (bpf_map__is_internal(to) && from) {
+			const void *constants = bpf_map__initial_value(from, &bytes);
+
+			ret = constants ? bpf_map__set_initial_value(to, constants, bytes) : 0;
+			if (!ret)
+				continue;
+		}
 		if (!from || bpf_map__set_pin_path(to, NULL) || bpf_map__reuse_fd(to, bpf_map__fd(from))) {
 			bpf_object__close(copy);
 			return NULL;

@@ -17,6 +17,7 @@ struct bpf_object;
  * @obj, @fd, @id: the program as it is loaded.
  * @kin: ids of maps: a program of this name that uses one of them is ours, whoever loaded it. None given: the
  * name alone decides.
+ * @instance_bytes: so many bytes at the beginning of its constants say whose it is, too.
  */
 struct lb_xdp_prog {
 	const char *name;
@@ -28,6 +29,7 @@ struct lb_xdp_prog {
 	uint32_t id;
 	const uint32_t *kin;
 	size_t nr_kin;
+	size_t instance_bytes;
 };
 
 /* lb_xdp_attach - see lb_dataplane_attach. */

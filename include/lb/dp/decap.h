@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Takes IP-in-IP apart on the backend host: IPv4 or IPv6 in IPv4 or IPv6 (RFC 2003, 2473, 4213), with ECN as RFC 6040
- * says. Pure: lb_decap_outer and lb_decap_inner only look, lb_decap_apply writes. Called by bpf/node.bpf.c and by
- * tests.
+ * Takes tunnels apart on the backend host: IPv4 or IPv6 in IPv4 or IPv6 (RFC 2003, 2473, 4213) and in UDP with a GUE
+ * header (variant 0 of draft-ietf-intarea-gue), with ECN as RFC 6040 says. Pure: lb_decap_outer and lb_decap_inner only
+ * look, lb_decap_apply writes. Called by bpf/node.bpf.c and by tests.
  */
 #ifndef LB_DP_DECAP_H
 #define LB_DP_DECAP_H
@@ -18,11 +18,13 @@
 #define LB_DECAP_FRAGMENT 44 /* IPv6 next headers */
 #define LB_DECAP_DEST_OPTIONS 60
 #define LB_DECAP_OPT_ENCAP_LIMIT 4 /* RFC 2473, 4.1.1 */
+#define LB_DECAP_UDP_BYTES 8
+#define LB_DECAP_GUE_BYTES 4 /* and as many words more as it says, 31 at most */
 
 struct lb_decap {
 	struct lb_node_addr src, dst; /* of the outer header */
 	struct lb_node_addr inner_dst;
-	__u32 outer_bytes; /* from the Ethernet header's end to the inner header; 20, 40 or 48 */
+	__u32 outer_bytes; /* from the Ethernet header's end to the inner header: 20 to 40 + 8 + 4 + 124 */
 	__u32 inner_bytes; /* that the outer header says to carry */
 	__u8 outer_ecn;
 	__u8 inner_proto; /* IPPROTO_IPIP or IPPROTO_IPV6: what the inner header has to be */
@@ -38,7 +40,7 @@ static __always_inline void lb_decap_addr4(struct lb_node_addr *out, __be32 addr
  * on the stack: that it is small. */
 static __always_inline __u32 lb_decap_shift(const struct lb_decap *d)
 {
-	return d->outer_bytes & 0x7c;
+	return d->outer_bytes & 0xfc;
 }
 
 static __always_inline bool lb_decap_is_tunnel(__u8 proto)
@@ -60,13 +62,67 @@ static __always_inline bool lb_decap_sum_ok(const struct iphdr *ip)
 	return sum == 0xffff;
 }
 
-static __always_inline enum lb_node_result lb_decap_outer4(const void *data, const void *data_end, struct lb_decap *d)
+/* Does UDP at @udp go to one of the ports that GUE arrives at? Elsewhere it is no business of ours. */
+static __always_inline bool lb_decap_is_gue(const void *udp, const void *data_end, const struct lb_node_conf *conf)
+{
+	__be16 port;
+
+	if (udp + LB_DECAP_UDP_BYTES > data_end)
+		return false;
+	port = lb_get16(udp + 2);
+	LB_UNROLL
+	for (int i = 0; i < LB_NODE_MAX_GUE; i++) {
+		if (port && port == conf->gue_port[i])
+			return true;
+	}
+	return false;
+}
+
+/*
+ * lb_decap_gue - the UDP and GUE headers at @udp, what @d says to be inside. Words that GUE's header has room for and
+ * no flag speaks of are private data, which concerns nobody here: they go with the rest. What flags say may be a
+ * condition or change what is inside, and control messages and other variants are another matter: they are the stack's
+ * to judge. The UDP checksum is not looked at, for it is a sum over the whole packet: the inner ones are, by the stack,
+ * and the outer destination is one of ours (RFC 6936, 4).
+ */
+static __always_inline enum lb_node_result lb_decap_gue(const void *udp, const void *data_end, struct lb_decap *d)
+{
+	const void *gue = udp + LB_DECAP_UDP_BYTES;
+	__u32 udp_bytes, gue_bytes, head;
+
+	if (gue + LB_DECAP_GUE_BYTES > data_end)
+		return LB_NODE_PASS_MALFORMED;
+	udp_bytes = lb_ntohs(lb_get16(udp + 4));
+	head = lb_ntohl(lb_get32(gue)); /* variant:2 | control:1 | words:5 | protocol:8 | flags:16 */
+	gue_bytes = LB_DECAP_GUE_BYTES + (head >> 24 & 0x1f) * 4;
+	if (udp_bytes > d->inner_bytes || udp_bytes < LB_DECAP_UDP_BYTES + gue_bytes)
+		return LB_NODE_PASS_MALFORMED;
+	d->inner_proto = (__u8)(head >> 16);
+	if (head >> 29 || head & 0xffff)
+		return LB_NODE_PASS_OPTIONS;
+	if (!lb_decap_is_tunnel(d->inner_proto))
+		return LB_NODE_PASS_NOT_TUNNEL;
+	d->outer_bytes += LB_DECAP_UDP_BYTES + gue_bytes;
+	d->inner_bytes = udp_bytes - LB_DECAP_UDP_BYTES - gue_bytes;
+	return LB_NODE_DECAPSULATED;
+}
+
+static __always_inline enum lb_node_result lb_decap_outer4(const void *data, const void *data_end,
+							   const struct lb_node_conf *conf, struct lb_decap *d)
 {
 	const struct iphdr *ip = data + ETH_HLEN;
 	__u32 total_bytes;
 
-	if ((const void *)(ip + 1) > data_end || !lb_decap_is_tunnel(ip->protocol))
+	if ((const void *)(ip + 1) > data_end)
 		return LB_NODE_PASS_NOT_TUNNEL;
+	/* UDP's ports are where they are looked for in a first fragment, without options. */
+	if (ip->protocol == IPPROTO_UDP) {
+		if (ip->version != 4 || ip->ihl != 5 || ip->frag_off & lb_htons(0x1fff) ||
+		    !lb_decap_is_gue(ip + 1, data_end, conf))
+			return LB_NODE_PASS_NOT_TUNNEL;
+	} else if (!lb_decap_is_tunnel(ip->protocol)) {
+		return LB_NODE_PASS_NOT_TUNNEL;
+	}
 	if (ip->version == 4 && ip->ihl > 5)
 		return LB_NODE_PASS_OPTIONS;
 	total_bytes = lb_ntohs(ip->tot_len);
@@ -82,7 +138,7 @@ static __always_inline enum lb_node_result lb_decap_outer4(const void *data, con
 	d->inner_bytes = total_bytes - sizeof(*ip);
 	d->outer_ecn = ip->tos & 3;
 	d->inner_proto = ip->protocol;
-	return LB_NODE_DECAPSULATED;
+	return d->inner_proto == IPPROTO_UDP ? lb_decap_gue(ip + 1, data_end, d) : LB_NODE_DECAPSULATED;
 }
 
 /* An IPv4-mapped address has no place in an IPv6 header, and would pass for the IPv4 one in the maps. */
@@ -93,7 +149,8 @@ static __always_inline bool lb_decap_is_mapped(const struct in6_addr *addr)
 
 /* Of extension headers, the one that Linux's ip6tnl sends is known: destination options with a tunnel encapsulation
  * limit, which concerns those who encapsulate again. All others are the stack's to judge. */
-static __always_inline enum lb_node_result lb_decap_outer6(const void *data, const void *data_end, struct lb_decap *d)
+static __always_inline enum lb_node_result lb_decap_outer6(const void *data, const void *data_end,
+							   const struct lb_node_conf *conf, struct lb_decap *d)
 {
 	const struct ipv6hdr *ip = data + ETH_HLEN;
 	const __u8 *ext = (const void *)(ip + 1);
@@ -113,7 +170,8 @@ static __always_inline enum lb_node_result lb_decap_outer6(const void *data, con
 		ext_bytes = 8;
 		proto = ext[0];
 	}
-	if (!lb_decap_is_tunnel(proto))
+	/* lbd puts no extension headers in front of UDP. */
+	if (!lb_decap_is_tunnel(proto) && (proto != IPPROTO_UDP || !lb_decap_is_gue(ext, data_end, conf)))
 		return LB_NODE_PASS_NOT_TUNNEL;
 	payload_bytes = lb_ntohs(ip->payload_len);
 	if (ip->version != 6 || payload_bytes < ext_bytes || payload_bytes > data_end - (const void *)(ip + 1) ||
@@ -125,21 +183,22 @@ static __always_inline enum lb_node_result lb_decap_outer6(const void *data, con
 	d->inner_bytes = payload_bytes - ext_bytes;
 	d->outer_ecn = (ip->flow_lbl[0] >> 4) & 3;
 	d->inner_proto = proto;
-	return LB_NODE_DECAPSULATED;
+	return proto == IPPROTO_UDP ? lb_decap_gue(ext, data_end, d) : LB_NODE_DECAPSULATED;
 }
 
-/* lb_decap_outer - is this frame IP in IP, whole, in one piece and without options? Fills @d but for .inner_dst.
+/* lb_decap_outer - is this frame a tunnel's, whole, in one piece and without options? Fills @d but for .inner_dst.
  * LB_NODE_DECAPSULATED: yes, go on; else why it has to be passed. */
-static __always_inline enum lb_node_result lb_decap_outer(const void *data, const void *data_end, struct lb_decap *d)
+static __always_inline enum lb_node_result lb_decap_outer(const void *data, const void *data_end,
+							  const struct lb_node_conf *conf, struct lb_decap *d)
 {
 	const struct ethhdr *eth = data;
 
 	if ((const void *)(eth + 1) > data_end)
 		return LB_NODE_PASS_NOT_TUNNEL;
 	if (eth->h_proto == lb_htons(ETH_P_IP))
-		return lb_decap_outer4(data, data_end, d);
+		return lb_decap_outer4(data, data_end, conf, d);
 	if (eth->h_proto == lb_htons(ETH_P_IPV6))
-		return lb_decap_outer6(data, data_end, d);
+		return lb_decap_outer6(data, data_end, conf, d);
 	return LB_NODE_PASS_NOT_TUNNEL;
 }
 

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* include/lb/dp/gue.h: the outer UDP checksum against one over every byte, and the source ports. */
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lb/dp/gue.h"
+
+static uint64_t random_state;
+
+static uint64_t random64(void) /* xorshift (Marsaglia 2003): the same numbers in each run */
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+static int seed(void **state)
+{
+	random_state = 88172645463325252ULL;
+	return 0;
+}
+
+static void fill(uint8_t *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		p[i] = (uint8_t)random64();
+}
+
+static unsigned int naive_checksum(const uint8_t *p, size_t len)
+{
+	unsigned long sum = 0;
+
+	for (size_t i = 0; i < len; i += 2)
+		sum += (unsigned long)p[i] << 8 | p[i + 1];
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum & 0xffff;
+}
+
+/* The sum of a transport header with its data at @l4 and of its pseudo header: 0 when its checksum is right, and the
+ * checksum when its field is 0. */
+static unsigned int naive_l4(const uint8_t *ip, bool v6, uint8_t proto, const uint8_t *l4, size_t len)
+{
+	size_t addrs = v6 ? 32 : 8;
+	uint8_t all[44 + 2048] = {0};
+
+	assert_true(len < 2048);
+	memcpy(all, ip + (v6 ? 8 : 12), addrs);
+	all[addrs] = (uint8_t)(len >> 8);
+	all[addrs + 1] = (uint8_t)len;
+	all[addrs + 3] = proto;
+	memcpy(all + addrs + 4, l4, len);
+	return naive_checksum(all, addrs + 4 + len + len % 2);
+}
+
+struct inner {
+	bool v6;
+	uint8_t proto;
+	size_t l4, len; /* where the transport header is, and all of it */
+	uint8_t data[1600];
+};
+
+static void set16(uint8_t *at, unsigned int v)
+{
+	at[0] = (uint8_t)(v >> 8);
+	at[1] = (uint8_t)v;
+}
+
+static void put_inner_sum(struct inner *in)
+{
+	uint8_t *sum = in->data + in->l4 + (in->proto == IPPROTO_TCP ? 16 : 6);
+	unsigned int v;
+
+	set16(sum, 0);
+	v = naive_l4(in->data, in->v6, in->proto, in->data + in->l4, in->len - in->l4);
+	set16(sum, v ? v : 0xffff);
+}
+
+/* A packet with right checksums, else of random bytes. */
+static void make_inner(struct inner *in)
+{
+	size_t words = random64() % 11;
+
+	in->v6 = random64() & 1;
+	in->proto = random64() & 1 ? IPPROTO_TCP : IPPROTO_UDP;
+	in->l4 = in->v6 ? 40 : 20 + 4 * words;
+	in->len = in->l4 + 20 + random64() % 1400;
+	fill(in->data, in->len);
+	if (in->v6) {
+		in->data[0] = (uint8_t)(0x60 | (in->data[0] & 0xf));
+		set16(in->data + 4, (unsigned int)(in->len - 40));
+		in->data[6] = in->proto;
+	} else {
+		in->data[0] = (uint8_t)(0x45 + words);
+		set16(in->data + 2, (unsigned int)in->len);
+		set16(in->data + 6, in->data[6] & 1 ? 0x4000 : 0);
+		in->data[9] = in->proto;
+		set16(in->data + 10, 0);
+		set16(in->data + 10, naive_checksum(in->data, in->l4));
+	}
+	if (in->proto == IPPROTO_UDP)
+		set16(in->data + in->l4 + 4, (unsigned int)(in->len - in->l4));
+	put_inner_sum(in);
+}
+
+/* Encapsulates as the program does; the packet in @out, IPv6 header first. */
+static void encapsulate(const struct inner *from, int words, uint8_t out[2048])
+{
+	struct lb_inner in = {.proto = from->v6 ? IPPROTO_IPV6 : IPPROTO_IPIP, .len = (__u32)from->len};
+	struct lb_backend b = {.src_plen = (__u8)(random64() % 129)};
+	uint8_t *inner = out + 40 + LB_GUE_BYTES(words);
+
+	in.hash = random64();
+	in.tos = (__u8)random64();
+	fill(b.src, 16);
+	fill(b.addr, 16);
+	fill(out, 40 + (size_t)LB_GUE_BYTES(words));
+	memcpy(inner, from->data, from->len);
+	lb_gue_write(out + 40, &in, (__be16)random64(), words);
+	lb_outer_write6(out, &in, &b, b.src_plen);
+	lb_gue_checksum6(out, inner + from->len, words);
+	assert_int_equal(out[44] << 8 | out[45], from->len + LB_GUE_BYTES(words));
+	assert_int_equal(out[4] << 8 | out[5], from->len + LB_GUE_BYTES(words));
+	assert_int_equal(out[6], IPPROTO_UDP);
+	assert_int_equal(out[48], words);
+	assert_int_equal(out[49], from->v6 ? 41 : 4);
+	assert_int_equal(out[50] << 8 | out[51], 0);
+}
+
+static unsigned int outer_sum(const uint8_t *out)
+{
+	return naive_l4(out, true, IPPROTO_UDP, out + 40, (size_t)(out[44] << 8 | out[45]));
+}
+
+static bool has_sum(const uint8_t *out)
+{
+	return out[46] || out[47];
+}
+
+static void test_gue_checksum(void **state)
+{
+	static struct inner in;
+	uint8_t out[2048];
+
+	for (int i = 0; i < 50000; i++) {
+		make_inner(&in);
+		encapsulate(&in, i % 4, out);
+		assert_true(has_sum(out));
+		assert_int_equal(outer_sum(out), 0);
+		/* One bit wrong inside is wrong outside. */
+		in.data[in.l4 + random64() % 4] ^= (uint8_t)(1 << random64() % 8);
+		encapsulate(&in, i % 4, out);
+		assert_true(has_sum(out));
+		assert_int_not_equal(outer_sum(out), 0);
+	}
+}
+
+/* Nothing is said where it would be wrong. */
+static void test_gue_no_checksum(void **state)
+{
+	static struct inner in;
+	uint8_t out[2048];
+
+	for (int i = 0; i < 20000; i++) {
+		int what = i % 5;
+
+		do
+			make_inner(&in);
+		while ((what < 2 && in.proto != IPPROTO_UDP) || (what == 2 && !in.v6) || (what > 2 && in.v6));
+		if (what == 0)
+			set16(in.data + in.l4 + 6, 0);
+		else if (what == 1) /* bytes behind the datagram */
+			set16(in.data + in.l4 + 4, (unsigned int)(in.len - in.l4 - 1));
+		else if (what == 2) /* an extension header */
+			in.data[6] = IPPROTO_DSTOPTS;
+		else if (what == 3) /* a first fragment, a later one */
+			set16(in.data + 6, 0x2000);
+		else
+			set16(in.data + 6, 1 + random64() % 0x1fff);
+		encapsulate(&in, 0, out);
+		assert_false(has_sum(out));
+	}
+}
+
+/* The source port is of the dynamic range, the same for a flow, and as good as random among them. */
+static void test_gue_ports(void **state)
+{
+	static const uint8_t want[12] = {7, 8, 9, 10, 11, 12, 1, 2, 3, 4, 5, 6};
+	struct lb_backend b = {
+		.dmac = {7, 8, 9, 10, 11, 12}, .smac = {1, 2, 3, 4, 5, 6}, .gue_port = htons(6080), .mtu = 9000};
+	static unsigned int seen[1 << 14];
+	unsigned int least = ~0U, most = 0;
+	uint8_t frame[12];
+	struct lb_hop h;
+
+	for (int i = 0; i < 64 << 14; i++) {
+		uint64_t hash = random64();
+		unsigned int port = ntohs(lb_gue_source_port(hash));
+
+		assert_int_equal(port, ntohs(lb_gue_source_port(hash)));
+		assert_in_range(port, 49152, 65535);
+		seen[port - 49152]++;
+	}
+	for (int i = 0; i < 1 << 14; i++) {
+		least = seen[i] < least ? seen[i] : least;
+		most = seen[i] > most ? seen[i] : most;
+	}
+	assert_in_range(least, 16, 64); /* six standard deviations of 8 either way */
+	assert_in_range(most, 64, 112);
+	lb_hop_read(&b, &h);
+	assert_int_equal(lb_gue_port(&h), htons(6080));
+	lb_eth_write(frame, &h); /* has no port in it */
+	assert_memory_equal(frame, want, sizeof(want));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_gue_checksum, seed),
+		cmocka_unit_test_setup(test_gue_no_checksum, seed),
+		cmocka_unit_test_setup(test_gue_ports, seed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
