@@ -47,7 +47,7 @@ int bench_env_open(struct bench_env *e)
 		return -EINVAL;
 	bpf_object__for_each_map (map, e->lb->obj)
 		bpf_map__set_pin_path(map, NULL);
-	e->nr_cpus = lb_program_prepare(e->lb, 0, 0);
+	e->nr_cpus = lb_program_prepare(e->lb, 0, LB_HAS_ICMP | LB_HAS_FRAGMENTS);
 	if (e->nr_cpus < 0)
 		return e->nr_cpus;
 	start = bench_now_s();
