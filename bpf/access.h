@@ -4,6 +4,7 @@
 #define BPF_ACCESS_H
 
 #include "lb/dp/access.h"
+#include "lb/dp/sanity.h"
 #include "world.h"
 
 /* What lb_judge_source is told beside the source: LB_VIP_F_ACCESS, LB_VIP_F_RATE, and these. */
@@ -56,6 +57,18 @@ static __always_inline enum lb_verdict lb_admit_source(struct lb_world *w, const
 
 	flags |= (p->v6 ? 0 : LB_SOURCE_V4) | (lb_packet_opens(p) ? LB_SOURCE_OPENS : 0);
 	return (enum lb_verdict)lb_world_judge_source(w, p->saddr[0], p->saddr[1], j->service_idx, flags);
+}
+
+/* May it come in? What no honest sender sends, and who the service does not let in. */
+static __always_inline enum lb_verdict lb_admit(struct lb_world *w, const struct lb_job *j)
+{
+	enum lb_verdict v = LB_V_FORWARDED;
+
+	if (lb_unlikely(!lb_packet_goes_on(&j->pkt)))
+		v = lb_packet_sane(&j->pkt);
+	if (lb_likely(v == LB_V_FORWARDED) && lb_unlikely(lb_asks_source(w, j)))
+		v = lb_admit_source(w, j);
+	return v;
 }
 
 #endif

@@ -41,6 +41,14 @@ static __always_inline bool lb_world_grow(struct lb_world *w, int nr_bytes)
 	return !bpf_xdp_adjust_head(w->ctx, -nr_bytes);
 }
 
+static __always_inline bool lb_world_cut(struct lb_world *w, int nr_bytes)
+{
+	long len = lb_world_data_end(w) - lb_world_data(w);
+
+	asm volatile("" : "+r"(len)); /* pointers are not to be reckoned with in words of 32 bits */
+	return !bpf_xdp_adjust_tail(w->ctx, nr_bytes - (int)len);
+}
+
 static __always_inline __u32 lb_world_send(struct lb_world *w, __u32 oif, bool redirect)
 {
 	if (lb_likely(oif == w->ctx->ingress_ifindex && !redirect))
@@ -70,6 +78,11 @@ static __always_inline const struct lb_vip_set *lb_world_vips(struct lb_world *w
 	return bpf_map_lookup_elem(&lb_vips, &set);
 }
 
+static __always_inline const struct lb_service *lb_world_service(struct lb_world *w, __u32 service)
+{
+	return bpf_map_lookup_elem(&lb_services, &service);
+}
+
 static __always_inline const struct lb_slot_line *lb_world_slots(struct lb_world *w, __u32 line)
 {
 	return bpf_map_lookup_elem(&lb_slots, &line);
@@ -90,11 +103,6 @@ static __always_inline const struct lb_access *lb_world_access(struct lb_world *
 	return bpf_map_lookup_elem(&lb_access, key);
 }
 
-static __always_inline const struct lb_service *lb_world_service(struct lb_world *w, __u32 service)
-{
-	return bpf_map_lookup_elem(&lb_services, &service);
-}
-
 static __always_inline struct lb_rate_set *lb_world_rates(struct lb_world *w, __u32 set)
 {
 	return bpf_map_lookup_elem(&lb_rates, &set);
@@ -108,6 +116,11 @@ static __always_inline __u64 lb_world_now_ns(struct lb_world *w)
 static __always_inline struct lb_flow_set *lb_world_flows(struct lb_world *w, __u32 set)
 {
 	return bpf_map_lookup_elem(&lb_flows, &set);
+}
+
+static __always_inline struct lb_flow_set *lb_world_frags(struct lb_world *w, __u32 set)
+{
+	return bpf_map_lookup_elem(&lb_frags, &set);
 }
 
 static __always_inline struct lb_verdict_cpu *lb_world_verdict_cpu(struct lb_world *w)
@@ -174,7 +187,7 @@ static __always_inline __u32 lb_world_cid(struct lb_world *w, const struct lb_ci
 	return backend ? *backend : 0;
 }
 
-__attribute__((noinline)) __u32 lb_quic_words(struct xdp_md *ctx, __u32 udp_off, __u32 service_idx)
+static __attribute__((noinline)) __u32 lb_quic_words(struct xdp_md *ctx, __u32 udp_off, __u32 service_idx)
 {
 	struct lb_world w = {.ctx = ctx};
 
@@ -228,6 +241,57 @@ static __always_inline __u32 lb_world_flow_steer(struct lb_world *w, struct lb_f
 	return lb_flow_steer_words(q.hash, q.source, q.service_idx, q.word, q.flags);
 }
 
+/* So are these. What they return is not known to the verifier, and they may move the frame: nothing of it is read after
+ * them. */
+__attribute__((noinline)) __u32 lb_icmp_ctx(struct xdp_md *ctx)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	return lb_icmp(&w);
+}
+
+__attribute__((noinline)) __u32 lb_fragment_ctx(struct xdp_md *ctx)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	return lb_fragment(&w);
+}
+
+__attribute__((noinline)) __u32 lb_too_big_ctx(struct xdp_md *ctx, __u32 backend_idx)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	return lb_too_big(&w, backend_idx);
+}
+
+__attribute__((noinline)) __u32 lb_clamp_ctx(struct xdp_md *ctx, __u32 service_idx, __u32 l4_off)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	lb_clamp(&w, service_idx, l4_off);
+	return 0;
+}
+
+static __always_inline __u32 lb_world_icmp(struct lb_world *w)
+{
+	return lb_icmp_ctx(w->ctx);
+}
+
+static __always_inline __u32 lb_world_fragment(struct lb_world *w)
+{
+	return lb_fragment_ctx(w->ctx);
+}
+
+static __always_inline __u32 lb_world_too_big(struct lb_world *w, __u32 backend_idx)
+{
+	return lb_too_big_ctx(w->ctx, backend_idx);
+}
+
+static __always_inline void lb_world_clamp(struct lb_world *w, __u32 service_idx, __u32 l4_off)
+{
+	lb_clamp_ctx(w->ctx, service_idx, l4_off);
+}
+
 /* Its many paths all lead to the same end, which the verifier sees where a function returns. No global one: on 5.10,
  * those of extension programs, which libxdp's dispatcher makes of this one, cannot be handed the context. */
 static __attribute__((noinline)) void lb_gue_checksum_ctx(struct xdp_md *ctx)
@@ -274,7 +338,7 @@ int lb_main(struct xdp_md *ctx)
 	struct lb_world w = {.ctx = ctx};
 	__u32 fate = lb_pipeline(&w);
 
-	if (LB_FATE_VERDICT(fate) == LB_V_FORWARDED)
+	if (lb_likely(LB_FATE_SENT(fate)))
 		return LB_FATE_SENT(fate);
 	return lb_verdict_passes(LB_FATE_VERDICT(fate)) ? XDP_PASS : XDP_DROP;
 }

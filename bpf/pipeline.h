@@ -11,7 +11,6 @@
 #include "forward.h"
 #include "select.h"
 #include "world.h"
-#include "lb/dp/sanity.h"
 
 /* Count it for the backend that got it. */
 static __always_inline void lb_account(struct lb_world *w, const struct lb_job *j)
@@ -29,7 +28,7 @@ static __always_inline void lb_account(struct lb_world *w, const struct lb_job *
 	}
 }
 
-/* Count it for the service that had no backend for it. */
+/* Count it for the service, as no backend does. */
 static __always_inline enum lb_verdict lb_account_dropped(struct lb_world *w, const struct lb_job *j, enum lb_verdict v)
 {
 	struct lb_service_cpu *row = lb_world_service_cpu(w, j->service_idx);
@@ -49,35 +48,54 @@ static __always_inline enum lb_verdict lb_refuse(struct lb_world *w, struct lb_j
 	return v == LB_V_FORWARDED ? lb_account_dropped(w, j, flaw) : v;
 }
 
+/* Off the fast path: a packet without the headers of a flow may still be about one, or a part of one's. */
+static __always_inline __u32 lb_look_closer(struct lb_world *w, const struct lb_job *j, enum lb_verdict v)
+{
+	if (v == LB_V_PASS_PROTOCOL && lb_world_has(w, LB_HAS_ICMP | LB_HAS_PING))
+		return lb_world_icmp(w);
+	if ((v == LB_V_PASS_FRAGMENT || (v == LB_V_PASS_TRUNCATED && j->pkt.fragment)) &&
+	    lb_world_has(w, LB_HAS_FRAGMENTS))
+		return lb_world_fragment(w);
+	return v;
+}
+
+/* Sent, refused with an answer where the sender can do something about it, or neither. */
+static __always_inline __u32 lb_forward_or_refuse(struct lb_world *w, const struct lb_job *j)
+{
+	__u32 fate = lb_forward(w, j);
+
+	if (lb_likely(LB_FATE_VERDICT(fate) == LB_V_FORWARDED)) {
+		lb_account(w, j);
+		return fate;
+	}
+	if (LB_FATE_VERDICT(fate) == LB_V_DROP_TOO_BIG && lb_world_has(w, LB_HAS_ICMP))
+		fate = lb_world_too_big(w, j->backend_idx);
+	lb_account_dropped(w, j, LB_FATE_VERDICT(fate));
+	return fate;
+}
+
 /* What becomes of a packet that was parsed. */
 static __always_inline __u32 lb_serve(struct lb_world *w, struct lb_job *j)
 {
 	enum lb_verdict v = lb_packet_flaw(&j->pkt);
-	__u32 fate;
 
-	if (lb_unlikely(v != LB_V_FORWARDED))
+	if (lb_unlikely(v != LB_V_FORWARDED)) {
+		if (v == LB_V_DROP_FRAGMENT && lb_world_has(w, LB_HAS_FRAGMENTS))
+			return lb_world_fragment(w);
 		return lb_refuse(w, j, v);
+	}
 	v = lb_classify(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return v;
-	if (lb_unlikely(!lb_packet_goes_on(&j->pkt))) {
-		v = lb_packet_sane(&j->pkt);
-		if (lb_unlikely(v != LB_V_FORWARDED))
-			return lb_account_dropped(w, j, v);
-	}
-	if (lb_unlikely(lb_asks_source(w, j))) {
-		v = lb_admit_source(w, j);
-		if (lb_unlikely(v != LB_V_FORWARDED))
-			return lb_account_dropped(w, j, v);
-	}
+	v = lb_admit(w, j);
+	if (lb_unlikely(v != LB_V_FORWARDED))
+		return lb_account_dropped(w, j, v);
 	v = lb_select(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return lb_account_dropped(w, j, v);
-	fate = lb_forward(w, j);
-	if (lb_unlikely(LB_FATE_VERDICT(fate) != LB_V_FORWARDED))
-		return lb_account_dropped(w, j, LB_FATE_VERDICT(fate));
-	lb_account(w, j);
-	return fate;
+	if (lb_world_has(w, LB_HAS_MSS) && lb_unlikely(j->pkt.tcp_flags & LB_TCP_SYN))
+		lb_world_clamp(w, j->service_idx, j->pkt.l4_off);
+	return lb_forward_or_refuse(w, j);
 }
 
 /* Is the frame for this host? @data has an Ethernet header. */
@@ -103,10 +121,10 @@ static __always_inline __u32 lb_judge(struct lb_world *w)
 		return lb_answer(LB_V_PASS_OTHER_HOST);
 	if (lb_likely(type == lb_htons(ETH_P_IP))) {
 		v = lb_parse_ip4(data + sizeof(struct ethhdr), end, &j.pkt);
-		return v == LB_V_FORWARDED ? lb_serve(w, &j) : v;
+		return v == LB_V_FORWARDED ? lb_serve(w, &j) : lb_look_closer(w, &j, v);
 	}
 	v = lb_parse_ip6(data + sizeof(struct ethhdr), end, &j.pkt);
-	return v == LB_V_FORWARDED ? lb_serve(w, &j) : v;
+	return v == LB_V_FORWARDED ? lb_serve(w, &j) : lb_look_closer(w, &j, v);
 }
 
 /* Every packet is counted once by its verdict, where no backend counts it. */
@@ -122,5 +140,9 @@ static __always_inline __u32 lb_pipeline(struct lb_world *w)
 	}
 	return fate;
 }
+
+#include "fragment.h"
+#include "icmp.h"
+#include "mss.h"
 
 #endif

@@ -83,6 +83,8 @@ static __always_inline __u32 lb_flow_steer(struct lb_world *w, struct lb_flow_qu
 		    lb_steer_hit_counts(life.flags, opens, e & LB_FLOW_CLOSED)) {
 			__u64 touched = lb_flow_touch(e, age, !opens, q.flags & LB_QUERY_CLOSES);
 
+			if (q.flags & LB_QUERY_LOOK_ONLY)
+				return LB_FLOW_BACKEND(e);
 			if (touched != e)
 				lb_store(entry, touched);
 			if (lb_world_has(w, LB_HAS_CHOICE | LB_HAS_AFFINITY) && q.flags & LB_QUERY_CHOICE &&
@@ -95,6 +97,8 @@ static __always_inline __u32 lb_flow_steer(struct lb_world *w, struct lb_flow_qu
 			return LB_FLOW_BACKEND(e);
 		}
 	}
+	if (q.flags & LB_QUERY_LOOK_ONLY)
+		return lb_steer_miss(q.word, !tcp, false, &learn);
 	row->flow_misses++;
 	chosen = lb_steer_miss(q.word, opens || !tcp, (q.flags & LB_QUERY_TRACKED) || way >= 0, &learn);
 	if (lb_world_has(w, LB_HAS_CHOICE | LB_HAS_AFFINITY) && q.flags & LB_QUERY_CHOICE && (opens || !tcp))
@@ -108,7 +112,7 @@ static __always_inline __u32 lb_select_slowly(struct lb_world *w, struct lb_job 
 	bool tcp = j->pkt.proto == IPPROTO_TCP;
 	struct lb_flow_query q = {.hash = j->hash, .service_idx = j->service_idx, .word = word};
 
-	if (lb_world_has(w, LB_HAS_QUIC) && j->vip_flags & LB_VIP_F_QUIC) {
+	if (lb_world_has(w, LB_HAS_QUIC) && j->vip_flags & LB_VIP_F_QUIC && !j->look_only) {
 		__u32 server = lb_world_quic(w, sizeof(struct ethhdr) + j->pkt.l4_off, j->service_idx);
 
 		if (server)
@@ -124,7 +128,7 @@ static __always_inline __u32 lb_select_slowly(struct lb_world *w, struct lb_job 
 	q.flags = (j->pkt.tcp_flags & (LB_TCP_FIN | LB_TCP_RST) ? LB_QUERY_CLOSES : 0) | (tcp ? LB_QUERY_TCP : 0) |
 		  (lb_packet_opens(&j->pkt) ? LB_QUERY_OPENS : 0) |
 		  (j->vip_flags & LB_VIP_F_TRACK ? LB_QUERY_TRACKED : 0) |
-		  (j->vip_flags & LB_VIP_F_CHOICE ? LB_QUERY_CHOICE : 0);
+		  (j->look_only ? LB_QUERY_LOOK_ONLY : j->vip_flags & LB_VIP_F_CHOICE ? LB_QUERY_CHOICE : 0);
 	return lb_world_flow_steer(w, q);
 }
 
