@@ -56,16 +56,16 @@
 /* What a program can do beyond forwarding by table: bits of lb_features in its .rodata. The verifier removes the code
  * of those that are not set. */
 #define LB_HAS_GUE (1U << 0)
-#define LB_HAS_ICMP (1U << 1) /* errors about flows, answers to packets that are too big */
-#define LB_HAS_PING (1U << 2) /* answers to echo requests */
-#define LB_HAS_MSS (1U << 3)  /* clamping */
-#define LB_HAS_FRAGMENTS (1U << 4)
-#define LB_HAS_QUIC (1U << 5)
-#define LB_HAS_AFFINITY (1U << 6)
-#define LB_HAS_CHOICE (1U << 7) /* round robin, least connections, random */
-#define LB_HAS_ACCESS (1U << 8) /* allow, deny */
-#define LB_HAS_SOURCE_RATE (1U << 9)
-#define LB_HAS_WILDCARDS (1U << 10) /* VIPs that are prefixes, or every port of an address */
+#define LB_HAS_QUIC (1U << 1)
+#define LB_HAS_AFFINITY (1U << 2)
+#define LB_HAS_CHOICE (1U << 3) /* round robin, least connections, random */
+#define LB_HAS_ACCESS (1U << 4) /* allow, deny */
+#define LB_HAS_SOURCE_RATE (1U << 5)
+#define LB_HAS_WILDCARDS (1U << 6) /* VIPs that are prefixes, or every port of an address */
+#define LB_HAS_ICMP (1U << 7)	   /* errors about flows, and refusals of what does not fit */
+#define LB_HAS_FRAGMENTS (1U << 8)
+#define LB_HAS_PING (1U << 9) /* answers echo requests */
+#define LB_HAS_MSS (1U << 10) /* mss_clamp */
 #define LB_HAS_ALL ((1U << 11) - 1)
 
 /* ---- lb_conf: ARRAY of one, mmapable ---- */

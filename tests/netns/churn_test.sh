@@ -167,7 +167,7 @@ kill_lbd() {
 	lbd_end KILL
 	NR[lbd]=$((NR[lbd] + 1))
 	open_batch
-	if [ $((RANDOM % 2)) = 0 ]; then
+	if [ $((RANDOM % 2)) = 0 ] && [ "$(nr_serving)" -gt $LEAST_SERVING ]; then
 		end serving lbd
 	else
 		lbd_start

@@ -59,6 +59,15 @@ static int map_one(const struct bpf_map *map, int prot, void **out, struct lb_er
 	return 0;
 }
 
+/* Of the maps that are no memory of ours: each program loaded has others of the same maps. */
+static void take_fds(struct lb_dataplane *dp)
+{
+	dp->ports_fd = bpf_map__fd(dp->skel->maps.lb_ports);
+	dp->access_fd = bpf_map__fd(dp->skel->maps.lb_access);
+	dp->wild_fd = bpf_map__fd(dp->skel->maps.lb_wild);
+	dp->cids_fd = bpf_map__fd(dp->skel->maps.lb_cids);
+}
+
 static int map_all(struct lb_dataplane *dp, struct lb_err *err)
 {
 	const int rw = PROT_READ | PROT_WRITE;
@@ -86,10 +95,7 @@ static int map_all(struct lb_dataplane *dp, struct lb_err *err)
 		if (ret)
 			return ret;
 	}
-	dp->ports_fd = bpf_map__fd(dp->skel->maps.lb_ports);
-	dp->access_fd = bpf_map__fd(dp->skel->maps.lb_access);
-	dp->wild_fd = bpf_map__fd(dp->skel->maps.lb_wild);
-	dp->cids_fd = bpf_map__fd(dp->skel->maps.lb_cids);
+	take_fds(dp);
 	return 0;
 }
 
@@ -180,8 +186,7 @@ int lb_dataplane_change_program(struct lb_dataplane *dp, uint32_t features, stru
 		return ret;
 	}
 	lb_bpf__destroy(before);
-	dp->ports_fd = bpf_map__fd(dp->skel->maps.lb_ports);
-	dp->cids_fd = bpf_map__fd(dp->skel->maps.lb_cids);
+	take_fds(dp);
 	return 0;
 }
 

@@ -431,9 +431,9 @@ int lb_plan_make(const struct lb_image *old, const struct lb_image *new, struct 
 	if (!ret)
 		ret = plan_each(&w, plan_backends_set);
 	if (!ret)
-		ret = plan_each(&w, plan_access_set);
-	if (!ret)
 		ret = plan_each(&w, plan_cids_set);
+	if (!ret)
+		ret = plan_each(&w, plan_access_set);
 	if (!ret)
 		ret = plan_each(&w, plan_service_set);
 	if (!ret)

@@ -74,9 +74,10 @@ static __always_inline __u64 lb_sip_words(const __u64 key[2], const __u64 *words
 /*
  * The hash of a flow: a permutation of 64-bit blocks of which every constant is secret. A round adds a secret word,
  * multiplies by a secret odd one, which spreads each bit upwards, and turns the bytes round, so that the next one
- * spreads the rest. SipHash, from which all the secrets are made, would take a third of an established packet's time here:
- * BPF has no rotation, of which it is made, but it does multiply. What it has to withstand: nobody who does not know
- * the key can tell which flows share a slot, neither from addresses nor from what became of other flows. It is no MAC.
+ * spreads the rest. SipHash, from which all the secrets are made, would take a third of an established packet's time
+ * here: BPF has no rotation, of which it is made, but it does multiply. What it has to withstand: nobody who does not
+ * know the key can tell which flows share a slot, neither from addresses nor from what became of other flows. It is no
+ * MAC.
  */
 static __always_inline __u64 lb_hash_round(const struct lb_hash_secret *s, int i, __u64 x)
 {
