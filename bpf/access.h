@@ -59,16 +59,4 @@ static __always_inline enum lb_verdict lb_admit_source(struct lb_world *w, const
 	return (enum lb_verdict)lb_world_judge_source(w, p->saddr[0], p->saddr[1], j->service_idx, flags);
 }
 
-/* May it come in? What no honest sender sends, and who the service does not let in. */
-static __always_inline enum lb_verdict lb_admit(struct lb_world *w, const struct lb_job *j)
-{
-	enum lb_verdict v = LB_V_FORWARDED;
-
-	if (lb_unlikely(!lb_packet_goes_on(&j->pkt)))
-		v = lb_packet_sane(&j->pkt);
-	if (lb_likely(v == LB_V_FORWARDED) && lb_unlikely(lb_asks_source(w, j)))
-		v = lb_admit_source(w, j);
-	return v;
-}
-
 #endif

@@ -187,7 +187,7 @@ static __always_inline __u32 lb_world_cid(struct lb_world *w, const struct lb_ci
 	return backend ? *backend : 0;
 }
 
-static __attribute__((noinline)) __u32 lb_quic_words(struct xdp_md *ctx, __u32 udp_off, __u32 service_idx)
+__attribute__((noinline)) __u32 lb_quic_words(struct xdp_md *ctx, __u32 udp_off, __u32 service_idx)
 {
 	struct lb_world w = {.ctx = ctx};
 
@@ -241,30 +241,59 @@ static __always_inline __u32 lb_world_flow_steer(struct lb_world *w, struct lb_f
 	return lb_flow_steer_words(q.hash, q.source, q.service_idx, q.word, q.flags);
 }
 
-/* So are these. What they return is not known to the verifier, and they may move the frame: nothing of it is read after
- * them. */
-__attribute__((noinline)) __u32 lb_icmp_ctx(struct xdp_md *ctx)
+__attribute__((noinline)) __u32 lb_flow_look_words(__u64 hash, __u32 service_idx, __u32 word, __u32 flags)
+{
+	struct lb_world w = {0};
+	struct lb_flow_query q = {.hash = hash, .service_idx = service_idx, .word = word, .flags = flags};
+
+	return lb_world_has(&w, LB_HAS_ICMP) ? lb_flow_look(&w, q) : 0;
+}
+
+static __always_inline __u32 lb_world_flow_look(struct lb_world *w, struct lb_flow_query q)
+{
+	return lb_flow_look_words(q.hash, q.service_idx, q.word, q.flags);
+}
+
+/* So is what looks at the frame again. No global functions: on 5.10, those of extension programs, which libxdp's
+ * dispatcher makes of this one, cannot be handed the context. They are verified each time that they are called, so each
+ * is called in one place. */
+static __attribute__((noinline)) __u32 lb_icmp_ctx(struct xdp_md *ctx)
 {
 	struct lb_world w = {.ctx = ctx};
 
 	return lb_icmp(&w);
 }
 
-__attribute__((noinline)) __u32 lb_fragment_ctx(struct xdp_md *ctx)
+static __attribute__((noinline)) __u32 lb_fragment_ctx(struct xdp_md *ctx)
 {
 	struct lb_world w = {.ctx = ctx};
 
 	return lb_fragment(&w);
 }
 
-__attribute__((noinline)) __u32 lb_too_big_ctx(struct xdp_md *ctx, __u32 backend_idx)
+static __attribute__((noinline)) __u32 lb_fragment_first_ctx(struct xdp_md *ctx, bool v6)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	return lb_fragment_first(&w, v6);
+}
+
+__attribute__((noinline)) __u32 lb_fragment_teach_words(__u32 backend_idx)
+{
+	struct lb_world w = {0};
+
+	lb_fragment_teach(&w, backend_idx);
+	return 0;
+}
+
+static __attribute__((noinline)) __u32 lb_too_big_ctx(struct xdp_md *ctx, __u32 backend_idx)
 {
 	struct lb_world w = {.ctx = ctx};
 
 	return lb_too_big(&w, backend_idx);
 }
 
-__attribute__((noinline)) __u32 lb_clamp_ctx(struct xdp_md *ctx, __u32 service_idx, __u32 l4_off)
+static __attribute__((noinline)) __u32 lb_clamp_ctx(struct xdp_md *ctx, __u32 service_idx, __u32 l4_off)
 {
 	struct lb_world w = {.ctx = ctx};
 
@@ -280,6 +309,16 @@ static __always_inline __u32 lb_world_icmp(struct lb_world *w)
 static __always_inline __u32 lb_world_fragment(struct lb_world *w)
 {
 	return lb_fragment_ctx(w->ctx);
+}
+
+static __always_inline __u32 lb_world_fragment_first(struct lb_world *w, bool v6)
+{
+	return lb_fragment_first_ctx(w->ctx, v6);
+}
+
+static __always_inline void lb_world_fragment_teach(struct lb_world *w, __u32 backend_idx)
+{
+	lb_fragment_teach_words(backend_idx);
 }
 
 static __always_inline __u32 lb_world_too_big(struct lb_world *w, __u32 backend_idx)

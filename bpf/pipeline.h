@@ -22,9 +22,11 @@ static __always_inline void lb_account(struct lb_world *w, const struct lb_job *
 		return;
 	row->pkts++;
 	row->bytes += p->len;
-	if (p->tcp_flags & (LB_TCP_FIN | LB_TCP_SYN | LB_TCP_RST)) {
+	if (p->tcp_flags & (LB_TCP_FIN | LB_TCP_SYN | LB_TCP_RST | LB_TCP_FRAGMENT)) {
 		row->conns += lb_packet_opens(p);
 		row->closes += !!(p->tcp_flags & (LB_TCP_FIN | LB_TCP_RST));
+		if (lb_world_has(w, LB_HAS_FRAGMENTS) && p->tcp_flags & LB_TCP_FRAGMENT)
+			lb_world_fragment_teach(w, j->backend_idx);
 	}
 }
 
@@ -48,19 +50,8 @@ static __always_inline enum lb_verdict lb_refuse(struct lb_world *w, struct lb_j
 	return v == LB_V_FORWARDED ? lb_account_dropped(w, j, flaw) : v;
 }
 
-/* Off the fast path: a packet without the headers of a flow may still be about one, or a part of one's. */
-static __always_inline __u32 lb_look_closer(struct lb_world *w, const struct lb_job *j, enum lb_verdict v)
-{
-	if (v == LB_V_PASS_PROTOCOL && lb_world_has(w, LB_HAS_ICMP | LB_HAS_PING))
-		return lb_world_icmp(w);
-	if ((v == LB_V_PASS_FRAGMENT || (v == LB_V_PASS_TRUNCATED && j->pkt.fragment)) &&
-	    lb_world_has(w, LB_HAS_FRAGMENTS))
-		return lb_world_fragment(w);
-	return v;
-}
-
-/* Sent, refused with an answer where the sender can do something about it, or neither. */
-static __always_inline __u32 lb_forward_or_refuse(struct lb_world *w, const struct lb_job *j)
+/* Send it, and count it. */
+static __always_inline __u32 lb_forward_counted(struct lb_world *w, const struct lb_job *j)
 {
 	__u32 fate = lb_forward(w, j);
 
@@ -68,10 +59,8 @@ static __always_inline __u32 lb_forward_or_refuse(struct lb_world *w, const stru
 		lb_account(w, j);
 		return fate;
 	}
-	if (LB_FATE_VERDICT(fate) == LB_V_DROP_TOO_BIG && lb_world_has(w, LB_HAS_ICMP))
-		fate = lb_world_too_big(w, j->backend_idx);
 	lb_account_dropped(w, j, LB_FATE_VERDICT(fate));
-	return fate;
+	return LB_FATE_VERDICT(fate) == LB_V_DROP_TOO_BIG ? LB_FATE_TOO_BIG(j->backend_idx) : fate;
 }
 
 /* What becomes of a packet that was parsed. */
@@ -80,22 +69,32 @@ static __always_inline __u32 lb_serve(struct lb_world *w, struct lb_job *j)
 	enum lb_verdict v = lb_packet_flaw(&j->pkt);
 
 	if (lb_unlikely(v != LB_V_FORWARDED)) {
-		if (v == LB_V_DROP_FRAGMENT && lb_world_has(w, LB_HAS_FRAGMENTS))
-			return lb_world_fragment(w);
-		return lb_refuse(w, j, v);
+		if (v == LB_V_DROP_FRAGMENT && lb_world_has(w, LB_HAS_FRAGMENTS)) {
+			v = (enum lb_verdict)lb_world_fragment_first(w, j->pkt.v6);
+			j->pkt.tcp_flags |= LB_TCP_FRAGMENT;
+		}
+		if (v != LB_V_FORWARDED)
+			return lb_refuse(w, j, v);
 	}
 	v = lb_classify(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return v;
-	v = lb_admit(w, j);
-	if (lb_unlikely(v != LB_V_FORWARDED))
-		return lb_account_dropped(w, j, v);
+	if (lb_unlikely(!lb_packet_goes_on(&j->pkt))) {
+		v = lb_packet_sane(&j->pkt);
+		if (lb_unlikely(v != LB_V_FORWARDED))
+			return lb_account_dropped(w, j, v);
+		if (lb_world_has(w, LB_HAS_MSS) && j->pkt.tcp_flags & LB_TCP_SYN)
+			lb_world_clamp(w, j->service_idx, j->pkt.l4_off);
+	}
+	if (lb_unlikely(lb_asks_source(w, j))) {
+		v = lb_admit_source(w, j);
+		if (lb_unlikely(v != LB_V_FORWARDED))
+			return lb_account_dropped(w, j, v);
+	}
 	v = lb_select(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return lb_account_dropped(w, j, v);
-	if (lb_world_has(w, LB_HAS_MSS) && lb_unlikely(j->pkt.tcp_flags & LB_TCP_SYN))
-		lb_world_clamp(w, j->service_idx, j->pkt.l4_off);
-	return lb_forward_or_refuse(w, j);
+	return lb_forward_counted(w, j);
 }
 
 /* Is the frame for this host? @data has an Ethernet header. */
@@ -121,10 +120,25 @@ static __always_inline __u32 lb_judge(struct lb_world *w)
 		return lb_answer(LB_V_PASS_OTHER_HOST);
 	if (lb_likely(type == lb_htons(ETH_P_IP))) {
 		v = lb_parse_ip4(data + sizeof(struct ethhdr), end, &j.pkt);
-		return v == LB_V_FORWARDED ? lb_serve(w, &j) : lb_look_closer(w, &j, v);
+		return v == LB_V_FORWARDED ? lb_serve(w, &j) : v;
 	}
 	v = lb_parse_ip6(data + sizeof(struct ethhdr), end, &j.pkt);
-	return v == LB_V_FORWARDED ? lb_serve(w, &j) : lb_look_closer(w, &j, v);
+	return v == LB_V_FORWARDED ? lb_serve(w, &j) : v;
+}
+
+/* Off the fast path: a packet without the headers of a flow may still be about one, or a part of one's; and the sender
+ * of one that does not fit can do something about it. */
+static __always_inline __u32 lb_look_closer(struct lb_world *w, __u32 fate)
+{
+	const enum lb_verdict v = LB_FATE_VERDICT(fate);
+
+	if (v == LB_V_PASS_PROTOCOL && lb_world_has(w, LB_HAS_ICMP | LB_HAS_PING))
+		return lb_world_icmp(w);
+	if (v == LB_V_PASS_FRAGMENT && lb_world_has(w, LB_HAS_FRAGMENTS))
+		fate = lb_world_fragment(w);
+	if (LB_FATE_VERDICT(fate) != LB_V_DROP_TOO_BIG)
+		return fate;
+	return lb_world_has(w, LB_HAS_ICMP) ? lb_world_too_big(w, LB_FATE_BACKEND(fate)) : LB_V_DROP_TOO_BIG;
 }
 
 /* Every packet is counted once by its verdict, where no backend counts it. */
@@ -133,9 +147,11 @@ static __always_inline __u32 lb_pipeline(struct lb_world *w)
 	__u32 fate = lb_judge(w);
 
 	if (lb_unlikely(LB_FATE_VERDICT(fate) != LB_V_FORWARDED)) {
-		struct lb_verdict_cpu *row = lb_world_verdict_cpu(w);
+		struct lb_verdict_cpu *row;
 
-		if (row)
+		fate = lb_look_closer(w, lb_forget(fate, lb_world_ingress(w)));
+		row = lb_world_verdict_cpu(w);
+		if (row && LB_FATE_VERDICT(fate) != LB_V_FORWARDED)
 			row->pkts[fate & (LB_VERDICTS_MAX - 1)]++;
 	}
 	return fate;

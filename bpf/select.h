@@ -83,8 +83,6 @@ static __always_inline __u32 lb_flow_steer(struct lb_world *w, struct lb_flow_qu
 		    lb_steer_hit_counts(life.flags, opens, e & LB_FLOW_CLOSED)) {
 			__u64 touched = lb_flow_touch(e, age, !opens, q.flags & LB_QUERY_CLOSES);
 
-			if (q.flags & LB_QUERY_LOOK_ONLY)
-				return LB_FLOW_BACKEND(e);
 			if (touched != e)
 				lb_store(entry, touched);
 			if (lb_world_has(w, LB_HAS_CHOICE | LB_HAS_AFFINITY) && q.flags & LB_QUERY_CHOICE &&
@@ -97,13 +95,38 @@ static __always_inline __u32 lb_flow_steer(struct lb_world *w, struct lb_flow_qu
 			return LB_FLOW_BACKEND(e);
 		}
 	}
-	if (q.flags & LB_QUERY_LOOK_ONLY)
-		return lb_steer_miss(q.word, !tcp, false, &learn);
 	row->flow_misses++;
 	chosen = lb_steer_miss(q.word, opens || !tcp, (q.flags & LB_QUERY_TRACKED) || way >= 0, &learn);
 	if (lb_world_has(w, LB_HAS_CHOICE | LB_HAS_AFFINITY) && q.flags & LB_QUERY_CHOICE && (opens || !tcp))
 		chosen = lb_world_choose(w, q);
 	return learn ? lb_learn(w, q, set, row, way, chosen, now_ns) : chosen;
+}
+
+/* The same of a packet that is not the flow's own: anybody can send it, so nothing is learned, confirmed or counted. */
+static __always_inline __u32 lb_flow_look(struct lb_world *w, struct lb_flow_query q)
+{
+	const struct lb_flow_set *set = lb_world_flows(w, lb_flow_set_idx(q.hash));
+	bool tcp = q.flags & LB_QUERY_TCP, learn;
+	__u32 tag = lb_flow_tag(q.hash);
+	const struct lb_backend *b;
+	struct lb_life life = {0};
+	__u64 e;
+	int way;
+
+	if (!set)
+		return LB_SLOT_CUR(q.word);
+	way = lb_flow_find(set, tag);
+	if (way >= 0) {
+		e = lb_load(&set->entry[way & (LB_FLOW_WAYS - 1)]);
+		b = lb_world_backend(w, LB_FLOW_BACKEND(e));
+		if (b)
+			life = lb_life_of(b);
+		if (LB_FLOW_TAG(e) == tag && b && LB_FLOW_GEN(e) == life.gen && b->service == q.service_idx &&
+		    (tcp || lb_flow_idle(e, lb_flow_age(lb_world_now_ns(w))) <= LB_FLOW_IDLE_UDP) &&
+		    lb_steer_hit_counts(life.flags, false, e & LB_FLOW_CLOSED))
+			return LB_FLOW_BACKEND(e);
+	}
+	return lb_steer_miss(q.word, !tcp, false, &learn);
 }
 
 /* Whose a packet is that the table alone does not decide: its slot's @word, or another one. */
@@ -125,10 +148,14 @@ static __always_inline __u32 lb_select_slowly(struct lb_world *w, struct lb_job 
 	}
 	if (!lb_steer_wants_flow(q.word, j->vip_flags))
 		return q.word;
+	if (j->look_only) {
+		q.flags = tcp ? LB_QUERY_TCP : 0;
+		return lb_world_flow_look(w, q);
+	}
 	q.flags = (j->pkt.tcp_flags & (LB_TCP_FIN | LB_TCP_RST) ? LB_QUERY_CLOSES : 0) | (tcp ? LB_QUERY_TCP : 0) |
 		  (lb_packet_opens(&j->pkt) ? LB_QUERY_OPENS : 0) |
 		  (j->vip_flags & LB_VIP_F_TRACK ? LB_QUERY_TRACKED : 0) |
-		  (j->look_only ? LB_QUERY_LOOK_ONLY : j->vip_flags & LB_VIP_F_CHOICE ? LB_QUERY_CHOICE : 0);
+		  (j->vip_flags & LB_VIP_F_CHOICE ? LB_QUERY_CHOICE : 0);
 	return lb_world_flow_steer(w, q);
 }
 

@@ -53,13 +53,15 @@ struct lb_flow_query {
 #define LB_QUERY_TRACKED 4U /* its service remembers all such flows */
 #define LB_QUERY_CLOSES 8U  /* the packet ends a TCP connection, or a direction of it */
 #define LB_QUERY_CHOICE 16U /* its service's new connections are not, or not only, the table's */
-#define LB_QUERY_LOOK_ONLY 32U /* nothing is to be learned, and nothing found confirmed: anybody can send it */
 
 /* Answers with lb_flow_steer; the world may have it do so in a frame of its own. */
 static __always_inline __u32 lb_world_flow_steer(struct lb_world *w, struct lb_flow_query q);
-/* lb_icmp, lb_fragment, lb_too_big, lb_clamp: likewise. */
+/* lb_flow_look, lb_icmp, lb_fragment, lb_fragment_first, lb_fragment_teach, lb_too_big, lb_clamp: likewise. */
+static __always_inline __u32 lb_world_flow_look(struct lb_world *w, struct lb_flow_query q);
 static __always_inline __u32 lb_world_icmp(struct lb_world *w);
 static __always_inline __u32 lb_world_fragment(struct lb_world *w);
+static __always_inline __u32 lb_world_fragment_first(struct lb_world *w, bool v6);
+static __always_inline void lb_world_fragment_teach(struct lb_world *w, __u32 backend_idx);
 static __always_inline __u32 lb_world_too_big(struct lb_world *w, __u32 backend_idx);
 static __always_inline void lb_world_clamp(struct lb_world *w, __u32 service_idx, __u32 l4_off);
 
@@ -110,7 +112,7 @@ struct lb_job {
 	__u64 vip_fold;
 	__u32 backend_idx;
 	__u64 hash;
-	bool look_only; /* it says nothing about its flow: LB_QUERY_LOOK_ONLY */
+	bool look_only; /* it is none of its flow's: nothing is to be learned from it */
 };
 
 #define X(id, name, action, help) | (__u64)(LB_ACTION_##action == LB_ACTION_PASS) << LB_V_##id
@@ -127,6 +129,9 @@ static __always_inline bool lb_verdict_passes(enum lb_verdict v)
 #define LB_FATE(verdict, sent) ((sent) << 8 | (verdict))
 #define LB_FATE_VERDICT(fate) ((enum lb_verdict)((fate)&0xff))
 #define LB_FATE_SENT(fate) ((fate) >> 8)
+/* Until lb_look_closer has seen it, one that was too big for its backend says for which. */
+#define LB_FATE_TOO_BIG(backend) LB_FATE(LB_V_DROP_TOO_BIG, backend)
+#define LB_FATE_BACKEND(fate) ((fate) >> 8)
 
 /* Sends the frame back where it came from. */
 static __always_inline __u32 lb_answer_with(struct lb_world *w, enum lb_verdict v)

@@ -12,7 +12,7 @@
 #include <linux/types.h>
 
 /* Raised whenever a layout or a meaning below changes; the pin folder carries it. */
-#define LB_ABI_VERSION 2
+#define LB_ABI_VERSION 3
 
 #define LB_MAX_SERVICES 16384 /* service 0 is never used */
 #define LB_MAX_BACKENDS 32768 /* backend 0 means "none" */
@@ -325,7 +325,8 @@ struct lb_verdict_cpu {
 	__u64 answer_start_ns; /* refusals of what is too big: start of the running second */
 	__u32 answer_count;    /* made in it */
 	__u32 pad0;
-	__u64 pad1[6];
+	__u64 fragment; /* the datagram of the last first fragment: lb_fragment_hash */
+	__u64 pad1[5];
 };
 _Static_assert(sizeof(struct lb_verdict_cpu) % 64 == 0, "whole cache lines");
 

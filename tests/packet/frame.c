@@ -397,7 +397,7 @@ static void expect_src(int family, int plen, uint64_t hash, uint8_t out[16])
 	}
 }
 
-/* The hash that an outer header is made of: fragments have none of their flow's. */
+/* The hash that an outer header is made of: later fragments have none of their flow's. */
 static uint64_t outer_hash(const struct spec *s)
 {
 	struct lb_packet p = {.v6 = family_of(s) == 6};
@@ -413,7 +413,7 @@ static uint64_t outer_hash(const struct spec *s)
 		at = s->ext[i].word >> 3;
 		f.id = 0;
 	}
-	if (!fragment || s->error)
+	if (!fragment || !at || s->error)
 		return flow_hash(s);
 	addr_of(s, false, addr);
 	memcpy(p.saddr, addr, 16);

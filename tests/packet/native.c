@@ -296,6 +296,21 @@ static __always_inline __u32 lb_world_fragment(struct lb_world *w)
 	return lb_fragment(w);
 }
 
+static __always_inline __u32 lb_world_fragment_first(struct lb_world *w, bool v6)
+{
+	return lb_fragment_first(w, v6);
+}
+
+static __always_inline void lb_world_fragment_teach(struct lb_world *w, __u32 backend_idx)
+{
+	lb_fragment_teach(w, backend_idx);
+}
+
+static __always_inline __u32 lb_world_flow_look(struct lb_world *w, struct lb_flow_query q)
+{
+	return lb_flow_look(w, q);
+}
+
 static __always_inline __u32 lb_world_too_big(struct lb_world *w, __u32 backend_idx)
 {
 	return lb_too_big(w, backend_idx);

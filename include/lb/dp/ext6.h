@@ -11,15 +11,11 @@
 
 #define LB_OFF_MAX 0xfff /* headers that begin further on in a packet are not followed; all bits set */
 
-/* lb_offset - @off, which is at most LB_OFF_MAX. A verifier is made to forget how it came about and then told its
- * bounds: it would go on once for each way that led here, and older ones lose the bounds of what was on the stack
- * meanwhile. The compiler, which knows them, would leave a mere mask out. */
-static __always_inline __u32 lb_offset(__u32 off)
+/* lb_offset - @off, which is at most LB_OFF_MAX; @any as lb_forget has it. A verifier is told its bounds, as older ones
+ * lose those of what was on the stack meanwhile; the compiler, which knows them, would leave a mere mask out. */
+static __always_inline __u32 lb_offset(__u32 off, __u32 any)
 {
-#ifdef __bpf__
-	asm volatile("%0 = be16 %0\n\t%0 = be16 %0" : "+r"(off)); /* twice or, on a big-endian machine, never swapped */
-#endif
-	return off & LB_OFF_MAX;
+	return lb_forget(off, any) & LB_OFF_MAX;
 }
 
 #define LB_EXT6_MAX 4 /* headers followed in each chain; what a verifier has to see of two grows with its square */
@@ -61,7 +57,7 @@ static __always_inline enum lb_verdict lb_ext6_walk(const void *ip, const void *
 		}
 		if (*off + bytes > LB_OFF_MAX)
 			return LB_V_PASS_EXTENSION;
-		*off = lb_offset(*off + bytes);
+		*off = lb_offset(*off + bytes, lb_get32(ext));
 		*next = ext[0];
 	}
 	return lb_ext6_is(*next) ? LB_V_PASS_EXTENSION : LB_V_FORWARDED;

@@ -133,7 +133,7 @@ static __always_inline enum lb_verdict lb_fragment_parse6(const void *data, cons
 	v = lb_ext6_walk(data, data_end, &off, &next, true, false);
 	if (v != LB_V_FORWARDED)
 		return v;
-	off = lb_offset(off);
+	off = lb_offset(off, lb_get32(data));
 	f->id = 0;
 	if (next == IPPROTO_FRAGMENT) {
 		at = data + off;
@@ -165,7 +165,7 @@ static __always_inline enum lb_verdict lb_fragment_parse6(const void *data, cons
 	if (f->kind != LB_FRAGMENT_FIRST)
 		return LB_V_FORWARDED;
 	v = lb_ext6_walk(data, data_end, &off, &next, false, false);
-	p->l4_off = lb_offset(off);
+	p->l4_off = lb_offset(off, lb_get32(data));
 	p->proto = next;
 	return v == LB_V_FORWARDED ? lb_fragment_flow(data, data_end, f, p) : v;
 }

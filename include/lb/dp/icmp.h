@@ -51,7 +51,7 @@ static __always_inline enum lb_verdict lb_icmp_flow(const void *ip, const void *
 
 	if (p->l4_off > LB_OFF_MAX - 4)
 		return LB_V_PASS_EXTENSION;
-	p->l4_off = lb_offset(p->l4_off);
+	p->l4_off = lb_offset(p->l4_off, lb_get32(ip));
 	l4 = ip + p->l4_off;
 	if (l4 + 4 > data_end || p->l4_off + 4 > p->len)
 		return LB_V_PASS_TRUNCATED;
@@ -129,7 +129,7 @@ static __always_inline enum lb_verdict lb_icmp_parse6(const void *data, const vo
 		return v;
 	if (next != IPPROTO_ICMPV6)
 		return LB_V_PASS_PROTOCOL;
-	off = lb_offset(off);
+	off = lb_offset(off, lb_get32(data));
 	icmp = data + off;
 	if (icmp + LB_ICMP_HLEN > data_end)
 		return LB_V_PASS_TRUNCATED;

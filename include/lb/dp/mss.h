@@ -50,7 +50,7 @@ static __always_inline bool lb_mss_clamp(void *tcp, const void *data_end, __u16 
 
 		if (off + 2 > hlen)
 			return false;
-		off = lb_offset(off);
+		off = lb_offset(off, lb_get32(tcp + 4));
 		opt = tcp + off;
 		if ((void *)opt + 2 > data_end)
 			return false;
