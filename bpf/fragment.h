@@ -97,7 +97,8 @@ static __always_inline __u32 lb_fragment(struct lb_world *w)
 	if (v != LB_V_FORWARDED)
 		return v;
 	if (f.kind != LB_FRAGMENT_LATER)
-		return lb_refuse(w, &j, f.flaw == LB_FRAGMENT_SOUND ? LB_V_DROP_MALFORMED : lb_fragment_verdict(f.flaw));
+		return lb_refuse(w, &j,
+				 f.flaw == LB_FRAGMENT_SOUND ? LB_V_DROP_MALFORMED : lb_fragment_verdict(f.flaw));
 	hash = lb_fragment_hash(conf->hash_key, &f, &j.pkt);
 	set = lb_world_frags(w, lb_fragment_set_idx(hash));
 	if (!set)

@@ -255,8 +255,8 @@ static __always_inline __u32 lb_world_flow_look(struct lb_world *w, struct lb_fl
 }
 
 /* So is what looks at the frame again. No global functions: on 5.10, those of extension programs, which libxdp's
- * dispatcher makes of this one, cannot be handed the context. They are verified each time that they are called, so each
- * is called in one place. */
+ * dispatcher makes of this one, cannot be handed the context. They are verified each time that they are called, so those
+ * that are long are called in one place. */
 static __attribute__((noinline)) __u32 lb_icmp_ctx(struct xdp_md *ctx)
 {
 	struct lb_world w = {.ctx = ctx};

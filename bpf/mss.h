@@ -17,7 +17,8 @@ static __always_inline void lb_clamp(struct lb_world *w, __u32 service_idx, __u3
 		return;
 	mss = lb_load(&service->mss);
 	if (mss)
-		lb_mss_clamp(data + sizeof(struct ethhdr) + lb_offset(l4_off, lb_world_ingress(w)), lb_world_data_end(w), mss);
+		lb_mss_clamp(data + sizeof(struct ethhdr) + lb_offset(l4_off, lb_world_ingress(w)),
+			     lb_world_data_end(w), mss);
 }
 
 #endif

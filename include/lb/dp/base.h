@@ -31,7 +31,8 @@
 #define lb_answer(v) (v)
 #endif
 
-/* lb_forget - @word, of which a verifier is to forget how it came about: it would go on once for each way that led here.
+/* lb_forget - @word, of which a verifier is to forget how it came about: it would go on once for each way that led
+ * here.
  * @any: a word that it knows nothing of. */
 static __always_inline __u32 lb_forget(__u32 word, __u32 any)
 {

@@ -18,14 +18,15 @@
 #include "lb/dp/hash.h"
 #include "lb/dp/vip.h"
 
-#define LB_IP6_EXT_MAX 8 /* extension headers followed; sane packets have at most one of each of five kinds */
+#define LB_IP6_EXT_MAX 8      /* extension headers followed; sane packets have at most one of each of five kinds */
 #define LB_L4_OFF_BITS 0x7fff /* so many are not further than that */
 
 #define LB_TCP_FIN 0x01
 #define LB_TCP_SYN 0x02
 #define LB_TCP_RST 0x04
 #define LB_TCP_ACK 0x10
-#define LB_TCP_FRAGMENT 0x100 /* no flag of TCP: the first fragment of a datagram, whose later ones are to follow it */
+#define LB_TCP_FRAGMENT 0x100 /* no flag of TCP: the first fragment of a datagram, whose later ones are to follow it   \
+			       */
 
 #define LB_TCP_HLEN_MIN 20
 #define LB_UDP_HLEN 8
@@ -35,14 +36,14 @@ struct lb_packet {
 	__u64 daddr[2]; /* the same */
 	__u64 saddr4;	/* an IPv4 packet's once more, as lie in the packet */
 	__u64 daddr4;
-	__u32 ports;	/* source | destination << 16, as they lie in the packet */
-	__u32 len;	/* bytes of the IP packet, as its header says */
-	__u32 room;	/* bytes that the frame has for it */
-	__u32 l4_off;	/* bytes from the IP header to the transport header */
-	__u32 l4_len;	/* bytes of the TCP header or the UDP datagram */
-	__u8 proto;	/* IPPROTO_TCP or IPPROTO_UDP */
-	bool fragment;	/* the first of several */
-	bool v6;	/* the packet is IPv6 */
+	__u32 ports;   /* source | destination << 16, as they lie in the packet */
+	__u32 len;     /* bytes of the IP packet, as its header says */
+	__u32 room;    /* bytes that the frame has for it */
+	__u32 l4_off;  /* bytes from the IP header to the transport header */
+	__u32 l4_len;  /* bytes of the TCP header or the UDP datagram */
+	__u8 proto;    /* IPPROTO_TCP or IPPROTO_UDP */
+	bool fragment; /* the first of several */
+	bool v6;       /* the packet is IPv6 */
 	__u8 pad0;
 	__u16 tcp_flags; /* LB_TCP_*; of UDP none of TCP's */
 	__u16 pad1;
