@@ -16,21 +16,8 @@ void lb_api_status_get(struct lb_api_call *call)
 void lb_api_config_get(struct lb_api_call *call)
 {
 	const char *accept = lb_http_header(call->req, "Accept");
-	char *text;
 
-	if (!accept || !strstr(accept, "yaml")) {
-		lb_api_json(call, 200, lb_document_config(call->control->config));
-		return;
-	}
-	text = lb_document_yaml(call->control->config);
-	if (!text) {
-		lb_api_no_memory(call);
-		return;
-	}
-	call->resp->status = 200;
-	call->resp->content_type = "application/yaml";
-	call->resp->body = text;
-	call->resp->body_len = strlen(text);
+	lb_api_answer_config(call, accept && strstr(accept, "yaml"));
 }
 
 static void add_change(void *ctx, const char *op, const char *path, const char *from, const char *to)
@@ -90,7 +77,8 @@ void lb_api_config_put(struct lb_api_call *call)
 		json_decref(changes);
 		return;
 	}
-	lb_api_json(call, 200, json_pack("{s:b, s:o}", "changed", nr > 0, "changes", changes));
+	lb_api_json(call, 200, json_pack("{s:b, s:I, s:o}", "changed", nr > 0, "generation",
+					 (json_int_t)call->control->generation, "changes", changes));
 }
 
 void lb_api_config_check(struct lb_api_call *call)
