@@ -27,9 +27,12 @@ static const struct lb_command commands[] = {
 	{"backend", "enable", "SERVICE ADDR[:PORT]", 0, lb_ctl_backend_state, "undo drain or disable"},
 	{"backend", "disable", "SERVICE ADDR[:PORT]", 0, lb_ctl_backend_state, "take it out; its connections break"},
 	{"backend", "list", "[SERVICE]", 0, lb_ctl_backend_list, "the backends of all services or of one"},
-	{NULL, "apply", "", LB_OPT_FILE | LB_OPT_DRY_RUN, lb_ctl_apply, "replace the configuration with a file"},
+	{NULL, "apply", "", LB_OPT_FILE | LB_OPT_DRY_RUN | LB_OPT_GENERATION, lb_ctl_apply,
+	 "replace the configuration with a file"},
 	{NULL, "diff", "", LB_OPT_FILE, lb_ctl_diff, "what apply would change; exit status 1 when anything"},
 	{NULL, "export", "", 0, lb_ctl_export, "print the configuration, as apply takes it"},
+	{NULL, "monitor", "", LB_OPT_SINCE | LB_OPT_NUMBER, lb_ctl_monitor, "events as they happen, a line each"},
+	{NULL, "top", "[SERVICE]", LB_OPT_INTERVAL | LB_OPT_NUMBER, lb_ctl_top, "live rates per service and backend"},
 	{NULL, "version", "", 0, lb_ctl_version, "of lbctl, and of lbd where it runs"},
 	{NULL, "help", "[COMMAND] [SUBCOMMAND]", 0, lb_ctl_help, "how a command is used"},
 };

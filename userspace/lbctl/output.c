@@ -446,3 +446,62 @@ void lb_show_changes(const json_t *changes)
 		putchar('\n');
 	}
 }
+
+/* What an event is about: "web 10.0.0.11:80", "10.0.0.11", "eth0"; "": lbd as a whole. */
+static const char *subject(const json_t *event, char buf[CELL])
+{
+	const char *service = str(event, "service"), *backend = str(event, "backend");
+
+	if (*service)
+		snprintf(buf, CELL, "%s%s%s", service, *backend ? " " : "", backend);
+	else
+		snprintf(buf, CELL, "%s%s", str(event, "address"), str(event, "interface"));
+	return buf;
+}
+
+void lb_show_event(const json_t *event)
+{
+	const char *from = str(event, "from"), *to = str(event, "to"), *reason = str(event, "reason");
+	const char *what;
+	char buf[CELL];
+
+	printf("%s  %-15s", str(event, "time"), str(event, "type"));
+	what = subject(event, buf);
+	if (*what)
+		printf("  %s:", what);
+	else
+		putchar(' ');
+	if (*from)
+		printf(" %s ->", from);
+	if (*to)
+		printf(" %s", to);
+	if (*str(event, "origin"))
+		printf(" by %s", str(event, "origin"));
+	if (num(event, "count"))
+		printf(", %" JSON_INTEGER_FORMAT " %s%s", num(event, "count"),
+		       strcmp(str(event, "type"), "lost") ? "change" : "event", num(event, "count") == 1 ? "" : "s");
+	if (num(event, "generation"))
+		printf(", generation %" JSON_INTEGER_FORMAT, num(event, "generation"));
+	printf("%s%s%s\n", *reason ? " (" : "", reason, *reason ? ")" : "");
+}
+
+void lb_show_rates(const json_t *rows, size_t max)
+{
+	static const struct column columns[] = {
+		{"SERVICE", CELL_TEXT, "service", false},
+		{"BACKEND", CELL_TEXT, "backend", false},
+		{"STATE", CELL_TEXT, "state", false},
+		{"CONN/S", CELL_COUNT, "connections_per_second", true},
+		{"PKT/S", CELL_COUNT, "packets_per_second", true},
+		{"BIT/S", CELL_COUNT, "bits_per_second", true},
+		{"ACTIVE", CELL_COUNT, "active_connections", true},
+	};
+	json_t *shown = json_array();
+
+	for (size_t i = 0; shown && i < json_array_size(rows) && i < max; i++)
+		json_array_append(shown, json_array_get(rows, i));
+	TABLE(columns, shown);
+	if (json_array_size(rows) > max)
+		printf("and %zu more\n", json_array_size(rows) - max);
+	json_decref(shown);
+}

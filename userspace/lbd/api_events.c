@@ -50,7 +50,7 @@ void lb_api_events_get(struct lb_api_call *call)
 		return;
 	if (call->req->streams_full) {
 		lb_api_problem(call, 503, "as many clients follow the events as may; close one");
-		call->resp->retry_after_s = 10;
+		call->resp->retry_after_s = 5; /* by then those that are gone are noticed */
 		return;
 	}
 	reader = lb_events_reader_new(call->control->events, after, sse ? LB_EVENTS_SSE : LB_EVENTS_LINES);

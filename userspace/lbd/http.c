@@ -18,7 +18,7 @@
 #define IDLE_S 60    /* until the whole of the next one, and between two bytes of an answer */
 #define CONNECTIONS_MAX 1024
 #define WAITING_MAX (CONNECTIONS_MAX / 2) /* beyond, the one that has waited longest makes room */
-#define BEAT_S 15			  /* how soon a stream whose reader went is noticed */
+#define BEAT_S 5			  /* how soon a stream whose reader went is noticed */
 #define STREAM_BLOCK_BYTES 16384
 
 /* A connection. While its request is incomplete it waits in the list, the longest first. */
