@@ -14,6 +14,7 @@
 #include "render.h"
 
 #define STEP_NS 2000000ULL
+#define BACKENDS_AT_ONCE 16
 #define CLOCK_EVERY 16 /* pieces, between two looks at the clock */
 #define REWINDS_MAX 8  /* then it is made at one go: somebody changes things all the time */
 
@@ -41,9 +42,15 @@ static void job_free(void *ctx)
 }
 
 /* Is this step's time over? */
+static bool is_late(const struct job *j)
+{
+	return j->rewinds < REWINDS_MAX && lb_now_ns() > j->until_ns;
+}
+
+/* The same, asked once for some pieces. */
 static bool is_over(struct job *j)
 {
-	return !(++j->pieces % CLOCK_EVERY) && j->rewinds < REWINDS_MAX && lb_now_ns() > j->until_ns;
+	return !(++j->pieces % CLOCK_EVERY) && is_late(j);
 }
 
 static void start_step(struct job *j)
@@ -101,6 +108,9 @@ static bool put_service(struct job *j, const struct lb_model_service *s)
 			return false;
 		lb_render_service_backend(&j->out, j->control, s, j->backend++);
 	}
+	/* Adding up takes as long again as so many backends. */
+	if (s->conf.nr_backends > BACKENDS_AT_ONCE * CLOCK_EVERY && is_late(j))
+		return false;
 	lb_render_service_end(&j->out, j->control, s);
 	j->inside = false;
 	j->backend = 0;
@@ -194,7 +204,8 @@ static bool config_step(void *ctx, struct lb_http_response *resp)
 		lb_document_config_begin(&j->out.text, c, j->yaml);
 	j->begun = true;
 	while (j->at < c->nr_services) {
-		lb_document_config_service(&j->out.text, c, j->at++, j->yaml);
+		j->backend = lb_document_config_service(&j->out.text, c, j->at, j->backend, BACKENDS_AT_ONCE, j->yaml);
+		j->at += !j->backend;
 		if (is_over(j))
 			return false;
 	}

@@ -9,6 +9,7 @@
 #include "metrics.h"
 #include "process.h"
 #include "stats.h"
+#include "text.h"
 
 #define LABELS_MAX (LB_NAME_MAX + LB_ADDR_STRLEN + 64)
 
@@ -147,9 +148,8 @@ struct job {
 	unsigned int rewinds;
 	size_t section, at; /* where the next step begins */
 	bool failed;
-	FILE *f;
-	char *text;
-	size_t len;
+	FILE *f; /* writes into @text, which grows without being copied: open_memstream() would copy and clear */
+	struct lb_text text;
 	struct service_row *services;
 	struct backend_row *backends;
 	size_t nr_services, nr_backends;
@@ -292,6 +292,12 @@ static void row_duration(struct job *j, size_t i)
 
 /* ---- in their order ---- */
 
+static ssize_t write_text(void *cookie, const char *bytes, size_t nr)
+{
+	lb_text_put(cookie, bytes, nr);
+	return (ssize_t)nr;
+}
+
 /* Rows for all services and backends, with nothing read yet. */
 static void list_rows(struct job *j)
 {
@@ -302,7 +308,7 @@ static void list_rows(struct job *j)
 		total += list[i]->conf.nr_backends;
 	j->services = calloc(nr ? nr : 1, sizeof(*j->services));
 	j->backends = calloc(total ? total : 1, sizeof(*j->backends));
-	j->f = open_memstream(&j->text, &j->len);
+	j->f = fopencookie(&j->text, "w", (cookie_io_functions_t){.write = write_text});
 	j->failed = !j->services || !j->backends || !j->f;
 	if (j->failed)
 		return;
@@ -364,13 +370,12 @@ static void forget_rows(struct job *j)
 {
 	if (j->f)
 		fclose(j->f);
-	free(j->text);
+	lb_text_fini(&j->text);
 	for (size_t i = 0; i < j->nr_services; i++)
 		free(j->services[i].labels);
 	free(j->services);
 	free(j->backends);
 	j->f = NULL;
-	j->text = NULL;
 	j->services = NULL;
 	j->backends = NULL;
 	j->nr_services = j->nr_backends = 0;
@@ -382,12 +387,17 @@ static void job_free(void *ctx)
 	free(ctx);
 }
 
+static bool is_late(const struct job *j, uint64_t until_ns)
+{
+	return j->rewinds < REWINDS_MAX && lb_now_ns() > until_ns;
+}
+
 /* As many rows as there is time for; false: there are more. */
 static bool write_rows(struct job *j, uint64_t until_ns)
 {
 	unsigned int rows = 0;
 
-	for (; j->section < NR_SECTIONS && !j->failed; j->section++) {
+	while (j->section < NR_SECTIONS && !j->failed) {
 		const struct section *s = &sections[j->section];
 		size_t nr;
 
@@ -396,10 +406,13 @@ static bool write_rows(struct job *j, uint64_t until_ns)
 		nr = s->of == SERVICES ? j->nr_services : s->of == BACKENDS ? j->nr_backends : 0;
 		while (j->at < nr && !j->failed) {
 			s->row(j, j->at++);
-			if (!(++rows % CLOCK_EVERY) && j->rewinds < REWINDS_MAX && lb_now_ns() > until_ns)
+			if (!(++rows % CLOCK_EVERY) && is_late(j, until_ns))
 				return false;
 		}
 		j->at = 0;
+		j->section++;
+		if (is_late(j, until_ns))
+			return j->section == NR_SECTIONS;
 	}
 	return true;
 }
@@ -416,17 +429,15 @@ static bool metrics_step(void *ctx, struct lb_http_response *resp)
 	}
 	if (!write_rows(j, lb_now_ns() + STEP_NS))
 		return false;
-	resp->status = 500;
-	if (j->f && fclose(j->f))
-		j->failed = true;
+	if (j->f)
+		fclose(j->f);
 	j->f = NULL;
-	if (j->failed)
+	resp->status = 500;
+	resp->body = j->failed ? NULL : lb_text_take(&j->text, &resp->body_len);
+	if (!resp->body)
 		return true;
 	resp->status = 200;
 	resp->content_type = "text/plain; version=0.0.4; charset=utf-8";
-	resp->body = j->text;
-	resp->body_len = j->len;
-	j->text = NULL;
 	return true;
 }
 

@@ -42,9 +42,11 @@ void lb_document_put_service(struct lb_text *t, const struct lb_service_conf *s)
 void lb_document_put_backend(struct lb_text *t, const struct lb_backend_conf *b);
 
 /* lb_document_config_* - the whole configuration bit by bit, as JSON or as block-style YAML: begin, then each service in
- * order, then end. @c must stay as it is meanwhile. */
+ * order, then end. @c must stay as it is meanwhile. A service is written from its backend @from on, with at most @max of
+ * them; returns where to go on, 0: it is done. */
 void lb_document_config_begin(struct lb_text *t, const struct lb_config *c, bool yaml);
-void lb_document_config_service(struct lb_text *t, const struct lb_config *c, size_t i, bool yaml);
+size_t lb_document_config_service(struct lb_text *t, const struct lb_config *c, size_t i, size_t from, size_t max,
+				  bool yaml);
 void lb_document_config_end(struct lb_text *t, const struct lb_config *c, bool yaml);
 
 /* The whole configuration as block-style YAML, malloc'ed. */

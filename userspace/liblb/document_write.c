@@ -457,14 +457,54 @@ void lb_document_config_begin(struct lb_text *t, const struct lb_config *c, bool
 		lb_text_puts(t, ",\"services\":[");
 }
 
-void lb_document_config_service(struct lb_text *t, const struct lb_config *c, size_t i, bool yaml)
+/* A service's fields before its backends, up to where the first of them begins; or those after them, and the end. */
+static void put_service_rest(struct lb_text *t, const struct lb_config *c, size_t i, bool before, bool yaml)
 {
+	const struct lb_field *backends = list_of(&lb_object_service, &lb_object_backend);
+	const struct lb_field *from = before ? lb_object_service.fields : backends + 1;
+	const struct lb_field *end = before ? backends : NULL;
+	const struct lb_service_conf *s = &c->services[i];
+
 	if (yaml) {
-		yaml_item(t, &lb_object_service, &c->services[i], &c->defaults, TERSE, 2);
+		if (before)
+			lb_text_puts(t, "  - ");
+		yaml_fields(t, from, end, s, &c->defaults, TERSE, before ? -4 : 4);
+		if (before)
+			lb_text_printf(t, "    %s:%s\n", backends->name, s->nr_backends ? "" : " []");
 		return;
 	}
-	lb_text_puts(t, i ? ",\n" : "\n");
-	put_object(t, &lb_object_service, &c->services[i], &c->defaults, TERSE);
+	lb_text_puts(t, !before ? "]" : i ? ",\n{" : "\n{");
+	if (t->failed)
+		return;
+	put_fields(t, from, end, s, &c->defaults, TERSE);
+	if (before)
+		lb_text_printf(t, ",\"%s\":[", backends->name);
+	else
+		lb_text_puts(t, "}");
+}
+
+size_t lb_document_config_service(struct lb_text *t, const struct lb_config *c, size_t i, size_t from, size_t max,
+				  bool yaml)
+{
+	const struct lb_service_conf *s = &c->services[i];
+	struct lb_backend_conf base = {0};
+
+	lb_object_backend.init(&base, NULL);
+	if (!from)
+		put_service_rest(t, c, i, true, yaml);
+	for (; from < s->nr_backends && max; from++, max--) {
+		if (yaml) {
+			yaml_item(t, &lb_object_backend, &s->backends[from], &base, TERSE, 6);
+			continue;
+		}
+		if (from)
+			lb_text_puts(t, ",");
+		put_object(t, &lb_object_backend, &s->backends[from], &base, TERSE);
+	}
+	if (from < s->nr_backends)
+		return from;
+	put_service_rest(t, c, i, false, yaml);
+	return 0;
 }
 
 void lb_document_config_end(struct lb_text *t, const struct lb_config *c, bool yaml)
@@ -482,7 +522,7 @@ char *lb_document_yaml(const struct lb_config *c)
 
 	lb_document_config_begin(&t, c, true);
 	for (size_t i = 0; i < c->nr_services; i++)
-		lb_document_config_service(&t, c, i, true);
+		lb_document_config_service(&t, c, i, 0, SIZE_MAX, true);
 	lb_document_config_end(&t, c, true);
 	return lb_text_take(&t, NULL);
 }
