@@ -70,6 +70,9 @@ cp "$RUN/lb/lbd.yaml" "$RUN/good.yaml"
 cp "$RUN/bad.yaml" "$RUN/lb/lbd.yaml"
 kill -HUP "${LBD_PID[lb]}"
 comes "a reload that is refused" live '.type == "config_refused" and .origin == "reload" and (.reason | test("lbd.yaml:1: services.0.: has no vip"))'
+printf 'interfaces:\n  - {name: lb0}\n  - {name: nosuch7}\n' >"$RUN/lb/lbd.yaml"
+kill -HUP "${LBD_PID[lb]}"
+comes "one that names an interface that is not there" live '.type == "config_refused" and (.reason | test("lbd.yaml:3: interfaces.1.: there is no interface nosuch7"))'
 cp "$RUN/good.yaml" "$RUN/lb/lbd.yaml"
 host b3 ip link set eth0 address 02:00:00:00:aa:bb
 ip -n lb neigh replace 10.0.0.13 lladdr 02:00:00:00:aa:bb dev lb0 nud reachable

@@ -459,29 +459,34 @@ static const char *subject(const json_t *event, char buf[CELL])
 	return buf;
 }
 
+/* What parts of a line are there, with a comma between them. */
+static const char *comma(bool *first)
+{
+	const char *text = *first ? " " : ", ";
+
+	*first = false;
+	return text;
+}
+
 void lb_show_event(const json_t *event)
 {
 	const char *from = str(event, "from"), *to = str(event, "to"), *reason = str(event, "reason");
-	const char *what;
+	bool lost = !strcmp(str(event, "type"), "lost"), first = true;
+	json_int_t nr = num(event, "count");
 	char buf[CELL];
 
-	printf("%s  %-15s", str(event, "time"), str(event, "type"));
-	what = subject(event, buf);
-	if (*what)
-		printf("  %s:", what);
-	else
-		putchar(' ');
-	if (*from)
-		printf(" %s ->", from);
+	printf("%s  %-15s ", str(event, "time"), str(event, "type"));
+	if (*subject(event, buf))
+		printf(" %s:", buf);
 	if (*to)
-		printf(" %s", to);
+		printf("%s%s%s%s", comma(&first), from, *from ? " -> " : "", to);
 	if (*str(event, "origin"))
-		printf(" by %s", str(event, "origin"));
-	if (num(event, "count"))
-		printf(", %" JSON_INTEGER_FORMAT " %s%s", num(event, "count"),
-		       strcmp(str(event, "type"), "lost") ? "change" : "event", num(event, "count") == 1 ? "" : "s");
+		printf("%sby %s", comma(&first), str(event, "origin"));
+	if (nr)
+		printf("%s%" JSON_INTEGER_FORMAT " %s%s", comma(&first), nr, lost ? "event" : "change",
+		       nr == 1 ? "" : "s");
 	if (num(event, "generation"))
-		printf(", generation %" JSON_INTEGER_FORMAT, num(event, "generation"));
+		printf("%sgeneration %" JSON_INTEGER_FORMAT, comma(&first), num(event, "generation"));
 	printf("%s%s%s\n", *reason ? " (" : "", reason, *reason ? ")" : "");
 }
 

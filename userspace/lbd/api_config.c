@@ -54,6 +54,7 @@ static bool read_dry_run(struct lb_api_call *call, bool *dry_run)
 void lb_api_config_put(struct lb_api_call *call)
 {
 	struct lb_config *conf;
+	struct lb_err err = {0};
 	json_t *changes;
 	bool dry_run;
 	int nr;
@@ -71,9 +72,11 @@ void lb_api_config_put(struct lb_api_call *call)
 	}
 	lb_control_inherit(call->control, conf);
 	nr = lb_config_diff(call->control->config, conf, add_change, changes);
-	if (dry_run)
+	if (dry_run) {
 		lb_config_free(conf);
-	else if (!lb_api_apply(call, conf, true)) {
+	} else if (lb_control_apply(call->control, conf, "api", true, NULL, &err)) {
+		lb_document_locate(call->req->body, call->req->body_len, lb_http_query(call->req, "name"), &err);
+		lb_api_error(call, &err);
 		json_decref(changes);
 		return;
 	}

@@ -366,6 +366,8 @@ static int apply(struct lb_control *c, struct lb_config *conf, const char *origi
 	if (ret || !nr)
 		lb_config_free(conf);
 	if (ret) {
+		if (fingerprint != c->fingerprint)
+			lb_source_locate(c->options.config_path, err);
 		lb_log(LB_LOG_WARN, "msg=\"refused; what runs keeps running\" origin=%s error=%s", origin,
 		       lb_quoted(lb_err_str(err)));
 		if (whole)

@@ -18,6 +18,10 @@
 /* A whole configuration. @out is the caller's; lb_config_check has been run on it. */
 int lb_document_read(const char *text, size_t len, const char *name, struct lb_config **out, struct lb_err *err);
 
+/* lb_document_locate - the configuration that @text was read as has been refused because of one of its interfaces: put
+ * the file's name and line where @err has the interface's name. Other errors stay as they are. */
+void lb_document_locate(const char *text, size_t len, const char *name, struct lb_err *err);
+
 /* Parts, for the API. A patch changes the keys it has and leaves the others (`backends` replaces the list);
  * a new service starts as a copy of @defaults. Nothing is changed on error. */
 int lb_document_read_service(const char *text, size_t len, const struct lb_service_conf *defaults,
