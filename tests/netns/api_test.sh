@@ -309,6 +309,19 @@ lbctl top web -n 2 --interval 100ms >"$RUN/out"
 is "a table each time" "$(grep -c '^SERVICE *BACKEND *STATE *CONN/S *PKT/S *BIT/S *ACTIVE$' "$RUN/out")" 2
 is "of one service" "$(awk '$1 == "web"' "$RUN/out" | wc -l)" 6
 
+echo "# lbctl flows"
+ok "a service that remembers all" lbctl service set web --state all
+spread --to 192.0.2.10:80 --count 300 --first-port 20000
+is "300 connections" "$(field ok "$REPORT")" 300
+remembered=$(lbctl flows web --count)
+between "are remembered" "$remembered" 300 800
+is "by backend" "$(lbctl --json flows | jq '[.flows[] | select(.service == "web") | .entries] | add')" "$remembered"
+is "the other has none" "$(lbctl flows idle --count)" 0
+is "flush of the other" "$(lbctl --json flows flush idle | jq .flushed)" 0
+is "flush" "$(lbctl --json flows flush web | jq .flushed)" "$remembered"
+is "they are forgotten" "$(lbctl flows --count)" 0
+is "of a service that is not there" "$(api 'http://lbd/v1/flows?service=wub')" "404 application/problem+json"
+
 echo "# an lbd that starts anew"
 last=$(lbctl monitor --json --since 0 -n 1 | jq .seq)
 lbctl monitor --json >"$RUN/monitor" 2>"$RUN/err" &

@@ -71,6 +71,12 @@ static void test_output(void **state)
 		 "2026-01-01T00:00:00.123Z  interface        eth0: detached -> native\n"
 		 "2026-01-01T00:00:00.123Z  started          0.1.0, generation 7\n"
 		 "2026-01-01T00:00:00.123Z  lost             12 events\n"},
+		{ARGS("flows"),
+		 "{'entries':12,'capacity':1048576,'flows':[{'service':'web','backend':'10.0.0.1:80','entries':12,'"
+		 "proven':3}]}",
+		 0, "SERVICE BACKEND     FLOWS PROVEN\nweb     10.0.0.1:80    12      3\n"},
+		{ARGS("flows", "--count"), "{'entries':12,'capacity':1048576,'flows':[]}", 0, "12\n"},
+		{ARGS("flows", "flush"), "{'flushed':12}", 0, ""},
 		{ARGS("monitor", "-n", "1", "--json"), EVENT("'type':'x'") EVENT("'type':'y'"), 0,
 		 "{\"seq\":7,\"time\":\"2026-01-01T00:00:00.123Z\",\"type\":\"x\"}\n"},
 		{ARGS("service", "list"), "{'services':[" IDLE "," WEB "]}", 0,

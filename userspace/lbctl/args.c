@@ -77,12 +77,14 @@ const struct lb_option lb_options[] = {
 	{LB_OPT_SINCE, "since", .value = "SEQ", .help = "begin after event SEQ; 0: with the oldest that is kept"},
 	{LB_OPT_INTERVAL, "interval", .value = "T", .help = "time between two looks, as 2s (default 1s)"},
 	{LB_OPT_NUMBER, "number", 'n', .value = "N", .help = "end after so many"},
+	{LB_OPT_COUNT, "count", .help = "the number alone"},
 	{.name = NULL},
 };
 
 bool lb_args_later(const char *word)
 {
-	static const char *const words[] = {"flows", "trace", "--check-via", "--slow-start", "--drain-timeout"};
+	static const char *const words[] = {"trace",	   "--client",	   "--limit",
+					    "--check-via", "--slow-start", "--drain-timeout"};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		if (!strcmp(word, words[i]))

@@ -25,6 +25,7 @@ enum {
 	LB_OPT_SINCE = 1 << 7,
 	LB_OPT_INTERVAL = 1 << 8,
 	LB_OPT_NUMBER = 1 << 9,
+	LB_OPT_COUNT = 1 << 10,
 };
 
 struct lb_option {

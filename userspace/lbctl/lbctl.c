@@ -31,6 +31,8 @@ static const struct lb_command commands[] = {
 	 "replace the configuration with a file"},
 	{NULL, "diff", "", LB_OPT_FILE, lb_ctl_diff, "what apply would change; exit status 1 when anything"},
 	{NULL, "export", "", 0, lb_ctl_export, "print the configuration, as apply takes it"},
+	{"flows", "flush", "[SERVICE]", 0, lb_ctl_flows_flush, "forget them, of all services or of one"},
+	{NULL, "flows", "[SERVICE]", LB_OPT_COUNT, lb_ctl_flows, "how many flows are remembered, by backend"},
 	{NULL, "monitor", "", LB_OPT_SINCE | LB_OPT_NUMBER, lb_ctl_monitor, "events as they happen, a line each"},
 	{NULL, "top", "[SERVICE]", LB_OPT_INTERVAL | LB_OPT_NUMBER, lb_ctl_top, "live rates per service and backend"},
 	{NULL, "version", "", 0, lb_ctl_version, "of lbctl, and of lbd where it runs"},

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The commands that go on until they are ended: events as they happen, and rates from counters read again and again. */
+/* What is going on: events as they happen, rates from counters read again and again, and the flows that are remembered.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -258,5 +259,42 @@ int lb_ctl_top(struct lb_ctl *c)
 			putchar('\n');
 	}
 	json_decref(services);
+	return ret;
+}
+
+/* ---- flows ---- */
+
+static char *flows_path(const struct lb_ctl *c)
+{
+	char *path = lb_client_path((const char *const[]){"flows", NULL});
+
+	return c->words[0] ? lb_client_query(path, "service", c->words[0]) : path;
+}
+
+int lb_ctl_flows(struct lb_ctl *c)
+{
+	json_t *doc = NULL;
+	int ret = lb_ctl_call(c, "GET", flows_path(c), NULL, &doc);
+
+	if (ret)
+		return ret;
+	if (c->json)
+		lb_show_json(doc);
+	else if (lb_args_has(c->args, "count"))
+		printf("%" JSON_INTEGER_FORMAT "\n", json_integer_value(json_object_get(doc, "entries")));
+	else
+		lb_show_flows(json_object_get(doc, "flows"));
+	json_decref(doc);
+	return LB_EXIT_DONE;
+}
+
+int lb_ctl_flows_flush(struct lb_ctl *c)
+{
+	json_t *doc = NULL;
+	int ret = lb_ctl_call(c, "DELETE", flows_path(c), NULL, &doc);
+
+	if (!ret && c->json)
+		lb_show_json(doc);
+	json_decref(doc);
 	return ret;
 }

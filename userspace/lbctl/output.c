@@ -490,6 +490,18 @@ void lb_show_event(const json_t *event)
 	printf("%s%s%s\n", *reason ? " (" : "", reason, *reason ? ")" : "");
 }
 
+void lb_show_flows(const json_t *flows)
+{
+	static const struct column columns[] = {
+		{"SERVICE", CELL_TEXT, "service", false},
+		{"BACKEND", CELL_TEXT, "backend", false},
+		{"FLOWS", CELL_COUNT, "entries", true},
+		{"PROVEN", CELL_COUNT, "proven", true},
+	};
+
+	TABLE(columns, flows);
+}
+
 void lb_show_rates(const json_t *rows, size_t max)
 {
 	static const struct column columns[] = {

@@ -31,6 +31,8 @@ static const struct {
 	{"POST", "/v1/interfaces", lb_api_iface_post, {NULL}, LB_API_TAG_CONFIG},
 	{"DELETE", "/v1/interfaces/*", lb_api_iface_delete, {NULL}, LB_API_TAG_CONFIG},
 	{"GET", "/v1/events", lb_api_events_get, {"since"}, LB_API_TAG_NONE},
+	{"GET", "/v1/flows", lb_api_flows_get, {"service"}, LB_API_TAG_NONE},
+	{"DELETE", "/v1/flows", lb_api_flows_delete, {"service"}, LB_API_TAG_NONE},
 };
 #define NR_ROUTES (sizeof(routes) / sizeof(routes[0]))
 

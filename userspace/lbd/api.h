@@ -64,5 +64,8 @@ void lb_api_backend_patch(struct lb_api_call *call);
 void lb_api_backend_delete(struct lb_api_call *call);
 /* api_events.c */
 void lb_api_events_get(struct lb_api_call *call);
+/* api_flows.c */
+void lb_api_flows_get(struct lb_api_call *call);
+void lb_api_flows_delete(struct lb_api_call *call);
 
 #endif
