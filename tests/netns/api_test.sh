@@ -200,9 +200,26 @@ matches "its detail" "$(detail)" 'gzip'
 for type in application/json 'application/json; charset=utf-8' application/yaml text/yaml application/merge-patch+json ''; do
 	is "a body of '$type'" "$(api -X POST -H "Content-Type:${type:+ }$type" -d '{}' http://lbd/v1/config/check)" "200 application/json"
 done
+mkfifo "$RUN/never"
 head -c 17000000 /dev/zero | tr '\0' ' ' >"$RUN/large"
 is "a body of 17 MB" "$(put --data-binary "@$RUN/large")" "413 application/problem+json"
 is "headers of 17 KB" "$(api -H "X: $(head -c 17000 "$RUN/large" | tr ' ' x)" http://lbd/v1/status)" "431 application/problem+json"
+is "the configuration is what it was" "$(lbctl export)" "$before"
+
+echo "# more bodies at a time than there is room for"
+for ((i = 0; i < 24; i++)); do
+	# Each sends most of its body and keeps the end for itself.
+	{ head -c 16500000 "$RUN/large"; read -r -t 6 <>"$RUN/never"; } | curl_lb -o "$RUN/code.$i.body" -w '%{http_code}' -X PUT -T - http://lbd/v1/config >"$RUN/code.$i" &
+	bodies[i]=$!
+done
+held() { [ "$(awk '/^VmRSS/ { print $2 }' "/proc/${LBD_PID[lb]}/status")" -gt 240000 ]; }
+ok "so much is held" wait_for 6 held
+is "small requests are answered" "$(api http://lbd/v1/services/web)" "200 application/json"
+is "with a body, too" "$(api -d '{}' http://lbd/v1/config/check)" "200 application/json"
+wait "${bodies[@]}"
+is "each got an answer: it was empty, or too much" "$(for ((i = 0; i < 24; i++)); do cat "$RUN/code.$i"; echo; done | sort -u | tr '\n' ' ')" "400 503 "
+ok "half of them at least were read" test "$(grep -lx 400 "$RUN"/code.? "$RUN"/code.?? | wc -l)" -ge 12
+is "then there is room again" "$(put --data-binary "@$RUN/large")" "413 application/problem+json"
 is "the configuration is what it was" "$(lbctl export)" "$before"
 
 echo "# connections"

@@ -89,10 +89,14 @@ static void run(struct lb_api_call *call, struct job *job, bool (*step)(void *ct
 	}
 	job->control = call->control;
 	job->epoch = call->control->epoch;
-	if (step(job, call->resp))
+	if (step(job, call->resp)) {
 		job_free(job);
-	else
+	} else if (call->req->full) {
+		job_free(job);
+		lb_api_busy(call);
+	} else {
 		call->resp->job = (struct lb_http_job){step, job_free, job};
+	}
 }
 
 /* ---- services ---- */

@@ -149,6 +149,12 @@ static bool check_type(struct lb_api_call *call)
 	return false;
 }
 
+void lb_api_busy(struct lb_api_call *call)
+{
+	lb_api_problem(call, 503, "too many large requests and answers are under way; try again");
+	call->resp->retry_after_s = 1;
+}
+
 bool lb_api_acceptable(struct lb_api_call *call)
 {
 	const struct lb_http_request *req = call->req;
@@ -158,8 +164,7 @@ bool lb_api_acceptable(struct lb_api_call *call)
 	} else if (req->too_large) {
 		lb_api_problem(call, 413, "the body is larger than 16 MiB");
 	} else if (req->busy) {
-		lb_api_problem(call, 503, "too many large requests and answers are under way; try again");
-		call->resp->retry_after_s = 1;
+		lb_api_busy(call);
 	} else {
 		return check_type(call);
 	}

@@ -408,7 +408,8 @@ static enum MHD_Result answer(struct lb_http *h, struct exchange *x, const char 
 		.body_len = x->len,
 		.too_large = x->too_large,
 		.headers_too_large = x->headers_too_large,
-		.busy = x->busy || h->held > LB_HTTP_HELD_MAX,
+		.busy = x->busy,
+		.full = h->held > LB_HTTP_HELD_MAX,
 		.streams_full = h->nr_streams >= LB_HTTP_STREAMS_MAX,
 		.connection = x->conn,
 	};

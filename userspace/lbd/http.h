@@ -25,7 +25,8 @@ struct lb_http_request {
 	size_t body_len;
 	bool too_large;		/* the body passed LB_HTTP_BODY_MAX and was thrown away */
 	bool headers_too_large; /* they pass LB_HTTP_HEADERS_MAX */
-	bool busy;		/* LB_HTTP_HELD_MAX is reached; a body that was sent has been thrown away */
+	bool busy;		/* the body was thrown away because LB_HTTP_HELD_MAX was reached */
+	bool full;		/* it is reached now: no time for a long answer */
 	bool streams_full;	/* LB_HTTP_STREAMS_MAX are open */
 	void *connection;
 };

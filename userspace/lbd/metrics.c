@@ -454,7 +454,7 @@ static void answer_line(struct lb_http_response *resp, unsigned int status, cons
 	resp->content_type = "text/plain; charset=utf-8";
 }
 
-static void answer_metrics(struct lb_control *c, struct lb_http_response *resp)
+static void answer_metrics(struct lb_control *c, bool full, struct lb_http_response *resp)
 {
 	struct job *j = calloc(1, sizeof(*j));
 
@@ -463,10 +463,14 @@ static void answer_metrics(struct lb_control *c, struct lb_http_response *resp)
 		return;
 	j->control = c;
 	j->epoch = c->epoch;
-	if (metrics_step(j, resp))
+	if (metrics_step(j, resp)) {
 		job_free(j);
-	else
+	} else if (full) {
+		job_free(j);
+		answer_line(resp, 503, "too many large answers are under way");
+	} else {
 		resp->job = (struct lb_http_job){metrics_step, job_free, j};
+	}
 }
 
 void lb_metrics_handle(void *ctx, const struct lb_http_request *req, struct lb_http_response *resp)
@@ -483,7 +487,7 @@ void lb_metrics_handle(void *ctx, const struct lb_http_request *req, struct lb_h
 	} else if (req->busy || req->too_large || req->headers_too_large) {
 		answer_line(resp, req->busy ? 503 : req->too_large ? 413 : 431, "too much at once");
 	} else if (!strcmp(req->path, "/metrics")) {
-		answer_metrics(c, resp);
+		answer_metrics(c, req->full, resp);
 	} else if (!strcmp(req->path, "/healthz") || lb_control_ready(c, why, sizeof(why))) {
 		answer_line(resp, 200, "ok");
 	} else {
