@@ -52,6 +52,9 @@
 #define LB_MAP_LIVE "lb_live"
 #define LB_MAP_CIDS "lb_cids"
 #define LB_MAP_FRAGS "lb_frags"
+#define LB_MAP_CONNS "lb_conns"
+#define LB_MAP_SNATS "lb_snats"
+#define LB_MAP_NAT_LOADS "lb_nat_loads"
 
 /* What a program can do beyond forwarding by table: bits of lb_features in its .rodata. The verifier removes the code
  * of those that are not set. */
@@ -66,7 +69,8 @@
 #define LB_HAS_FRAGMENTS (1U << 8)
 #define LB_HAS_PING (1U << 9) /* answers echo requests */
 #define LB_HAS_MSS (1U << 10) /* mss_clamp */
-#define LB_HAS_ALL ((1U << 11) - 1)
+#define LB_HAS_NAT (1U << 11) /* nat, fullnat */
+#define LB_HAS_ALL ((1U << 12) - 1)
 
 /* ---- lb_conf: ARRAY of one, mmapable ---- */
 #define LB_HASH_ROUNDS 4
@@ -75,12 +79,24 @@ struct lb_hash_secret {
 	__u64 mul[LB_HASH_ROUNDS]; /* odd */
 };
 
+/* How long a translated connection may be idle, in seconds. */
+struct lb_conn_timers {
+	__u32 tcp_half_open_s;
+	__u32 tcp_established_s;
+	__u32 tcp_closing_s; /* a FIN both ways, or a RST and nothing since */
+	__u32 udp_unreplied_s;
+	__u32 udp_replied_s;
+};
+
 struct lb_conf {
 	struct lb_hash_secret hash; /* lb_hash_secret() of hash_key */
 	__u64 hash_key[2];	    /* SipHash key, the same on every load balancer of a fleet */
 	__u32 learn_rate;	    /* new flow entries a service may make on a CPU in a second; 0: no limit */
-	__u32 pad0;
-	__u64 pad1[5];
+	__u32 max_conns;	    /* translated connections, of which half may be half-open */
+	struct lb_conn_timers timers;
+	__u16 snat_first; /* host order: fullnat's source ports are this one and those behind it */
+	__u16 snat_ports;
+	__u64 pad1[2];
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct lb_conf) == 128, "two cache lines");
 
@@ -93,7 +109,8 @@ struct lb_link {
 	__u8 pad0[2]; /* 0; with mac one word, written in one store */
 	__u8 mac[6];
 	__u32 ifindex;
-	__u32 flags; /* LB_LINK_F_* */
+	__u16 flags; /* LB_LINK_F_* */
+	__u16 mtu;   /* bytes of IP packet */
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct lb_link) == 16, "two words");
 
@@ -117,6 +134,7 @@ _Static_assert(sizeof(struct lb_vip) == 20, "no hole in a key");
 #define LB_VIP_F_AFFINITY (1U << 4) /* of its service: LB_SERVICE_F_* of the same names */
 #define LB_VIP_F_CHOICE (1U << 5)
 #define LB_VIP_F_QUIC (1U << 3)
+#define LB_VIP_F_NAT (1U << 2) /* its connections are in lb_conns */
 
 /* The word at port is written last, in one store: service 0 says that nobody is here. */
 struct lb_vip_line {
@@ -164,6 +182,7 @@ _Static_assert(sizeof(struct lb_wild) == 16, "two words");
 	(1U << 8)		      /* the slot is the client's, .source_plen4 or .source_plen6 bits of the address */
 #define LB_SERVICE_F_CHOICE (1U << 9) /* new connections are not, or not only, the table's: .policy, .sticky_ticks */
 #define LB_SERVICE_F_QUIC (1U << 10)  /* .quic is not 0 */
+#define LB_SERVICE_F_NAT (1U << 11)   /* nat or fullnat */
 
 /* How new connections find a backend. */
 enum lb_chooser {
@@ -185,7 +204,8 @@ struct lb_service {
 	__u8 turn_shift;   /* in turn: 1 << turn_shift turns are the whole table */
 	__u8 sticky_ticks; /* a client that was silent for longer may get another backend; 0: nothing is remembered */
 	__u8 source_plen4, source_plen6; /* bits of an address that make the client */
-	__u8 pad1[3];
+	__u8 snat4, snat6;		 /* fullnat: addresses of either family in lb_snats */
+	__u8 pad1;
 	__u32 source_interval_ns; /* between new connections of one source; 0: as they like */
 	__u32 pad2;
 	__u64 pad3[2];
@@ -253,6 +273,8 @@ enum lb_forward {
 	LB_FORWARD_L2 = 1,
 	LB_FORWARD_IPIP = 2,
 	LB_FORWARD_GUE = 3,
+	LB_FORWARD_NAT = 4,
+	LB_FORWARD_FULLNAT = 5,
 };
 
 /* A next hop is three words, each written in one store, oif last; oif 0: not resolved. */
@@ -312,6 +334,66 @@ _Static_assert(sizeof(struct lb_cid) == 16, "no hole in a key");
 
 /* ---- lb_frags: ARRAY [LB_FRAGMENT_SETS], mmapable: where datagrams' first fragments went (lb/dp/fragment.h) ---- */
 #define LB_FRAGMENT_SETS 4096 /* 32768 datagrams, 256 KiB */
+
+/* ---- lb_conns: HASH; 2 * max_conns entries, 1 where nothing is translated ----
+ * Two entries a connection: its packets from the client and those from the backend, by what they have on the wire. The
+ * packets make them, lbd removes those that are over. */
+struct lb_conn_key {
+	__u64 saddr[2]; /* 16 bytes as they lie in memory */
+	__u64 daddr[2];
+	__u32 ports; /* source | destination << 16, as they lie in the packet */
+	__u32 proto;
+};
+_Static_assert(sizeof(struct lb_conn_key) == 40, "no hole in a key");
+
+/* What a direction of a connection turns its packets into. */
+struct lb_xlate {
+	__u64 saddr[2]; /* 16 bytes as they lie in memory, IPv4 as ::ffff:a.b.c.d */
+	__u64 daddr[2]; /* the same */
+	__u32 ports;	/* source | destination << 16, as they lie in the packet */
+	__u16 l3_delta; /* to an IPv4 header's checksum when both sides are IPv4, with the TTL's decrement */
+	__u16 l4_delta; /* to the TCP or UDP checksum */
+};
+
+/* A link's header, as it lies in a frame, without the type. */
+struct lb_conn_hop {
+	__u64 mac0; /* the destination and two bytes of the source */
+	__u32 mac1; /* the rest of it */
+	__u32 ifindex;
+};
+
+#define LB_CONN_F_REPLY (1U << 0) /* from the backend */
+#define LB_CONN_F_CROSS (1U << 1) /* becomes a packet of the other family */
+#define LB_CONN_F_LIVE (1U << 2)  /* counted in lb_live; the client's entry has it, until it says FIN */
+
+struct lb_conn {
+	__u64 word;	       /* what went this way and when: lb/dp/conn.h */
+	struct lb_xlate xlate;
+	struct lb_conn_hop hop; /* client's: what its frames have; reply's: what is written to frames to it */
+	__u16 backend;
+	__u16 service;
+	__u8 gen; /* the backend's */
+	__u8 flags; /* LB_CONN_F_* */
+	__u16 pad0;
+};
+_Static_assert(sizeof(struct lb_conn) == 72, "no hole");
+
+/* ---- lb_nat_loads: ARRAY [LB_MAX_SERVICES], mmapable: a service's connections in lb_conns, at 0 those of all. Packets
+ * of all CPUs add to it, lbd takes away. ---- */
+struct lb_nat_load {
+	__s64 conns;
+	__s64 half_open; /* of them; see lb_conn_half_open of lb/dp/conn.h */
+};
+
+/* ---- lb_snats: HASH, lbd writes; the addresses that fullnat speaks to backends from, 16 bytes each. Twice
+ * LB_MAX_SNATS: old and new beside each other. ---- */
+#define LB_MAX_SNATS 4096
+struct lb_snat {
+	__u16 service;
+	__u8 v4; /* 0 or 1 */
+	__u8 nr; /* from 0 */
+};
+_Static_assert(sizeof(struct lb_snat) == 4, "no hole in a key");
 
 /* ---- counters: plain ARRAYs, mmapable, one row a possible CPU ----
  * lb_verdict_cpu [cpu]; lb_service_cpu [cpu * LB_MAX_SERVICES + service];
