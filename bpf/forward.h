@@ -42,11 +42,13 @@ static __always_inline enum lb_verdict lb_encap(struct lb_world *w, const struct
 	return LB_V_FORWARDED;
 }
 
-/* Bytes that forwarding adds to a packet. */
-static __always_inline __u32 lb_overhead(struct lb_life life)
+/* Bytes that forwarding adds to a packet; @v6: the packet's family. */
+static __always_inline __u32 lb_overhead(struct lb_life life, bool v6)
 {
 	if (life.forward == LB_FORWARD_L2)
 		return 0;
+	if (life.forward == LB_FORWARD_NAT || life.forward == LB_FORWARD_FULLNAT)
+		return v6 || life.flags & LB_BACKEND_F_V4 ? 0 : sizeof(struct ipv6hdr) - sizeof(struct iphdr);
 	return (life.flags & LB_BACKEND_F_V4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) +
 	       (life.forward == LB_FORWARD_GUE ? LB_GUE_BYTES(LB_GUE_WORDS) : 0);
 }
@@ -71,6 +73,8 @@ static __always_inline __u32 lb_forward(struct lb_world *w, const struct lb_job 
 						    : lb_encap(w, j, &hop, false, true);
 		if (lb_unlikely(v != LB_V_FORWARDED))
 			return v;
+	} else if (lb_world_has(w, LB_HAS_NAT) && j->life.forward != LB_FORWARD_L2) {
+		return lb_answer(LB_V_DROP_NO_BACKEND); /* while its service begins to translate, or ends */
 	} else {
 		void *data = lb_world_data(w);
 

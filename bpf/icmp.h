@@ -23,6 +23,9 @@ static __always_inline __u32 lb_serve_error(struct lb_world *w, struct lb_job *j
 
 	if (v != LB_V_FORWARDED)
 		return v;
+	/* what a connection's addresses are behind its VIP, its entry alone knows */
+	if (lb_world_has(w, LB_HAS_NAT) && j->vip_flags & LB_VIP_F_NAT)
+		return LB_V_PASS_PROTOCOL;
 	if (j->pkt.len > j->pkt.room)
 		return lb_account_dropped(w, j, LB_V_DROP_MALFORMED);
 	v = lb_select(w, j);
@@ -116,11 +119,11 @@ static __always_inline __u32 lb_too_big(struct lb_world *w, __u32 backend_idx)
 		return LB_V_DROP_TOO_BIG;
 	lb_parse_eth(data, end, &type);
 	v6 = type == lb_htons(ETH_P_IPV6);
-	if (!b || !row || !type || ip + sizeof(struct iphdr) > end)
+	if (!b || !b->service || !row || !type || ip + sizeof(struct iphdr) > end)
 		return LB_V_DROP_TOO_BIG;
 	lb_hop_read(b, &hop);
 	len = v6 ? sizeof(struct ipv6hdr) + lb_ntohs(lb_get16(ip + 4)) : lb_ntohs(lb_get16(ip + 2));
-	mtu = lb_icmp_mtu(lb_hop_mtu(&hop), lb_overhead(lb_life_of(b)), len, v6);
+	mtu = lb_icmp_mtu(lb_hop_mtu(&hop), lb_overhead(lb_life_of(b), v6), len, v6);
 	quote = v6 ? lb_icmp_quote6(ip, end, len) : lb_icmp_quote4(ip, end, len);
 	if (!mtu || !quote ||
 	    !lb_flow_admit(&row->answer_start_ns, &row->answer_count, LB_ANSWER_RATE, true, lb_world_now_ns(w)))

@@ -371,6 +371,92 @@ static __always_inline __u32 lb_world_judge_source(struct lb_world *w, __u64 hi,
 	return lb_judge_source_words(hi, lo, service, flags);
 }
 
+static __always_inline struct lb_conn *lb_world_conn(struct lb_world *w, const struct lb_conn_key *key)
+{
+	return bpf_map_lookup_elem(&lb_conns, key);
+}
+
+static __always_inline int lb_world_conn_add(struct lb_world *w, const struct lb_conn_key *key,
+					     const struct lb_conn *conn, __u64 flags)
+{
+	return (int)bpf_map_update_elem(&lb_conns, key, conn, flags);
+}
+
+static __always_inline int lb_world_conn_del(struct lb_world *w, const struct lb_conn_key *key)
+{
+	return (int)bpf_map_delete_elem(&lb_conns, key);
+}
+
+static __always_inline struct lb_nat_load *lb_world_nat_load(struct lb_world *w, __u32 service)
+{
+	return bpf_map_lookup_elem(&lb_nat_loads, &service);
+}
+
+static __always_inline const __u64 *lb_world_snat(struct lb_world *w, const struct lb_snat *at)
+{
+	return bpf_map_lookup_elem(&lb_snats, at);
+}
+
+static __always_inline struct lb_nat_work *lb_world_nat_work(struct lb_world *w)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&lb_nat_work, &zero);
+}
+
+__attribute__((noinline)) __u32 lb_nat_is_vip_words(__u64 hi, __u64 lo, __u32 port, __u32 proto)
+{
+	struct lb_world w = {0};
+
+	return lb_nat_is_vip(&w, hi, lo, (__be16)port, (__u8)proto);
+}
+
+static __always_inline bool lb_world_nat_is_vip(struct lb_world *w, const struct lb_conn_key *back)
+{
+	return lb_nat_is_vip_words(back->daddr[0], back->daddr[1], lb_ports_dest(back->ports), back->proto);
+}
+
+/* What makes and ends translated connections. */
+__attribute__((noinline)) __u32 lb_nat_attend_words(__u32 backend_idx, __u32 service_idx, __u32 tcp_flags)
+{
+	struct lb_world w = {0};
+
+	return lb_nat_attend(&w, backend_idx, service_idx, tcp_flags);
+}
+
+static __always_inline __u32 lb_world_nat_attend(struct lb_world *w, __u32 backend_idx, __u32 service_idx,
+						 __u32 tcp_flags)
+{
+	return lb_nat_attend_words(backend_idx, service_idx, tcp_flags);
+}
+
+/* These need the frame: see lb_gue_checksum_ctx. */
+static __attribute__((noinline)) __u32 lb_nat_cross_ctx(struct xdp_md *ctx, const struct lb_conn *c, __u32 l4_off,
+							__u32 proto, __u32 v6)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	return v6 ? lb_nat_cross(&w, c, l4_off, (__u8)proto, true) : lb_nat_cross(&w, c, l4_off, (__u8)proto, false);
+}
+
+static __always_inline enum lb_verdict lb_world_nat_cross(struct lb_world *w, const struct lb_conn *c, __u32 l4_off,
+							  __u32 proto, bool v6)
+{
+	return (enum lb_verdict)lb_nat_cross_ctx(w->ctx, c, l4_off, proto, v6);
+}
+
+static __attribute__((noinline)) __u32 lb_nat_ctx(struct xdp_md *ctx, struct lb_nat_job *n)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	return lb_nat(&w, n);
+}
+
+static __always_inline __u32 lb_world_nat(struct lb_world *w, struct lb_nat_job *n)
+{
+	return lb_nat_ctx(w->ctx, n);
+}
+
 SEC("xdp")
 int lb_main(struct xdp_md *ctx)
 {

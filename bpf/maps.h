@@ -12,6 +12,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "lb/abi.h"
+#include "lb/dp/nat.h"
 
 #define LB_ARRAY(map, val_type, entries)                                                                               \
 	struct {                                                                                                       \
@@ -73,6 +74,35 @@ struct {
 	__type(key, struct lb_cid);
 	__type(value, __u32);
 } lb_cids SEC(".maps");
+
+/* Two entries a connection; sized before loading, where there are to be any. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct lb_conn_key);
+	__type(value, struct lb_conn);
+} lb_conns SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 2 * LB_MAX_SNATS);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct lb_snat);
+	__type(value, __u64[2]);
+} lb_snats SEC(".maps");
+
+LB_ARRAY(lb_nat_loads, struct lb_nat_load, LB_MAX_SERVICES);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct lb_nat_work);
+} lb_nat_work SEC(".maps");
 
 /* Keyed by interface index: where packets may leave by redirection. */
 struct {

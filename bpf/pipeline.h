@@ -9,6 +9,7 @@
 #include "access.h"
 #include "classify.h"
 #include "forward.h"
+#include "nat.h"
 #include "select.h"
 #include "world.h"
 
@@ -50,17 +51,49 @@ static __always_inline enum lb_verdict lb_refuse(struct lb_world *w, struct lb_j
 	return v == LB_V_FORWARDED ? lb_account_dropped(w, j, flaw) : v;
 }
 
-/* Send it, and count it. */
-static __always_inline __u32 lb_forward_counted(struct lb_world *w, const struct lb_job *j)
+/* Counted for its backend or, where it was not sent, for its service. */
+static __always_inline __u32 lb_finish(struct lb_world *w, const struct lb_job *j, __u32 fate)
 {
-	__u32 fate = lb_forward(w, j);
-
 	if (lb_likely(LB_FATE_VERDICT(fate) == LB_V_FORWARDED)) {
 		lb_account(w, j);
 		return fate;
 	}
 	lb_account_dropped(w, j, LB_FATE_VERDICT(fate));
 	return LB_FATE_VERDICT(fate) == LB_V_DROP_TOO_BIG ? LB_FATE_TOO_BIG(j->backend_idx) : fate;
+}
+
+/* Send it, and count it. */
+static __always_inline __u32 lb_forward_counted(struct lb_world *w, const struct lb_job *j)
+{
+	return lb_finish(w, j, lb_forward(w, j));
+}
+
+/* A packet to a service whose connections are translated, or to none, as those from backends are: its fate, or @none
+ * where it is none of theirs. */
+static __always_inline __u32 lb_serve_nat(struct lb_world *w, struct lb_job *j, enum lb_verdict none)
+{
+	struct lb_nat_job n = {.len = j->pkt.len, .l4_off = j->pkt.l4_off, .v6 = j->pkt.v6};
+	enum lb_verdict v;
+	__u32 fate;
+
+	if (lb_unlikely(j->pkt.tcp_flags & LB_TCP_FRAGMENT)) /* later ones have no ports to find the connection by */
+		return none == LB_V_FORWARDED ? lb_account_dropped(w, j, LB_V_DROP_FRAGMENT) : none;
+	n.tcp_flags = (__u8)j->pkt.tcp_flags;
+	lb_nat_key(&j->pkt, &n.key);
+	n.service_idx = none == LB_V_FORWARDED ? j->service_idx : 0;
+	fate = lb_world_nat(w, &n);
+	if (fate == LB_NAT_NOT_OURS)
+		return none;
+	if (fate == LB_NAT_NEW) {
+		v = lb_select(w, j);
+		if (lb_unlikely(v != LB_V_FORWARDED))
+			return lb_account_dropped(w, j, v);
+		n.backend_idx = j->backend_idx;
+		fate = lb_world_nat(w, &n);
+	}
+	j->service_idx = n.service_idx;
+	j->backend_idx = n.backend_idx;
+	return LB_FATE_VERDICT(fate) == LB_V_REPLIED ? fate : lb_finish(w, j, fate);
 }
 
 /* What becomes of a packet that was parsed. */
@@ -78,7 +111,7 @@ static __always_inline __u32 lb_serve(struct lb_world *w, struct lb_job *j)
 	}
 	v = lb_classify(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
-		return v;
+		return lb_world_has(w, LB_HAS_NAT) ? lb_serve_nat(w, j, v) : v;
 	if (lb_unlikely(!lb_packet_goes_on(&j->pkt))) {
 		v = lb_packet_sane(&j->pkt);
 		if (lb_unlikely(v != LB_V_FORWARDED))
@@ -91,6 +124,8 @@ static __always_inline __u32 lb_serve(struct lb_world *w, struct lb_job *j)
 		if (lb_unlikely(v != LB_V_FORWARDED))
 			return lb_account_dropped(w, j, v);
 	}
+	if (lb_world_has(w, LB_HAS_NAT) && j->vip_flags & LB_VIP_F_NAT)
+		return lb_serve_nat(w, j, LB_V_FORWARDED);
 	v = lb_select(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return lb_account_dropped(w, j, v);

@@ -93,6 +93,26 @@ static __always_inline __u32 lb_world_turn(struct lb_world *w, __u32 service);
 static __always_inline __u32 lb_world_random(struct lb_world *w);
 static __always_inline __s64 *lb_world_live(struct lb_world *w, __u32 backend);
 
+/* Connections that are translated. Entries by key, NULL where there is none; 0 or -EEXIST ...; 0 or -ENOENT. */
+struct lb_nat_work;
+struct lb_nat_job;
+static __always_inline struct lb_conn *lb_world_conn(struct lb_world *w, const struct lb_conn_key *key);
+static __always_inline int lb_world_conn_add(struct lb_world *w, const struct lb_conn_key *key,
+					     const struct lb_conn *conn, __u64 flags);
+static __always_inline int lb_world_conn_del(struct lb_world *w, const struct lb_conn_key *key);
+static __always_inline struct lb_nat_load *lb_world_nat_load(struct lb_world *w, __u32 service);
+/* An address of fullnat, as two words. */
+static __always_inline const __u64 *lb_world_snat(struct lb_world *w, const struct lb_snat *at);
+static __always_inline struct lb_nat_work *lb_world_nat_work(struct lb_world *w);
+/* Is what @back is sent to a VIP? Answers with lb_nat_is_vip. */
+static __always_inline bool lb_world_nat_is_vip(struct lb_world *w, const struct lb_conn_key *back);
+/* Answer with lb_nat, lb_nat_attend and lb_nat_cross; in frames of their own. */
+static __always_inline __u32 lb_world_nat(struct lb_world *w, struct lb_nat_job *n);
+static __always_inline __u32 lb_world_nat_attend(struct lb_world *w, __u32 backend_idx, __u32 service_idx,
+						 __u32 tcp_flags);
+static __always_inline enum lb_verdict lb_world_nat_cross(struct lb_world *w, const struct lb_conn *c, __u32 l4_off,
+							  __u32 proto, bool v6);
+
 /* What the packets write: the flow cache, and this CPU's rows of counters. */
 static __always_inline __u64 lb_world_now_ns(struct lb_world *w);
 static __always_inline struct lb_flow_set *lb_world_flows(struct lb_world *w, __u32 set);

@@ -32,7 +32,12 @@
 	X(DROP_FRAGMENT_TINY, "drop_fragment_tiny", DROP, "for a service, a first fragment that ends too early") \
 	X(DROP_FRAGMENT_OVERLAP, "drop_fragment_overlap", DROP, "for a service, a fragment over the transport header") \
 	X(ANSWERED_TOO_BIG, "answered_too_big", TX, "too big for the next hop's MTU, and its sender was told")        \
-	X(ANSWERED_ECHO, "answered_echo", TX, "an echo request to a VIP, answered")
+	X(ANSWERED_ECHO, "answered_echo", TX, "an echo request to a VIP, answered")                                    \
+	X(REPLIED, "replied", TX, "a backend's answer, translated back and sent to the client")                        \
+	X(DROP_NAT_NO_ENTRY, "drop_nat_no_entry", DROP, "for a service that translates, of no connection it knows")    \
+	X(DROP_NAT_FULL, "drop_nat_full", DROP, "a new connection that there is no room for among the translated ones") \
+	X(DROP_SNAT_FULL, "drop_snat_full", DROP, "a new connection to a backend that all of snat's ports are used to") \
+	X(DROP_NAT_IMPOSSIBLE, "drop_nat_impossible", DROP, "of another family than its backend, with what that lacks")
 
 enum lb_verdict {
 #define X(id, name, action, help) LB_V_##id,

@@ -15,6 +15,7 @@
 #include "program.h"
 #include "lb.skel.h"
 
+#define NR_CONNS 64
 #define META 252 /* bytes of metadata in front of a packet: what is left of the headroom is too small for a header */
 
 static struct lb_bpf *skel;
@@ -67,6 +68,23 @@ static int kernel_cid_add(struct world *w, const struct lb_cid *cid, uint32_t ba
 	return bpf_map_update_elem(bpf_map__fd(skel->maps.lb_cids), cid, &backend, BPF_ANY) ? -errno : 0;
 }
 
+static int kernel_conn_clear(struct world *w)
+{
+	const int fds[] = {bpf_map__fd(skel->maps.lb_conns), bpf_map__fd(skel->maps.lb_snats)};
+	struct lb_conn_key key; /* the larger one */
+
+	for (int i = 0; i < 2; i++)
+		while (!bpf_map_get_next_key(fds[i], NULL, &key))
+			if (bpf_map_delete_elem(fds[i], &key))
+				return -errno;
+	return 0;
+}
+
+static int kernel_snat_add(struct world *w, const struct lb_snat *at, const uint8_t addr[16])
+{
+	return bpf_map_update_elem(bpf_map__fd(skel->maps.lb_snats), at, addr, BPF_ANY) ? -errno : 0;
+}
+
 static int kernel_run(struct world *w, const struct frame *in, bool no_headroom, struct frame *out, int *action)
 {
 	struct xdp_md ctx_in = {.data = META, .data_end = META + (uint32_t)in->len}, ctx_out;
@@ -105,6 +123,8 @@ static int kernel_load(void)
 	bpf_object__for_each_map (map, skel->obj)
 		bpf_map__set_pin_path(map, NULL);
 	rc = lb_program_prepare(skel, 0, LB_HAS_ALL);
+	if (rc >= 0)
+		rc = bpf_map__set_max_entries(skel->maps.lb_conns, NR_CONNS);
 	if (rc >= 0)
 		rc = lb_bpf__load(skel);
 	if (rc)
@@ -145,13 +165,17 @@ int world_kernel_open(struct world *w)
 		.trie_add = kernel_trie_add,
 		.trie_clear = kernel_trie_clear,
 		.live = map_memory(skel->maps.lb_live),
+		.nat_loads = map_memory(skel->maps.lb_nat_loads),
+		.conn_clear = kernel_conn_clear,
+		.snat_add = kernel_snat_add,
 		.turn_reset = kernel_turn_reset,
 		.cid_add = kernel_cid_add,
 		.port_add = kernel_port_add,
 		.run = kernel_run,
 	};
 	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows ||
-	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu || !w->live || !w->rates || !w->frags)
+	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu || !w->live || !w->rates || !w->frags ||
+	    !w->nat_loads)
 		return -ENOMEM;
 	return 0;
 }

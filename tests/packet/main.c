@@ -29,15 +29,7 @@ static const char *const verdict_name[] = {
 #undef X
 };
 
-struct outcome {
-	bool played; /* false: the world cannot be given this packet */
-	int verdict; /* -1: not exactly one was counted */
-	int action;
-	struct frame out;
-};
-
-static void report(bool good, const char *fmt, ...) __attribute__((__format__(__printf__, 2, 3)));
-static void report(bool good, const char *fmt, ...)
+void report(bool good, const char *fmt, ...)
 {
 	va_list args;
 
@@ -50,7 +42,7 @@ static void report(bool good, const char *fmt, ...)
 	printf("\n");
 }
 
-static bool differs(const struct world *w, const char *what, long got, long want)
+bool differs(const struct world *w, const char *what, long got, long want)
 {
 	if (got == want)
 		return false;
@@ -58,7 +50,7 @@ static bool differs(const struct world *w, const char *what, long got, long want
 	return true;
 }
 
-static bool frames_differ(const struct world *w, const struct frame *got, const struct frame *want)
+bool frames_differ(const struct world *w, const struct frame *got, const struct frame *want)
 {
 	size_t i = 0;
 
@@ -72,7 +64,7 @@ static bool frames_differ(const struct world *w, const struct frame *got, const 
 	return true;
 }
 
-static int usual_action(int verdict)
+int usual_action(int verdict)
 {
 	if (verdict < 0)
 		return -1;
@@ -99,7 +91,7 @@ static int counted_verdict(const struct world *w)
 	return found;
 }
 
-static bool play(struct world *w, const struct frame *in, bool no_headroom, struct outcome *o)
+bool play(struct world *w, const struct frame *in, bool no_headroom, struct outcome *o)
 {
 	int rc;
 
@@ -435,6 +427,8 @@ int main(int argc, char **argv)
 
 	test_rows();
 	test_prefixes();
+	for (unsigned int k = 0; k < nr_worlds; k++)
+		test_nat(&worlds[k]);
 	test_mutants(LB_FORWARD_IPIP, 4);
 	test_mutants(LB_FORWARD_IPIP, 6);
 	test_mutants(LB_FORWARD_L2, 4);

@@ -42,7 +42,8 @@ static __always_inline void *lb_world_data_end(struct lb_world *w)
 
 static __always_inline bool lb_world_grow(struct lb_world *w, int nr_bytes)
 {
-	size_t len = w->len + (size_t)nr_bytes;
+	size_t len = w->len + (size_t)(ssize_t)nr_bytes, kept = nr_bytes < 0 ? len : w->len;
+	size_t from = nr_bytes < 0 ? (size_t)-nr_bytes : 0, to = nr_bytes < 0 ? 0 : (size_t)nr_bytes;
 	uint8_t *mem;
 
 	if (w->no_headroom)
@@ -50,7 +51,7 @@ static __always_inline bool lb_world_grow(struct lb_world *w, int nr_bytes)
 	mem = calloc(1, OFFSET + len);
 	if (!mem)
 		return false;
-	memcpy(mem + OFFSET + nr_bytes, w->mem + OFFSET, w->len);
+	memcpy(mem + OFFSET + to, w->mem + OFFSET + from, kept);
 	free(w->mem);
 	w->mem = mem;
 	w->len = len;
@@ -281,6 +282,116 @@ static int native_turn_reset(struct world *w, uint32_t service)
 	return 0;
 }
 
+/* ---- translated connections: an exact map ---- */
+#define NR_CONNS 64
+
+static struct {
+	bool used;
+	struct lb_conn_key key;
+	struct lb_conn conn;
+} conns[NR_CONNS];
+static struct {
+	struct lb_snat at;
+	__u64 addr[2];
+} snats[8];
+static unsigned int nr_snats;
+static struct lb_nat_work nat_work;
+
+static __always_inline struct lb_conn *lb_world_conn(struct lb_world *w, const struct lb_conn_key *key)
+{
+	for (int i = 0; i < NR_CONNS; i++)
+		if (conns[i].used && !memcmp(&conns[i].key, key, sizeof(*key)))
+			return &conns[i].conn;
+	return NULL;
+}
+
+static __always_inline int lb_world_conn_add(struct lb_world *w, const struct lb_conn_key *key,
+					     const struct lb_conn *conn, __u64 flags)
+{
+	struct lb_conn *at = lb_world_conn(w, key);
+
+	if (at && flags & BPF_NOEXIST)
+		return -EEXIST;
+	for (int i = 0; i < NR_CONNS && !at; i++) {
+		if (conns[i].used)
+			continue;
+		conns[i].used = true;
+		conns[i].key = *key;
+		at = &conns[i].conn;
+	}
+	if (!at)
+		return -E2BIG;
+	*at = *conn;
+	return 0;
+}
+
+static __always_inline int lb_world_conn_del(struct lb_world *w, const struct lb_conn_key *key)
+{
+	for (int i = 0; i < NR_CONNS; i++) {
+		if (!conns[i].used || memcmp(&conns[i].key, key, sizeof(*key)))
+			continue;
+		conns[i].used = false;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+static __always_inline struct lb_nat_load *lb_world_nat_load(struct lb_world *w, __u32 service)
+{
+	return service < LB_MAX_SERVICES ? &arrays.nat_loads[service] : NULL;
+}
+
+static __always_inline const __u64 *lb_world_snat(struct lb_world *w, const struct lb_snat *at)
+{
+	for (unsigned int i = 0; i < nr_snats; i++)
+		if (!memcmp(&snats[i].at, at, sizeof(*at)))
+			return snats[i].addr;
+	return NULL;
+}
+
+static __always_inline struct lb_nat_work *lb_world_nat_work(struct lb_world *w)
+{
+	return &nat_work;
+}
+
+static __always_inline bool lb_world_nat_is_vip(struct lb_world *w, const struct lb_conn_key *back)
+{
+	return lb_nat_is_vip(w, back->daddr[0], back->daddr[1], lb_ports_dest(back->ports), (__u8)back->proto);
+}
+
+static __always_inline __u32 lb_world_nat_attend(struct lb_world *w, __u32 backend_idx, __u32 service_idx,
+						 __u32 tcp_flags)
+{
+	return lb_nat_attend(w, backend_idx, service_idx, tcp_flags);
+}
+
+static __always_inline enum lb_verdict lb_world_nat_cross(struct lb_world *w, const struct lb_conn *c, __u32 l4_off,
+							  __u32 proto, bool v6)
+{
+	return lb_nat_cross(w, c, l4_off, (__u8)proto, v6);
+}
+
+static __always_inline __u32 lb_world_nat(struct lb_world *w, struct lb_nat_job *n)
+{
+	return lb_nat(w, n);
+}
+
+static int native_conn_clear(struct world *w)
+{
+	memset(conns, 0, sizeof(conns));
+	nr_snats = 0;
+	return 0;
+}
+
+static int native_snat_add(struct world *w, const struct lb_snat *at, const uint8_t addr[16])
+{
+	if (nr_snats == sizeof(snats) / sizeof(snats[0]))
+		return -ENOSPC;
+	snats[nr_snats].at = *at;
+	memcpy(snats[nr_snats++].addr, addr, 16);
+	return 0;
+}
+
 static __always_inline __u32 lb_world_flow_steer(struct lb_world *w, struct lb_flow_query q)
 {
 	return lb_flow_steer(w, q);
@@ -376,6 +487,9 @@ int world_native_open(struct world *w)
 		.trie_add = native_trie_add,
 		.trie_clear = native_trie_clear,
 		.live = calloc(LB_MAX_BACKENDS, sizeof(int64_t)),
+		.nat_loads = calloc(LB_MAX_SERVICES, sizeof(struct lb_nat_load)),
+		.conn_clear = native_conn_clear,
+		.snat_add = native_snat_add,
 		.turn_reset = native_turn_reset,
 		.cid_add = native_cid_add,
 		.port_add = native_port_add,
@@ -383,7 +497,8 @@ int world_native_open(struct world *w)
 	};
 	*w = arrays;
 	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows ||
-	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu || !w->live || !w->rates || !w->frags) {
+	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu || !w->live || !w->rates || !w->frags ||
+	    !w->nat_loads) {
 		fprintf(stderr, "native: out of memory\n");
 		return -ENOMEM;
 	}
@@ -405,4 +520,5 @@ void world_native_close(void)
 	free(arrays.service_cpu);
 	free(arrays.backend_cpu);
 	free(arrays.live);
+	free(arrays.nat_loads);
 }

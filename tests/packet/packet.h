@@ -168,12 +168,32 @@ struct world {
 	int (*trie_add)(struct world *w, struct trie *t, const void *key, const void *value);
 	int (*trie_clear)(struct world *w, struct trie *t);
 	int64_t *live;
+	struct lb_nat_load *nat_loads;
+	int (*conn_clear)(struct world *w);
+	int (*snat_add)(struct world *w, const struct lb_snat *at, const uint8_t addr[16]);
 	int (*turn_reset)(struct world *w, uint32_t service);
 	int (*cid_add)(struct world *w, const struct lb_cid *cid, uint32_t backend);
 	int (*port_add)(struct world *w, uint32_t ifindex);
 	/* 0 with *@action and @out, or -ENOTSUP where the world cannot be given such a packet */
 	int (*run)(struct world *w, const struct frame *in, bool no_headroom, struct frame *out, int *action);
 };
+
+struct outcome {
+	bool played; /* false: the world cannot be given this packet */
+	int verdict; /* -1: not exactly one was counted */
+	int action;
+	struct frame out;
+};
+
+/* main.c. Differences are printed. */
+bool play(struct world *w, const struct frame *in, bool no_headroom, struct outcome *o);
+bool differs(const struct world *w, const char *what, long got, long want);
+bool frames_differ(const struct world *w, const struct frame *got, const struct frame *want);
+void report(bool good, const char *fmt, ...) __attribute__((__format__(__printf__, 2, 3)));
+
+int usual_action(int verdict); /* XDP_*, by the verdict's name */
+
+void test_nat(struct world *w);
 
 /* 0 or -errno, with a line on stderr */
 int world_native_open(struct world *w);

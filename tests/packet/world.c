@@ -141,6 +141,7 @@ static void setup_wild(struct world *w)
 		uint8_t addr[16];
 
 		inet_pton(AF_INET6, lines[i / 2].addr, addr);
+		wild.flags = w->services[SERVICE].flags & LB_SERVICE_F_NAT ? LB_VIP_F_NAT : 0;
 		wild.table = LB_TABLE(lines[i / 2].new ? TABLE_NEW : TABLE_BASE, TABLE_SHIFT);
 		key = lb_wild_key(lb_get64(addr), lb_get64(addr + 8),
 				  lb_vip_what(htons(lines[i / 2].port), proto, i / 2 % 2 == 0), wild.plen);

@@ -34,6 +34,8 @@ struct sim {
 	size_t nr_vips;
 	struct lb_cid_image cids[1024];
 	size_t nr_cids;
+	struct lb_snat_image snats[1024];
+	size_t nr_snats;
 };
 
 static inline struct sim_vip *sim_vip(struct sim *sim, const struct lb_vip_conf *vip)
@@ -168,6 +170,30 @@ static inline struct lb_cid_image *sim_cid(struct sim *sim, const struct lb_cid_
 	return NULL;
 }
 
+static inline struct lb_snat_image *sim_snat(struct sim *sim, const struct lb_snat_image *snat)
+{
+	for (size_t i = 0; i < sim->nr_snats; i++)
+		if (!lb_snat_compare(&sim->snats[i], snat))
+			return &sim->snats[i];
+	return NULL;
+}
+
+static inline void sim_snat_set(struct sim *sim, const struct lb_snat_image *snat)
+{
+	struct lb_snat_image *at = sim_snat(sim, snat);
+
+	assert_true(at || sim->nr_snats < sizeof(sim->snats) / sizeof(*sim->snats));
+	*(at ? at : &sim->snats[sim->nr_snats++]) = *snat;
+}
+
+static inline void sim_snat_del(struct sim *sim, const struct lb_snat_image *snat)
+{
+	struct lb_snat_image *at = sim_snat(sim, snat);
+
+	assert_non_null(at);
+	*at = sim->snats[--sim->nr_snats];
+}
+
 static inline void sim_cid_set(struct sim *sim, const struct lb_cid_image *cid)
 {
 	struct lb_cid_image *at = sim_cid(sim, cid);
@@ -203,6 +229,12 @@ static inline void sim_do(struct sim *sim, const struct lb_op *op)
 		break;
 	case LB_OP_CID_DEL:
 		sim_cid_del(sim, op->cid);
+		break;
+	case LB_OP_SNAT_SET:
+		sim_snat_set(sim, op->snat);
+		break;
+	case LB_OP_SNAT_DEL:
+		sim_snat_del(sim, op->snat);
 		break;
 	case LB_OP_CONF:
 		sim->conf = *op->conf;
@@ -255,7 +287,7 @@ static inline void sim_expect(const struct sim *sim, const struct lb_image *imag
 {
 	static uint16_t backends_of[LB_MAX_BACKENDS];
 	static const uint32_t none[1 << LB_TABLE_SHIFT_MIN];
-	size_t nr_vips = 0, nr_cids = 0;
+	size_t nr_vips = 0, nr_cids = 0, nr_snats = 0;
 
 	memset(backends_of, 0, sizeof(backends_of));
 	assert_int_equal(sim->features, image->features);
@@ -284,6 +316,12 @@ static inline void sim_expect(const struct sim *sim, const struct lb_image *imag
 			assert_non_null(access);
 			assert_int_equal(access->verdict, want->access[a].verdict);
 		}
+		for (size_t n = 0; n < want->nr_snats; n++, nr_snats++) {
+			const struct lb_snat_image *snat = sim_snat((struct sim *)sim, &want->snats[n]);
+
+			assert_non_null(snat);
+			assert_memory_equal(snat, &want->snats[n], sizeof(*snat));
+		}
 		for (size_t n = 0; n < want->nr_cids; n++, nr_cids++) {
 			const struct lb_cid_image *cid = sim_cid((struct sim *)sim, &want->cids[n]);
 
@@ -298,6 +336,7 @@ static inline void sim_expect(const struct sim *sim, const struct lb_image *imag
 	}
 	assert_int_equal(nr_vips, sim->nr_vips);
 	assert_int_equal(nr_cids, sim->nr_cids);
+	assert_int_equal(nr_snats, sim->nr_snats);
 	for (uint32_t b = 0; b < LB_MAX_BACKENDS; b++) {
 		if (sim->backends[b].service != backends_of[b] || sim->backends[b].gen != image->gen[b])
 			fail_msg("backend %u is not as it should be", b);
@@ -352,6 +391,12 @@ static inline struct lb_image *sim_read(const struct sim *sim)
 			if (sim->vips[v].service == i)
 				s->vips[s->nr_vips++] = sim->vips[v].vip;
 		}
+		s->snats = calloc(sim->nr_snats + 1, sizeof(*s->snats));
+		for (size_t n = 0; n < sim->nr_snats; n++) {
+			if (sim->snats[n].at.service == i)
+				s->snats[s->nr_snats++] = sim->snats[n];
+		}
+		qsort(s->snats, s->nr_snats, sizeof(*s->snats), lb_snat_compare);
 		s->cids = calloc(sim->nr_cids + 1, sizeof(*s->cids));
 		for (size_t n = 0; n < sim->nr_cids; n++) {
 			if (sim->cids[n].cid.service == i)

@@ -34,24 +34,32 @@ double bench_now_s(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-static int load_rich(struct bench_env *e)
+#define MAX_CONNS (1U << 20)
+
+/* The program once more, to do @features, with connections of its own. */
+static int load_more(struct bench_env *e, uint32_t features, struct lb_bpf **out, double *seconds)
 {
 	struct bpf_map *map, *same = NULL;
 	double start;
 
-	e->rich = lb_bpf__open();
-	if (!e->rich || lb_program_prepare(e->rich, 0, LB_HAS_ALL) < 0)
+	*out = lb_bpf__open();
+	if (!*out || lb_program_prepare(*out, 0, features) < 0)
 		return -EINVAL;
-	bpf_object__for_each_map (map, e->rich->obj) {
+	bpf_object__for_each_map (map, (*out)->obj) {
 		same = bpf_object__next_map(e->lb->obj, same);
+		if (map == (*out)->maps.lb_conns) {
+			if (bpf_map__set_pin_path(map, NULL) || bpf_map__set_max_entries(map, 2 * MAX_CONNS))
+				return -EINVAL;
+			continue;
+		}
 		if (!bpf_map__is_internal(map) &&
 		    (bpf_map__set_pin_path(map, NULL) || bpf_map__reuse_fd(map, bpf_map__fd(same))))
 			return -EINVAL;
 	}
 	start = bench_now_s();
-	if (lb_bpf__load(e->rich))
+	if (lb_bpf__load(*out))
 		return -EINVAL;
-	e->rich_load_s = bench_now_s() - start;
+	*seconds = bench_now_s() - start;
 	return 0;
 }
 
@@ -75,8 +83,9 @@ int bench_env_open(struct bench_env *e)
 	if (lb_bpf__load(e->lb))
 		return -EINVAL;
 	e->load_s = bench_now_s() - start;
-	if (load_rich(e))
+	if (load_more(e, LB_HAS_ALL, &e->rich, &e->rich_load_s) || load_more(e, LB_HAS_NAT, &e->nat, &e->nat_load_s))
 		return -EINVAL;
+	e->nat_loads = map_values(e->lb->maps.lb_nat_loads);
 	e->links = map_values(e->lb->maps.lb_links);
 	e->vips = map_values(e->lb->maps.lb_vips);
 	e->services = map_values(e->lb->maps.lb_services);
@@ -87,13 +96,14 @@ int bench_env_open(struct bench_env *e)
 	e->backend_counts = map_values(e->lb->maps.lb_backend_cpu);
 	e->conf = map_values(e->lb->maps.lb_conf);
 	return e->links && e->vips && e->services && e->backends && e->slots && e->flows && e->verdicts &&
-			       e->backend_counts && e->conf
+			       e->backend_counts && e->conf && e->nat_loads
 		       ? 0
 		       : -ENOMEM;
 }
 
 void bench_env_close(struct bench_env *e)
 {
+	lb_bpf__destroy(e->nat);
 	lb_bpf__destroy(e->rich);
 	lb_bpf__destroy(e->lb);
 	bench_bpf__destroy(e->driver);
@@ -149,13 +159,42 @@ static int set_services(struct bench_env *e, const struct bench_setup *s, unsign
 		}
 		idx = v + 1;
 		e->services[idx] = (struct lb_service){
-			.table = LB_TABLE(v << shift, shift), .name_id = idx, .flags = LB_SERVICE_F_TRACK_UDP};
+			.table = LB_TABLE(v << shift, shift),
+			.name_id = idx,
+			.flags = bench_translates(s) ? LB_SERVICE_F_NAT : LB_SERVICE_F_TRACK_UDP,
+			.snat4 = s->forward == LB_FORWARD_FULLNAT,
+		};
 		service_addr(s->v6, (uint16_t)v, vip.addr);
 		line = lb_vipset_line(&vip, (uint16_t)idx, &e->services[idx]);
 		if (lb_vipset_set(e->vips, &line))
 			return -ENOSPC;
 	}
 	return 0;
+}
+
+bool bench_translates(const struct bench_setup *s)
+{
+	return s->forward == LB_FORWARD_NAT || s->forward == LB_FORWARD_FULLNAT;
+}
+
+/* No connections, room for many, and an address for fullnat. */
+static int set_translation(struct bench_env *e)
+{
+	const struct lb_snat at = {.service = 1, .v4 = 1};
+	int fd = bpf_map__fd(e->nat->maps.lb_conns);
+	struct lb_conn_key key;
+	uint8_t addr[16];
+
+	service_addr(false, 0xffff, addr);
+	memset(e->nat_loads, 0, LB_MAX_SERVICES * sizeof(*e->nat_loads));
+	e->conf->max_conns = MAX_CONNS;
+	e->conf->snat_first = 1024;
+	e->conf->snat_ports = 60000;
+	e->conf->timers = (struct lb_conn_timers){30, 7440, 240, 30, 300};
+	while (!bpf_map_get_next_key(fd, NULL, &key))
+		if (bpf_map_delete_elem(fd, &key))
+			return -errno;
+	return bpf_map_update_elem(bpf_map__fd(e->lb->maps.lb_snats), &at, addr, BPF_ANY) ? -errno : 0;
 }
 
 int bench_env_set(struct bench_env *e, const struct bench_setup *s)
@@ -169,6 +208,8 @@ int bench_env_set(struct bench_env *e, const struct bench_setup *s)
 	e->conf->hash = lb_hash_secret(e->conf->hash_key);
 	e->links[LOOPBACK] = (struct lb_link){.mac = {2, 0, 0, 0, 0, 1}, .ifindex = LOOPBACK};
 	set_backends(e, s, services, each);
+	if (bench_translates(s) && set_translation(e))
+		return -EINVAL;
 	return set_services(e, s, services, each);
 }
 

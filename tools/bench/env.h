@@ -19,6 +19,7 @@
 struct bench_env {
 	struct lb_bpf *lb;   /* the program that does no more than forward by table */
 	struct lb_bpf *rich; /* the one that does everything, on the same maps */
+	struct lb_bpf *nat;  /* the one that translates, and no more */
 	struct bench_bpf *driver;
 	struct lb_link *links;
 	struct lb_vip_set *vips;
@@ -29,8 +30,9 @@ struct bench_env {
 	struct lb_verdict_cpu *verdicts;
 	struct lb_backend_cpu *backend_counts;
 	struct lb_conf *conf;
+	struct lb_nat_load *nat_loads;
 	int nr_cpus;
-	double load_s, rich_load_s;
+	double load_s, rich_load_s, nat_load_s;
 };
 
 #define LOOPBACK 1 /* what a test run has for its ingress interface */
@@ -55,6 +57,9 @@ void bench_env_close(struct bench_env *e);
 int bench_env_set(struct bench_env *e, const struct bench_setup *s);
 void bench_env_template(const struct bench_setup *s, uint8_t frame[LB_BENCH_FRAME_BYTES]);
 uint64_t bench_env_verdict(const struct bench_env *e, enum lb_verdict v);
+
+/* nat or fullnat? Its packets need connections to be open. */
+bool bench_translates(const struct bench_setup *s);
 
 /* CLOCK_MONOTONIC in seconds. */
 double bench_now_s(void);

@@ -16,7 +16,7 @@
 #define WARM_ROUNDS 1
 #define PACKETS 50000 /* a case and round: less than the scheduler's patience */
 
-enum target { TARGET_LB, TARGET_RICH, TARGET_NOTHING, TARGET_ADJUST, TARGET_FLOOR };
+enum target { TARGET_LB, TARGET_RICH, TARGET_NAT, TARGET_NOTHING, TARGET_ADJUST, TARGET_FLOOR };
 
 struct bench_case {
 	const char *name;
@@ -46,6 +46,10 @@ static const struct bench_case cases[] = {
 	{"l2-tcp-established", TARGET_LB, 1, {PLAIN, .forward = LB_FORWARD_L2}},
 	{"gue4-tcp-established", TARGET_RICH, 1, {PLAIN, .forward = LB_FORWARD_GUE}},
 	{"gue6-tcp-established", TARGET_RICH, 1, {PLAIN, .forward = LB_FORWARD_GUE, .v6 = true}},
+	{"nat4-tcp-established", TARGET_NAT, 1, {PLAIN, .forward = LB_FORWARD_NAT}},
+	{"nat4-flows-4096", TARGET_NAT, 1 << 12, {PLAIN, .forward = LB_FORWARD_NAT}},
+	{"fullnat4-tcp-established", TARGET_NAT, 1, {PLAIN, .forward = LB_FORWARD_FULLNAT}},
+	{"ipip4-tcp-nat", TARGET_NAT, 1, {IPIP}},
 	{"ipip4-tcp-rich", TARGET_RICH, 1, {IPIP}},
 	{"ipip4-udp-established", TARGET_LB, 1, {.proto = IPPROTO_UDP, .oif = LOOPBACK, .forward = LB_FORWARD_IPIP}},
 	{"new-flow", TARGET_LB, 1 << 20, {IPIP, .syn = true}},
@@ -86,13 +90,14 @@ static double run_packets(struct bench_env *e, const uint8_t *frame, unsigned in
 
 static bool is_lb(enum target target)
 {
-	return target == TARGET_LB || target == TARGET_RICH;
+	return target == TARGET_LB || target == TARGET_RICH || target == TARGET_NAT;
 }
 
 static int set_target(struct bench_env *e, enum target target)
 {
 	const struct bpf_program *progs[] = {[TARGET_LB] = e->lb->progs.lb_main,
 					     [TARGET_RICH] = e->rich->progs.lb_main,
+					     [TARGET_NAT] = e->nat->progs.lb_main,
 					     [TARGET_NOTHING] = e->driver->progs.bench_nothing,
 					     [TARGET_ADJUST] = e->driver->progs.bench_adjust,
 					     [TARGET_FLOOR] = e->driver->progs.bench_floor};
@@ -110,6 +115,7 @@ static int run_case(struct bench_env *e, size_t i, int round)
 			       : c->setup.error ? LB_V_FORWARDED_ICMP
 						: LB_V_FORWARDED;
 	struct lb_bench *b = &e->driver->bss->bench;
+	struct bench_setup opening = c->setup;
 	uint8_t frame[LB_BENCH_FRAME_BYTES];
 	uint64_t before;
 	__u32 retval;
@@ -117,11 +123,18 @@ static int run_case(struct bench_env *e, size_t i, int round)
 
 	if (set_target(e, c->target) || (is_lb(c->target) && bench_env_set(e, &c->setup)))
 		return -EINVAL;
-	bench_env_template(&c->setup, frame);
-	memcpy(b->template, frame, sizeof(b->template));
 	b->v6 = c->setup.v6;
 	b->flow_mask = c->flows - 1;
 	b->services = c->setup.services ?: 1;
+	b->state = 1;
+	if (bench_translates(&c->setup)) {
+		opening.syn = true;
+		bench_env_template(&opening, frame);
+		memcpy(b->template, frame, sizeof(b->template));
+		run_packets(e, frame, 100 + 6 * c->flows, &retval);
+	}
+	bench_env_template(&c->setup, frame);
+	memcpy(b->template, frame, sizeof(b->template));
 	b->state = 1;
 	/* Established flows of moving slots have their entries already; new ones find the cache cold. */
 	run_packets(e, frame, c->setup.phase && !c->setup.syn ? 20000 + 4 * c->flows : 20000, &retval);
@@ -172,6 +185,7 @@ static void add_fixed_rows(const struct bench_env *e, json_t *rows)
 {
 	add_load_row(rows, "load", e->lb, e->load_s);
 	add_load_row(rows, "load-rich", e->rich, e->rich_load_s);
+	add_load_row(rows, "load-nat", e->nat, e->nat_load_s);
 	json_array_append_new(rows, json_pack("{s:s s:I s:I}", "name", "memory", "start_bytes",
 					      (json_int_t)map_bytes(e->lb->obj), "per_flow_bytes",
 					      (json_int_t)(sizeof(struct lb_flow_set) / LB_FLOW_WAYS)));
@@ -191,7 +205,7 @@ static json_t *case_row(size_t i, double floor_ns)
 		json_pack("{s:s s:I s:b}", "name", c->name, "flows", (json_int_t)c->flows, "valid", results[i].valid);
 	double net[ROUNDS], floors[ROUNDS];
 
-	net_of(i, c->setup.forward == LB_FORWARD_L2 || !c->setup.forward ? CASE_DRIVER : CASE_ADJUST, net);
+	net_of(i, c->setup.forward == LB_FORWARD_L2 || bench_translates(&c->setup) || !c->setup.forward ? CASE_DRIVER : CASE_ADJUST, net);
 	for (int round = 0; round < ROUNDS; round++)
 		floors[round] = net[round] / floor_ns;
 	bench_add_spread(row, "net_ns", net, ROUNDS);

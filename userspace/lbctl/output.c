@@ -399,7 +399,7 @@ void lb_show_status(const json_t *status)
 	const json_t *verdicts = at(status, "verdicts"), *n;
 	bool applied = json_is_true(at(status, "last_apply.success"));
 	const char *verdict, *label = "dropped";
-	char buf[2][CELL];
+	char buf[3][CELL];
 
 	field("lbd", "%s, pid %" JSON_INTEGER_FORMAT ", up %s, %sready%s", str(status, "version"), num(status, "pid"),
 	      duration(num(status, "uptime_seconds"), buf[0]), json_is_true(at(status, "ready")) ? "" : "not ",
@@ -417,6 +417,11 @@ void lb_show_status(const json_t *status)
 	      num(status, "backends.serving"), num(status, "backends.total"));
 	field("flows", "%s of %s entries", count(num(status, "flows.entries"), buf[0]),
 	      count(num(status, "flows.capacity"), buf[1]));
+	if (num(status, "translated.capacity"))
+		field("translated", "%s of %s connections, %s half-open",
+		      count(num(status, "translated.connections"), buf[0]),
+		      count(num(status, "translated.capacity"), buf[1]),
+		      count(num(status, "translated.half_open"), buf[2]));
 	field("forwarded", "%s packets", count(num(verdicts, "forwarded"), buf[0]));
 	json_object_foreach ((json_t *)verdicts, verdict, n) {
 		if (strncmp(verdict, "drop_", 5) || !json_integer_value(n))

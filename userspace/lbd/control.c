@@ -206,6 +206,9 @@ static void count_live(struct lb_control *c, uint8_t now_age)
 	if (!lb_model_live(c->model, lb_dataplane_flows(c->dp), live, now_age))
 		return;
 	for (size_t i = 0; i < LB_MAX_BACKENDS; i++) {
+		/* Of those that translate, the packets and the collector know for certain. */
+		if (!lb_model_remembers(c->model, (uint16_t)i))
+			continue;
 		if (__atomic_load_n(&at[i], __ATOMIC_RELAXED) != live[i])
 			__atomic_store_n(&at[i], live[i], __ATOMIC_RELAXED);
 	}
@@ -432,6 +435,7 @@ static int choose_hash_key(struct lb_control *c, struct lb_config *conf, struct 
 
 static int open_dataplane(struct lb_control *c, struct lb_err *err)
 {
+	uint16_t first, nr;
 	int ret;
 
 	ret = lb_dataplane_open(c->options.pin_dir, &c->dp, &c->adopted, err);
@@ -440,6 +444,12 @@ static int open_dataplane(struct lb_control *c, struct lb_err *err)
 	c->model = lb_model_new();
 	if (!c->model)
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+	if (lb_collector_snat_ports(&first, &nr))
+		lb_model_set_snat_ports(c->model, first, nr);
+	else
+		lb_log(LB_LOG_WARN, "msg=\"net.ipv4.ip_local_port_range leaves few ports to fullnat, or cannot be read; it "
+				    "takes %u to %u\"",
+		       LB_SNAT_FIRST, LB_SNAT_FIRST + LB_SNAT_PORTS - 1);
 	if (!c->adopted)
 		return 0;
 	ret = lb_dataplane_read(c->dp, &c->image, err);
@@ -457,7 +467,8 @@ static int make_parts(struct lb_control *c, struct lb_err *err)
 	c->tick_event = evtimer_new(c->base, on_tick, c);
 	c->upkeep_event = event_new(c->base, -1, EV_PERSIST, on_upkeep, c);
 	c->prober = lb_prober_new(c->base, on_health, c);
-	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->prober)
+	c->collector = lb_collector_new(c->base, c->dp);
+	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->prober || !c->collector)
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	return lb_nexthops_new(c->base, on_next_hop, c, &c->nexthops, err);
 }
@@ -553,6 +564,7 @@ void lb_control_free(struct lb_control *c)
 	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
 		if (events[i])
 			event_free(events[i]);
+	lb_collector_free(c->collector);
 	lb_prober_free(c->prober);
 	lb_nexthops_free(c->nexthops);
 	lb_ifaces_fini(&c->ifaces);

@@ -9,6 +9,7 @@
 
 #include <event2/event.h>
 
+#include "collector.h"
 #include "dataplane.h"
 #include "events.h"
 #include "histogram.h"
@@ -42,6 +43,7 @@ struct lb_control {
 	struct lb_dataplane *dp;
 	struct lb_nexthops *nexthops;
 	struct lb_prober *prober;
+	struct lb_collector *collector;
 	struct lb_store *store;
 	struct lb_ifaces ifaces;
 	uint64_t generation; /* changes applied, ever */

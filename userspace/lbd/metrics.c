@@ -107,6 +107,7 @@ static void write_dataplane(FILE *f, struct lb_control *c)
 #undef X
 	};
 	uint64_t hits, misses, ns, runs;
+	struct lb_nat_load load;
 
 	family(f, "lb_packets_total", "counter", "Packets seen, by what became of them.");
 	for (int v = 0; v < LB_V_COUNT; v++)
@@ -116,6 +117,12 @@ static void write_dataplane(FILE *f, struct lb_control *c)
 	fprintf(f, "lb_flow_lookups_total{result=\"hit\"} %" PRIu64 "\n", hits);
 	fprintf(f, "lb_flow_lookups_total{result=\"miss\"} %" PRIu64 "\n", misses);
 	single_u64(f, "lb_flows", "gauge", "Entries in the flow cache.", lb_stats_flows(c));
+	lb_dataplane_nat_load(c->dp, 0, &load);
+	single_u64(f, "lb_nat_connections", "gauge", "Translated connections.", (uint64_t)load.conns);
+	single_u64(f, "lb_nat_half_open", "gauge", "Translated connections that nobody has confirmed yet.",
+		   (uint64_t)load.half_open);
+	single_u64(f, "lb_nat_capacity", "gauge", "Translated connections that there is room for.",
+		   c->image->conf.max_conns);
 	if (lb_dataplane_run_stats(c->dp, &ns, &runs))
 		return;
 	family(f, "lb_bpf_run_nanoseconds", "summary", "Time of the program's runs, while BPF statistics are on.");

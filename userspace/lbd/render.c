@@ -176,14 +176,16 @@ json_t *lb_render_status(struct lb_control *c)
 	const struct lb_model_service *const *list;
 	size_t nr = lb_model_services(c->model, &list), up = 0, backends = 0, serving = 0;
 	char time[LB_TIME_STRLEN], why[512];
+	struct lb_nat_load load;
 
+	lb_dataplane_nat_load(c->dp, 0, &load);
 	for (size_t i = 0; i < nr; i++) {
 		up += lb_stats_state(list[i], why, sizeof(why)) != LB_SERVICE_DOWN;
 		backends += list[i]->conf.nr_backends;
 		serving += list[i]->choice.chosen;
 	}
 	return json_pack("{s:s, s:i, s:i, s:f, s:b, s:b, s:s, s:I, s:{s:b, s:s, s:s}, s:o, s:{s:I, s:I}, s:{s:I, s:I}, "
-			 "s:{s:I, s:I}, s:o}",
+			 "s:{s:I, s:I}, s:{s:I, s:I, s:I}, s:o}",
 			 "version", LB_VERSION, "abi", LB_ABI_VERSION, "pid", (int)getpid(), "uptime_seconds",
 			 (double)((lb_now_ns() - c->start_ns) / 1000000) / 1e3, "ready",
 			 lb_control_ready(c, why, sizeof(why)), "adopted", c->adopted, "program_tag",
@@ -192,5 +194,7 @@ json_t *lb_render_status(struct lb_control *c)
 			 c->last_apply.error, "interfaces", render_ifaces(c), "services", "total", (json_int_t)nr, "up",
 			 (json_int_t)up, "backends", "total", (json_int_t)backends, "serving", (json_int_t)serving,
 			 "flows", "entries", (json_int_t)lb_stats_flows(c), "capacity",
-			 (json_int_t)LB_FLOW_SETS * LB_FLOW_WAYS, "verdicts", render_verdicts(c));
+			 (json_int_t)LB_FLOW_SETS * LB_FLOW_WAYS, "translated", "connections", (json_int_t)load.conns,
+			 "half_open", (json_int_t)load.half_open, "capacity", (json_int_t)c->image->conf.max_conns,
+			 "verdicts", render_verdicts(c));
 }

@@ -45,6 +45,13 @@ static bool is_veth(int fd, struct ifreq *req)
 	return !ioctl(fd, SIOCETHTOOL, req) && !strcmp(info.driver, "veth");
 }
 
+static uint16_t mtu_of(int fd, struct ifreq *req)
+{
+	if (ioctl(fd, SIOCGIFMTU, req) || req->ifr_mtu > UINT16_MAX)
+		return UINT16_MAX;
+	return (uint16_t)req->ifr_mtu;
+}
+
 /* Tells the program which frames are for this host. Without an address, or when another interface has the place, it
  * takes those for all, and answers by XDP_TX. */
 static void write_link(struct lb_dataplane *dp, uint32_t ifindex, bool attached)
@@ -61,8 +68,9 @@ static void write_link(struct lb_dataplane *dp, uint32_t ifindex, bool attached)
 	if (known) {
 		memcpy(line.mac, req.ifr_hwaddr.sa_data, sizeof(line.mac));
 		memcpy(&word, &line, sizeof(word));
-		redirect = is_veth(fd, &req) && !lb_port_ensure(dp, ifindex, NULL);
+		redirect = !lb_port_ensure(dp, ifindex, NULL) && is_veth(fd, &req);
 		__atomic_store_n(&link->flags, redirect ? LB_LINK_F_REDIRECT : 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&link->mtu, mtu_of(fd, &req), __ATOMIC_RELAXED);
 		__atomic_store_n((uint64_t *)(void *)link, word, __ATOMIC_RELAXED);
 		__atomic_store_n(&link->ifindex, ifindex, __ATOMIC_RELEASE);
 	} else if (link->ifindex == ifindex) {

@@ -286,13 +286,22 @@ uint32_t lb_service_conf_features(const struct lb_service_conf *s)
 		features |= LB_HAS_ACCESS;
 	if (s->source_rate_limit)
 		features |= LB_HAS_SOURCE_RATE;
+	if (lb_service_conf_translates(s))
+		features |= LB_HAS_NAT;
 	for (size_t i = 0; i < s->nr_vips; i++)
 		features |= is_wildcard(&s->vips[i]) ? LB_HAS_WILDCARDS : 0;
 	return features;
 }
 
+bool lb_service_conf_translates(const struct lb_service_conf *s)
+{
+	return s->forward == LB_FORWARD_NAT || s->forward == LB_FORWARD_FULLNAT;
+}
+
 enum lb_state_mode lb_service_conf_state(const struct lb_service_conf *s)
 {
+	if (lb_service_conf_translates(s))
+		return LB_STATE_NONE; /* its connections are remembered elsewhere */
 	if (s->policy != LB_POLICY_MAGLEV || (s->affinity.by != LB_AFFINITY_NONE && s->affinity.timeout_ns))
 		return LB_STATE_ALL;
 	return s->state;

@@ -16,10 +16,6 @@
 #define LB_GUE_PORT_DEFAULT 6080 /* IANA's */
 #define LB_MAX_SNAT 64		 /* addresses of a service */
 
-/* They belong into enum lb_forward of lb/abi.h. */
-#define LB_FORWARD_NAT 4
-#define LB_FORWARD_FULLNAT 5
-
 enum lb_attach_mode { LB_ATTACH_AUTO, LB_ATTACH_NATIVE, LB_ATTACH_GENERIC };
 enum lb_state_mode { LB_STATE_AUTO, LB_STATE_ALL, LB_STATE_NONE };
 enum lb_check_type { LB_CHECK_NONE, LB_CHECK_TCP, LB_CHECK_HTTP };
@@ -146,6 +142,8 @@ void lb_service_conf_fini(struct lb_service_conf *s);
 bool lb_service_conf_same(const struct lb_service_conf *a, const struct lb_service_conf *b);
 /* lb_service_conf_features - LB_HAS_*: what a program has to do for the service. */
 uint32_t lb_service_conf_features(const struct lb_service_conf *s);
+/* lb_service_conf_translates - nat or fullnat? */
+bool lb_service_conf_translates(const struct lb_service_conf *s);
 /* lb_service_conf_state - what the service has to remember: all flows where a choice cannot be derived again. */
 enum lb_state_mode lb_service_conf_state(const struct lb_service_conf *s);
 /* Put what was filled in any order into the order promised above. */

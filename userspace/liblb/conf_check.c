@@ -23,11 +23,6 @@ static const char *mode_name(const struct lb_service_conf *s)
 	return names[s->forward];
 }
 
-static bool translates(const struct lb_service_conf *s)
-{
-	return s->forward == LB_FORWARD_NAT || s->forward == LB_FORWARD_FULLNAT;
-}
-
 /* One backend's port against one VIP's. */
 static int check_port(const struct lb_service_conf *s, const struct lb_backend_conf *b, const struct lb_vip_conf *vip,
 		      struct lb_conf_where *where, struct lb_err *err)
@@ -39,7 +34,7 @@ static int check_port(const struct lb_service_conf *s, const struct lb_backend_c
 	if (!vip->vip.port)
 		lb_err_set(err, -EINVAL, NULL, "port %u cannot take the place of all ports of %s; leave it out",
 			   ntohs(b->address.port), lb_vip_format(vip, text));
-	else if (!translates(s))
+	else if (!lb_service_conf_translates(s))
 		lb_err_set(err, -EINVAL, NULL,
 			   "port %u differs from the VIP's, %u, and %s cannot translate it; leave it out",
 			   ntohs(b->address.port), ntohs(vip->vip.port), mode_name(s));
@@ -62,6 +57,13 @@ static int check_pair(const struct lb_service_conf *s, const struct lb_backend_c
 	}
 	if (s->forward == LB_FORWARD_L2 && lb_addr_is_v4(b->address.addr) != lb_addr_is_v4(vip->vip.addr)) {
 		lb_err_set(err, -EINVAL, NULL, "l2 cannot bring %s to %s, of another family; use ipip",
+			   lb_vip_format(vip, text), lb_addr_format(b->address.addr, addr));
+		return refuse_field(where, "address");
+	}
+	if (s->forward == LB_FORWARD_NAT && lb_addr_is_v4(b->address.addr) != lb_addr_is_v4(vip->vip.addr)) {
+		lb_err_set(err, -EINVAL, NULL,
+			   "nat cannot show clients of %s to %s, of another family; use fullnat with an address of that "
+			   "in snat",
 			   lb_vip_format(vip, text), lb_addr_format(b->address.addr, addr));
 		return refuse_field(where, "address");
 	}
@@ -222,7 +224,7 @@ static int check_state(const struct lb_service_conf *s, struct lb_conf_where *wh
 		lb_err_set(err, -EINVAL, NULL, "%s has to remember its choices; write auto", policies[s->policy]);
 	else if (s->affinity.by != LB_AFFINITY_NONE && s->affinity.timeout_ns)
 		lb_err_set(err, -EINVAL, NULL, "an affinity with a timeout has to remember clients; write auto");
-	else if (translates(s))
+	else if (lb_service_conf_translates(s))
 		lb_err_set(err, -EINVAL, NULL, "%s has to remember connections; write auto", mode_name(s));
 	else
 		return 0;
@@ -318,7 +320,7 @@ static int check_sctp(const struct lb_service_conf *s, struct lb_conf_where *whe
 {
 	char text[LB_ADDR_STRLEN];
 
-	if (!translates(s) || !lb_is_later(LB_FEATURE_SCTP_NAT))
+	if (!lb_service_conf_translates(s) || !lb_is_later(LB_FEATURE_SCTP_NAT))
 		return 0;
 	for (size_t i = 0; i < s->nr_vips; i++) {
 		if (s->vips[i].vip.proto != IPPROTO_SCTP)
@@ -420,7 +422,7 @@ static size_t nr_connection_ids(const struct lb_service_conf *s)
 
 int lb_config_check_at(const struct lb_config *c, struct lb_conf_where *where, struct lb_err *err)
 {
-	size_t nr_vips = 0, nr_backends = 0, nr_access = 0, nr_cids = 0;
+	size_t nr_vips = 0, nr_backends = 0, nr_access = 0, nr_cids = 0, nr_snats = 0;
 	int ret;
 
 	*where = (struct lb_conf_where){.iface = -1, .service = -1, .backend = -1};
@@ -435,6 +437,7 @@ int lb_config_check_at(const struct lb_config *c, struct lb_conf_where *where, s
 		nr_backends += s->nr_backends;
 		nr_access += s->nr_allow + s->nr_deny;
 		nr_cids += nr_connection_ids(s);
+		nr_snats += s->nr_snat;
 		if (i && !strcmp(s[-1].name, s->name)) {
 			lb_err_set(err, -EINVAL, NULL, "there are two services %s; give one another name", s->name);
 			return refuse_field(where, "name");
@@ -453,6 +456,8 @@ int lb_config_check_at(const struct lb_config *c, struct lb_conf_where *where, s
 		ret = check_room(nr_access, LB_MAX_ACCESS, "allowed and denied prefixes", err);
 	if (!ret)
 		ret = check_room(nr_cids, LB_MAX_CIDS, "server IDs, each in each of its service's configurations", err);
+	if (!ret)
+		ret = check_room(nr_snats, LB_MAX_SNATS, "addresses of snat", err);
 	if (!ret)
 		ret = check_vips(c, nr_vips, where, err);
 	return ret;

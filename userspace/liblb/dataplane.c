@@ -66,6 +66,8 @@ static void take_fds(struct lb_dataplane *dp)
 	dp->access_fd = bpf_map__fd(dp->skel->maps.lb_access);
 	dp->wild_fd = bpf_map__fd(dp->skel->maps.lb_wild);
 	dp->cids_fd = bpf_map__fd(dp->skel->maps.lb_cids);
+	dp->conns_fd = bpf_map__fd(dp->skel->maps.lb_conns);
+	dp->snats_fd = bpf_map__fd(dp->skel->maps.lb_snats);
 }
 
 static int map_all(struct lb_dataplane *dp, struct lb_err *err)
@@ -87,6 +89,7 @@ static int map_all(struct lb_dataplane *dp, struct lb_err *err)
 		{dp->skel->maps.lb_service_cpu, rw, (void **)&dp->service_cpu},
 		{dp->skel->maps.lb_backend_cpu, rw, (void **)&dp->backend_cpu},
 		{dp->skel->maps.lb_live, rw, (void **)&dp->live},
+		{dp->skel->maps.lb_nat_loads, rw, (void **)&dp->nat_loads},
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -116,6 +119,7 @@ static void unmap_all(struct lb_dataplane *dp)
 		{dp->skel->maps.lb_service_cpu, dp->service_cpu},
 		{dp->skel->maps.lb_backend_cpu, dp->backend_cpu},
 		{dp->skel->maps.lb_live, dp->live},
+		{dp->skel->maps.lb_nat_loads, dp->nat_loads},
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -138,8 +142,15 @@ static int identify(struct lb_dataplane *dp, struct lb_err *err)
 	return 0;
 }
 
+/* What lb_conns has room for: two entries a connection, and none where there are none. */
+static uint32_t conn_entries(uint32_t features, uint32_t max_conns)
+{
+	return features & LB_HAS_NAT ? 2 * max_conns : 1;
+}
+
 /* The program once more, on the maps of the present one. */
-static int load_variant(struct lb_dataplane *dp, uint32_t features, struct lb_bpf **out, struct lb_err *err)
+static int load_variant(struct lb_dataplane *dp, uint32_t features, uint32_t entries, struct lb_bpf **out,
+			struct lb_err *err)
 {
 	struct bpf_map *to, *from = NULL;
 	struct lb_bpf *skel;
@@ -152,8 +163,13 @@ static int load_variant(struct lb_dataplane *dp, uint32_t features, struct lb_bp
 	ret = lb_program_prepare(skel, lb_name_id(dp->pin_dir), features);
 	bpf_object__for_each_map (to, skel->obj) {
 		from = bpf_object__next_map(dp->skel->obj, from);
-		if (ret >= 0 && !bpf_map__is_internal(to))
-			ret = bpf_map__set_pin_path(to, NULL) ?: bpf_map__reuse_fd(to, bpf_map__fd(from));
+		if (ret < 0 || bpf_map__is_internal(to))
+			continue;
+		ret = bpf_map__set_pin_path(to, NULL);
+		if (to == skel->maps.lb_conns && entries != bpf_map__max_entries(from))
+			ret = ret ?: bpf_map__set_max_entries(to, entries);
+		else
+			ret = ret ?: bpf_map__reuse_fd(to, bpf_map__fd(from));
 	}
 	if (ret >= 0)
 		ret = lb_bpf__load(skel);
@@ -166,27 +182,57 @@ static int load_variant(struct lb_dataplane *dp, uint32_t features, struct lb_bp
 	return 0;
 }
 
-int lb_dataplane_change_program(struct lb_dataplane *dp, uint32_t features, struct lb_err *err)
+/* Connections move before packets see the new map, and those that were opened meanwhile once they do. */
+static int move_conns(struct lb_dataplane *dp, const struct lb_bpf *before, uint32_t max_conns, struct lb_err *err)
 {
+	int ret = lb_conns_copy(bpf_map__fd(before->maps.lb_conns), bpf_map__fd(dp->skel->maps.lb_conns));
+
+	if (!ret)
+		return 0;
+	if (ret == -E2BIG)
+		return lb_err_set(err, -ENOSPC, "max_connections",
+				  "%u are fewer than there are now; wait until some are over, or take more", max_conns);
+	return lb_err_set(err, ret, "max_connections", "cannot move the connections that there are: %s",
+			  strerror(-ret));
+}
+
+int lb_dataplane_change_program(struct lb_dataplane *dp, uint32_t features, uint32_t max_conns, struct lb_err *err)
+{
+	uint32_t entries = conn_entries(features, max_conns);
 	struct lb_bpf *before = dp->skel;
+	bool other = entries != bpf_map__max_entries(before->maps.lb_conns);
+	bool keeps = other && entries > 1;
 	int ret;
 
-	if (features == before->rodata->lb_features)
+	if (features == before->rodata->lb_features && !other)
 		return 0;
-	ret = load_variant(dp, features, &dp->skel, err);
-	if (ret)
+	ret = load_variant(dp, features, entries, &dp->skel, err);
+	if (ret) {
+		dp->skel = before;
 		return ret;
-	ret = identify(dp, err);
+	}
+	if (keeps)
+		ret = move_conns(dp, before, max_conns, err);
+	if (!ret)
+		ret = identify(dp, err);
 	if (!ret)
 		ret = lb_attach_again(dp, err);
+	if (!ret && other)
+		ret = lb_pins_replace(dp, LB_MAP_CONNS, bpf_map__fd(dp->skel->maps.lb_conns), err);
 	if (ret) {
 		lb_bpf__destroy(dp->skel);
 		dp->skel = before;
 		identify(dp, NULL);
 		return ret;
 	}
+	/* What does not fit now was opened a moment ago, and there is no room for it. */
+	if (keeps)
+		lb_conns_copy(bpf_map__fd(before->maps.lb_conns), bpf_map__fd(dp->skel->maps.lb_conns));
+	else if (other)
+		memset(dp->nat_loads, 0, LB_MAX_SERVICES * sizeof(*dp->nat_loads));
 	lb_bpf__destroy(before);
 	take_fds(dp);
+	lb_conns_forget_round(dp);
 	return 0;
 }
 
@@ -244,6 +290,7 @@ void lb_dataplane_free(struct lb_dataplane *dp)
 	if (dp->lock_fd >= 0)
 		close(dp->lock_fd);
 	lb_regions_free(dp->regions);
+	lb_conns_forget_round(dp);
 	free(dp);
 }
 

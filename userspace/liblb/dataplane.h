@@ -52,6 +52,11 @@ void lb_dataplane_service(const struct lb_dataplane *dp, uint16_t idx, struct lb
 struct lb_flow_set *lb_dataplane_flows(const struct lb_dataplane *dp);
 /* Open connections by backend, LB_MAX_BACKENDS of them, mapped likewise. */
 int64_t *lb_dataplane_live(const struct lb_dataplane *dp);
+/* lb_dataplane_collect - remove translated connections that are over, or whose backend is gone. Goes on where the last
+ * call ended, for about @budget_ns. 1: it went round once, 0: there is more, -errno. */
+int lb_dataplane_collect(struct lb_dataplane *dp, uint64_t budget_ns);
+/* Translated connections: of the service @idx or, 0, of all. Never below 0, though packets count while they are read. */
+void lb_dataplane_nat_load(const struct lb_dataplane *dp, uint16_t idx, struct lb_nat_load *out);
 /* Hex tag of the loaded program, as bpftool shows it. */
 const char *lb_dataplane_tag(const struct lb_dataplane *dp);
 /* BPF statistics (sysctl kernel.bpf_stats_enabled): 0 and run time and count, or -ENODATA when off. */

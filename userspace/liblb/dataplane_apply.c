@@ -346,12 +346,33 @@ static int del_cid(struct lb_dataplane *dp, const struct lb_op *op, struct lb_er
 	return lb_err_set(err, -errno, NULL, "cannot remove a server ID: %s", strerror(errno));
 }
 
+static int set_snat(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
+{
+	int ret = bpf_map_update_elem(dp->snats_fd, &op->snat->at, op->snat->addr, BPF_ANY) ? -errno : 0;
+
+	if (!ret)
+		return 0;
+	return lb_err_set(err, ret == -E2BIG ? -ENOSPC : ret, NULL, "cannot add an address of snat: %s",
+			  strerror(-ret));
+}
+
+static int del_snat(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
+{
+	if (!bpf_map_delete_elem(dp->snats_fd, &op->snat->at) || errno == ENOENT)
+		return 0;
+	return lb_err_set(err, -errno, NULL, "cannot remove an address of snat: %s", strerror(errno));
+}
+
 static int apply_op(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
 {
 	switch (op->kind) {
 	case LB_OP_FEATURES_ADD:
 	case LB_OP_FEATURES_SET:
-		return lb_dataplane_change_program(dp, op->features, err);
+		return lb_dataplane_change_program(dp, op->features, op->max_conns, err);
+	case LB_OP_SNAT_SET:
+		return set_snat(dp, op, err);
+	case LB_OP_SNAT_DEL:
+		return del_snat(dp, op, err);
 	case LB_OP_CID_SET:
 		return set_cid(dp, op, err);
 	case LB_OP_CID_DEL:

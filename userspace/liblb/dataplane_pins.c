@@ -152,7 +152,7 @@ static int pin_path(const struct lb_dataplane *dp, const struct bpf_map *map, ch
 	return snprintf(path, PATH_MAX, "%s/%s", dp->version_dir, bpf_map__name(map)) < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
-static int check_shape(const struct bpf_map *map, int fd, const char *path, struct lb_err *err)
+static int check_shape(struct bpf_map *map, int fd, const char *path, struct lb_err *err)
 {
 	struct bpf_map_info info = {0};
 	__u32 len = sizeof(info);
@@ -160,6 +160,9 @@ static int check_shape(const struct bpf_map *map, int fd, const char *path, stru
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
 		return lb_err_set(err, -errno, NULL, "cannot read what %s is: %s", path, strerror(errno));
 	/* The kernel adds a flag of its own to device maps, so flags are compared only where they matter: mmap. */
+	/* Its size follows the configuration. */
+	if (!strcmp(bpf_map__name(map), LB_MAP_CONNS))
+		bpf_map__set_max_entries(map, info.max_entries);
 	if (info.type == bpf_map__type(map) && info.key_size == bpf_map__key_size(map) &&
 	    info.value_size == bpf_map__value_size(map) && info.max_entries == bpf_map__max_entries(map) &&
 	    (info.map_flags & BPF_F_MMAPABLE) == (bpf_map__map_flags(map) & BPF_F_MMAPABLE))
@@ -266,6 +269,19 @@ int lb_pins_create(struct lb_dataplane *dp, struct lb_err *err)
 			return lb_err_set(err, ret, NULL, "cannot pin the map %s: %s", path, strerror(-ret));
 		}
 	}
+	return 0;
+}
+
+int lb_pins_replace(struct lb_dataplane *dp, const char *name, int fd, struct lb_err *err)
+{
+	char path[PATH_MAX], next[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s/%s", dp->version_dir, name) >= (int)sizeof(path) ||
+	    snprintf(next, sizeof(next), "%s/next_%s", dp->version_dir, name) >= (int)sizeof(next))
+		return lb_err_set(err, -ENAMETOOLONG, NULL, "the pin directory's name is too long");
+	unlink(next);
+	if (bpf_obj_pin(fd, next) || rename(next, path))
+		return lb_err_set(err, -errno, NULL, "cannot pin the map %s: %s", path, strerror(errno));
 	return 0;
 }
 

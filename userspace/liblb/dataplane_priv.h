@@ -39,7 +39,9 @@ struct lb_dataplane {
 	struct lb_service_cpu *service_cpu;
 	struct lb_backend_cpu *backend_cpu;
 	int64_t *live;
-	int ports_fd, wild_fd, access_fd, cids_fd;
+	int ports_fd, wild_fd, access_fd, cids_fd, conns_fd, snats_fd;
+	struct lb_nat_load *nat_loads;
+	struct lb_conns_round *round;
 
 	struct lb_regions *regions;
 	uint64_t tables[LB_MAX_SERVICES];
@@ -53,9 +55,10 @@ struct lb_dataplane {
 	size_t nr_ifaces;
 };
 
-/* dataplane.c: loads a program that does @features on the maps in use and puts it in the place of the present one, on
+/* dataplane.c: loads a program that does @features on the maps in use, with room for @max_conns translated connections
+ * (if it translates; those that there are move to a larger or smaller map), and puts it in the place of the present one, on
  * each interface in one step. An error leaves the present one loaded, though the new one may be on some interfaces. */
-int lb_dataplane_change_program(struct lb_dataplane *dp, uint32_t features, struct lb_err *err);
+int lb_dataplane_change_program(struct lb_dataplane *dp, uint32_t features, uint32_t max_conns, struct lb_err *err);
 
 /* dataplane_pins.c: the pin directory. */
 /* Makes @dp->pin_dir and @dp->version_dir on a bpffs and takes the lock; fills @dp->kin. */
@@ -69,6 +72,15 @@ int lb_pins_create(struct lb_dataplane *dp, struct lb_err *err);
 int lb_pins_remove(struct lb_dataplane *dp, struct lb_err *err);
 /* Adds the id of the map @fd to @dp->kin. */
 void lb_pins_add_kin(struct lb_dataplane *dp, int fd);
+
+/* dataplane_pins.c: the map @fd takes the place of the one that is pinned as @name. */
+int lb_pins_replace(struct lb_dataplane *dp, const char *name, int fd, struct lb_err *err);
+
+/* dataplane_conns.c: copies what is in the map @from to @to, but for what that has already. 0 or -errno, -E2BIG where
+ * it does not fit. */
+int lb_conns_copy(int from, int to);
+/* The map is another one: lb_dataplane_collect begins anew. */
+void lb_conns_forget_round(struct lb_dataplane *dp);
 
 /* dataplane_tries.c: what lies in tries. */
 /* Is it one that lies in lb_wild? */

@@ -229,6 +229,36 @@ static int read_cids(const struct lb_dataplane *dp, struct lb_image *image)
 	return 0;
 }
 
+static int read_snats(const struct lb_dataplane *dp, struct lb_image *image)
+{
+	struct lb_snat_image snat;
+	struct lb_snat *prev = NULL, key;
+
+	for (; !bpf_map_get_next_key(dp->snats_fd, prev, &key); prev = &key) {
+		struct lb_service_image *s = at(dp, image, owner_of(key.service));
+
+		if (!s)
+			return -ENOMEM;
+		snat.at = key;
+		if (bpf_map_lookup_elem(dp->snats_fd, &key, snat.addr))
+			continue;
+		/* Grown at powers of two. */
+		if (!(s->nr_snats & (s->nr_snats - 1))) {
+			void *snats = reallocarray(s->snats, s->nr_snats ? 2 * s->nr_snats : 1, sizeof(*s->snats));
+
+			if (!snats)
+				return -ENOMEM;
+			s->snats = snats;
+		}
+		s->snats[s->nr_snats++] = snat;
+	}
+	for (uint32_t i = 0; i < LB_MAX_SERVICES; i++)
+		if (image->services[i] && image->services[i]->nr_snats)
+			qsort(image->services[i]->snats, image->services[i]->nr_snats, sizeof(struct lb_snat_image),
+			      lb_snat_compare);
+	return 0;
+}
+
 int lb_dataplane_read(struct lb_dataplane *dp, struct lb_image **out, struct lb_err *err)
 {
 	struct lb_image *image = lb_image_new();
@@ -247,6 +277,8 @@ int lb_dataplane_read(struct lb_dataplane *dp, struct lb_image **out, struct lb_
 		ret = read_access(dp, image);
 	if (!ret)
 		ret = read_cids(dp, image);
+	if (!ret)
+		ret = read_snats(dp, image);
 	if (ret) {
 		lb_image_free(image);
 		return lb_err_set(err, ret, NULL, "cannot read the dataplane's maps: %s", strerror(-ret));

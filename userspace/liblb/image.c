@@ -29,6 +29,7 @@ void lb_service_image_put(struct lb_service_image *s)
 	free(s->access);
 	free(s->backends);
 	free(s->cids);
+	free(s->snats);
 	free(s);
 }
 
@@ -63,6 +64,11 @@ void lb_image_free(struct lb_image *i)
 int lb_cid_compare(const void *a, const void *b)
 {
 	return memcmp(a, b, sizeof(struct lb_cid));
+}
+
+int lb_snat_compare(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct lb_snat));
 }
 
 uint64_t lb_name_id(const char *name)

@@ -33,6 +33,13 @@ struct lb_cid_image {
 	uint64_t backend;
 };
 
+/* An address that fullnat speaks to backends from. */
+struct lb_snat_image {
+	struct lb_snat at;
+	uint8_t addr[16];
+};
+_Static_assert(sizeof(struct lb_snat_image) == 20, "no hole");
+
 struct lb_service_image {
 	unsigned int refs;
 	uint16_t idx;
@@ -47,12 +54,14 @@ struct lb_service_image {
 	size_t nr_backends;
 	struct lb_cid_image *cids; /* sorted by cid */
 	size_t nr_cids;
+	struct lb_snat_image *snats; /* sorted by at */
+	size_t nr_snats;
 };
 
 /* @services[idx], NULL where unused. @gen: each backend index's generation, kept also while it is free. */
 struct lb_image {
 	uint32_t features; /* LB_HAS_*: what the program does */
-	struct lb_conf conf;
+	struct lb_conf conf; /* max_conns: also how many lb_conns has room for */
 	struct lb_service_image *services[LB_MAX_SERVICES];
 	uint8_t gen[LB_MAX_BACKENDS];
 };
@@ -65,6 +74,7 @@ struct lb_image *lb_image_copy(const struct lb_image *i); /* shares the services
 void lb_image_free(struct lb_image *i);
 
 int lb_cid_compare(const void *a, const void *b); /* of two images, by cid */
+int lb_snat_compare(const void *a, const void *b); /* likewise, by at */
 
 /* lb_name_id - struct lb_service's name_id: FNV-1a, 64 bits. */
 uint64_t lb_name_id(const char *name);

@@ -48,6 +48,7 @@ struct lb_model *lb_model_new(void)
 		free(m);
 		return NULL;
 	}
+	lb_model_set_snat_ports(m, LB_SNAT_FIRST, LB_SNAT_PORTS);
 	for (uint32_t i = 1; i < LB_MAX_SERVICES; i++)
 		lb_pool_put(&m->ids.services, (uint16_t)i);
 	for (uint32_t i = 1; i < LB_MAX_BACKENDS; i++)
@@ -214,6 +215,32 @@ struct lb_image *lb_model_image(struct lb_model *m)
 	return compute_stale(m) ? lb_model_image_prepared(m) : NULL;
 }
 
+static uint32_t seconds(uint64_t ns)
+{
+	return (uint32_t)((ns + 999999999) / 1000000000);
+}
+
+static void translating(const struct lb_model *m, struct lb_conf *conf)
+{
+	const struct lb_timeouts_conf *t = &m->conf->timeouts;
+
+	conf->timers = (struct lb_conn_timers){
+		.tcp_half_open_s = seconds(t->tcp_half_open_ns),
+		.tcp_established_s = seconds(t->tcp_established_ns),
+		.tcp_closing_s = seconds(t->tcp_transitory_ns),
+		.udp_unreplied_s = seconds(t->udp_unreplied_ns),
+		.udp_replied_s = seconds(t->udp_ns),
+	};
+	conf->snat_first = m->snat_first;
+	conf->snat_ports = m->snat_ports;
+}
+
+void lb_model_set_snat_ports(struct lb_model *m, uint16_t first, uint16_t nr)
+{
+	m->snat_first = first;
+	m->snat_ports = nr;
+}
+
 struct lb_image *lb_model_image_prepared(struct lb_model *m)
 {
 	struct lb_image *image = lb_image_new();
@@ -224,6 +251,7 @@ struct lb_image *lb_model_image_prepared(struct lb_model *m)
 	image->conf.hash_key[1] = m->conf->hash_key[1];
 	image->conf.hash = lb_hash_secret(image->conf.hash_key);
 	image->conf.learn_rate = m->conf->learn_rate;
+	translating(m, &image->conf);
 	memcpy(image->gen, m->ids.gen, sizeof(image->gen));
 	for (size_t i = 0; i < m->nr; i++) {
 		struct lb_service_entry *s = m->services[i];
@@ -237,6 +265,8 @@ struct lb_image *lb_model_image_prepared(struct lb_model *m)
 		image->services[s->pub.idx] = lb_service_image_get(s->image);
 		image->features |= lb_service_conf_features(&s->pub.conf);
 	}
+	if (image->features & LB_HAS_NAT)
+		image->conf.max_conns = m->conf->max_connections;
 	return image;
 }
 

@@ -54,6 +54,12 @@ void lb_model_free(struct lb_model *m);
  * next are taken from @found. Once, before the first apply. */
 int lb_model_adopt(struct lb_model *m, const struct lb_image *found);
 
+/* The ports that fullnat speaks to backends from are @nr, from @first on (host order): those that this host does not
+ * use itself for connections of its own. */
+void lb_model_set_snat_ports(struct lb_model *m, uint16_t first, uint16_t nr);
+#define LB_SNAT_FIRST 1024 /* what it begins with */
+#define LB_SNAT_PORTS 31744
+
 /* lb_model_apply - take @c (copied) as the wish. What stays the same keeps its ids, health and slots. -ENOSPC with @err
  * when ids run out, -ENOMEM; nothing changed on error. */
 int lb_model_apply(struct lb_model *m, const struct lb_config *c, uint32_t now_s, struct lb_err *err);
@@ -79,6 +85,8 @@ int lb_model_tick(struct lb_model *m, struct lb_flow_set *entries, lb_model_pack
  * them, become the open connections in @entries, and entries that are over are erased, before their ages wrap. False:
  * there is no service that needs it, nothing was done. */
 bool lb_model_live(const struct lb_model *m, struct lb_flow_set *entries, int64_t *live, uint8_t now_age);
+/* Are the connections of backend @idx among those entries? Not those of nobody's, nor those that are translated. */
+bool lb_model_remembers(const struct lb_model *m, uint16_t idx);
 /* True when every slot is stable and no table waits to be merged: then ticks have nothing to do. */
 bool lb_model_settled(const struct lb_model *m);
 

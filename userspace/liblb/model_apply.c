@@ -66,6 +66,8 @@ static bool same_service(const struct lb_service_conf *a, const struct lb_servic
 		return false;
 	if (a->nr_vips && memcmp(a->vips, b->vips, a->nr_vips * sizeof(*a->vips)))
 		return false;
+	if (a->nr_snat != b->nr_snat || (a->nr_snat && memcmp(a->snat, b->snat, a->nr_snat * sizeof(*a->snat))))
+		return false;
 	if (a->source_rate_limit != b->source_rate_limit ||
 	    !same_prefixes(a->allow, a->nr_allow, b->allow, b->nr_allow) ||
 	    !same_prefixes(a->deny, a->nr_deny, b->deny, b->nr_deny))

@@ -182,6 +182,13 @@ static bool needs_live(const struct lb_model *m)
 	return false;
 }
 
+bool lb_model_remembers(const struct lb_model *m, uint16_t idx)
+{
+	const struct lb_service_entry *s = m->by_idx[m->ids.service_of[idx]];
+
+	return !s || !lb_service_conf_translates(&s->pub.conf);
+}
+
 bool lb_model_live(const struct lb_model *m, struct lb_flow_set *entries, int64_t *live, uint8_t now_age)
 {
 	struct census c = {.m = (struct lb_model *)m, .now_age = now_age};

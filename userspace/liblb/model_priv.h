@@ -49,6 +49,7 @@ struct lb_model {
 	struct lb_ids ids;
 	uint32_t counts[LB_MAX_BACKENDS]; /* room to count in; all 0 between uses */
 	size_t prepared;		  /* services that lb_model_prepare has been through in this round */
+	uint16_t snat_first, snat_ports;
 };
 
 void lb_pool_put(struct lb_pool *p, uint16_t idx);

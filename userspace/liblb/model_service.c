@@ -470,6 +470,29 @@ static void publish_vips(const struct lb_service_conf *conf, struct lb_service_i
 	}
 }
 
+/* The addresses by number, of each family apart. */
+static int snats(const struct lb_service_entry *s, struct lb_service_image *image)
+{
+	const struct lb_service_conf *conf = &s->pub.conf;
+
+	if (!lb_service_conf_translates(conf))
+		return 0;
+	image->line.flags |= LB_SERVICE_F_NAT;
+	image->snats = calloc(conf->nr_snat + 1, sizeof(*image->snats));
+	if (!image->snats)
+		return -ENOMEM;
+	for (size_t i = 0; i < conf->nr_snat; i++) {
+		bool v4 = lb_addr_is_v4(conf->snat[i]);
+		struct lb_snat_image *to = &image->snats[image->nr_snats++];
+
+		to->at = (struct lb_snat){
+			.service = s->pub.idx, .v4 = v4, .nr = v4 ? image->line.snat4++ : image->line.snat6++};
+		memcpy(to->addr, conf->snat[i], sizeof(to->addr));
+	}
+	qsort(image->snats, image->nr_snats, sizeof(*image->snats), lb_snat_compare);
+	return 0;
+}
+
 struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct lb_service_entry *s,
 					const struct lb_ids *ids)
 {
@@ -497,7 +520,7 @@ struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct 
 	if (conf->source_rate_limit)
 		image->line.source_interval_ns = 1000000000U / conf->source_rate_limit;
 	if (!image->slots || !image->vips || !image->backends || image_access(image, conf) ||
-	    connection_ids(s, image)) {
+	    connection_ids(s, image) || snats(s, image)) {
 		lb_service_image_put(image);
 		return NULL;
 	}

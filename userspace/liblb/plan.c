@@ -140,13 +140,14 @@ static int plan_conf(struct work *w)
 }
 
 /* @features: what the program is to do from then on. */
-static int plan_features(struct work *w, enum lb_op_kind kind, uint32_t features)
+static int plan_features(struct work *w, enum lb_op_kind kind, uint32_t features, uint32_t max_conns)
 {
 	struct lb_op *op = add_op(w, kind, 0);
 
 	if (!op)
 		return -ENOMEM;
 	op->features = features;
+	op->max_conns = max_conns;
 	return 0;
 }
 
@@ -298,6 +299,36 @@ static int plan_cids_del(struct work *w, const struct pair *p)
 	return plan_cids(w, LB_OP_CID_DEL, p->old, p->new, false);
 }
 
+/* The same for the addresses of fullnat. */
+static int plan_snats(struct work *w, enum lb_op_kind kind, const struct lb_service_image *s,
+		      const struct lb_service_image *other, bool changed)
+{
+	for (size_t i = 0, j = 0; s && i < s->nr_snats; i++) {
+		struct lb_op *op;
+
+		while (other && j < other->nr_snats && lb_snat_compare(&other->snats[j], &s->snats[i]) < 0)
+			j++;
+		if (other && j < other->nr_snats && !lb_snat_compare(&other->snats[j], &s->snats[i]) &&
+		    (!changed || !memcmp(&other->snats[j], &s->snats[i], sizeof(s->snats[i]))))
+			continue;
+		op = add_op(w, kind, s->idx);
+		if (!op)
+			return -ENOMEM;
+		op->snat = &s->snats[i];
+	}
+	return 0;
+}
+
+static int plan_snats_set(struct work *w, const struct pair *p)
+{
+	return plan_snats(w, LB_OP_SNAT_SET, p->new, p->old, true);
+}
+
+static int plan_snats_del(struct work *w, const struct pair *p)
+{
+	return plan_snats(w, LB_OP_SNAT_DEL, p->old, p->new, false);
+}
+
 static int plan_each(struct work *w, int (*step)(struct work *w, const struct pair *p))
 {
 	for (size_t i = 0; i < w->nr_pairs; i++) {
@@ -420,18 +451,22 @@ int lb_plan_make(const struct lb_image *old, const struct lb_image *new, struct 
 {
 	struct work w = {.old = old, .new = new, .plan = plan};
 	uint32_t before = old ? old->features : 0, both = before | new->features;
+	uint32_t conns = old ? old->conf.max_conns : 0;
+	bool resized = new->features & LB_HAS_NAT && conns != new->conf.max_conns;
 	int ret;
 
 	*plan = (struct lb_plan){0};
 	ret = find_pairs(&w);
-	if (!ret && both != before)
-		ret = plan_features(&w, LB_OP_FEATURES_ADD, both);
+	if (!ret && (both != before || resized))
+		ret = plan_features(&w, LB_OP_FEATURES_ADD, both, resized ? new->conf.max_conns : conns);
 	if (!ret)
 		ret = plan_conf(&w);
 	if (!ret)
 		ret = plan_each(&w, plan_backends_set);
 	if (!ret)
 		ret = plan_each(&w, plan_cids_set);
+	if (!ret)
+		ret = plan_each(&w, plan_snats_set);
 	if (!ret)
 		ret = plan_each(&w, plan_access_set);
 	if (!ret)
@@ -445,9 +480,11 @@ int lb_plan_make(const struct lb_image *old, const struct lb_image *new, struct 
 	if (!ret)
 		ret = plan_each(&w, plan_cids_del);
 	if (!ret)
+		ret = plan_each(&w, plan_snats_del);
+	if (!ret)
 		ret = plan_each(&w, plan_backends_del);
 	if (!ret && both != new->features)
-		ret = plan_features(&w, LB_OP_FEATURES_SET, new->features);
+		ret = plan_features(&w, LB_OP_FEATURES_SET, new->features, new->conf.max_conns);
 	free(w.pairs);
 	if (ret)
 		lb_plan_fini(plan);

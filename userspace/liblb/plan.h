@@ -21,7 +21,8 @@
 #include "image.h"
 
 enum lb_op_kind {
-	LB_OP_FEATURES_ADD, /* features: a program that does all of these replaces the one that there is */
+	LB_OP_FEATURES_ADD, /* features, max_conns: a program that does all of these, and has room for so many translated
+			       connections, replaces the one that there is */
 	LB_OP_CONF,	   /* conf */
 	LB_OP_BACKEND_SET, /* idx, backend */
 	LB_OP_CID_SET,	   /* cid */
@@ -34,7 +35,9 @@ enum lb_op_kind {
 	LB_OP_SERVICE_DEL, /* idx; its table is given back */
 	LB_OP_CID_DEL,	   /* cid */
 	LB_OP_BACKEND_DEL, /* idx, gen, owner (a service: the counters go to that one; 0: nowhere) */
-	LB_OP_FEATURES_SET, /* features: no more than these */
+	LB_OP_FEATURES_SET, /* features: no more than these; max_conns */
+	LB_OP_SNAT_SET,	    /* snat */
+	LB_OP_SNAT_DEL,	    /* snat */
 };
 
 /* Pointers lead into the new image, or the old one, which must both outlive the plan. */
@@ -45,6 +48,7 @@ struct lb_op {
 	uint8_t gen;
 	unsigned int shift;
 	uint32_t features;
+	uint32_t max_conns;
 	const uint32_t *slots;
 	const struct lb_conf *conf;
 	const struct lb_backend *backend;
@@ -52,6 +56,7 @@ struct lb_op {
 	struct lb_vip_conf vip;
 	struct lb_access_image access;
 	const struct lb_cid_image *cid; /* LB_OP_CID_DEL: into the old image */
+	const struct lb_snat_image *snat; /* likewise */
 };
 
 struct lb_plan {

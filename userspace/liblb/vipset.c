@@ -65,6 +65,7 @@ struct lb_vip_line lb_vipset_line(const struct lb_vip *vip, __u16 idx, const str
 			    (service->source_interval_ns && vip->proto == IPPROTO_TCP ? LB_VIP_F_RATE : 0) |
 			    (service->flags & LB_SERVICE_F_AFFINITY ? LB_VIP_F_AFFINITY : 0) |
 			    (service->flags & LB_SERVICE_F_CHOICE ? LB_VIP_F_CHOICE : 0) |
+			    (service->flags & LB_SERVICE_F_NAT ? LB_VIP_F_NAT : 0) |
 			    (service->flags & LB_SERVICE_F_QUIC && vip->proto == IPPROTO_UDP ? LB_VIP_F_QUIC : 0));
 	return line;
 }

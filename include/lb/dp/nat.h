@@ -26,7 +26,7 @@ struct lb_nat_job {
 	__u32 len; /* as its IP header says */
 	__u32 l4_off;
 	__u32 service_idx; /* 0: it is to no service */
-	__u32 backend_idx; /* of a connection that it opens, if it may; 0: not chosen yet */
+	__u32 backend_idx; /* of a connection that it opens, if it may; 0: not chosen yet. In the end, who gets it */
 	__u32 now;	   /* in seconds */
 	__u8 tcp_flags;
 	bool v6;

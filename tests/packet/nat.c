@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Connections that are translated, by stories of several packets each: in both modes, every pairing of families that
+ * they have, TCP and UDP. What has to leave is made anew from what it means, checksums and all. */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "packet.h"
+
+#define SYN 0x02
+#define SYNACK 0x12
+#define ACK 0x10
+#define FIN 0x11
+#define RST 0x14
+#define BACKEND_PORT 7002
+#define SNAT_FIRST 20000
+#define SNAT_PORTS 1000
+
+static const uint8_t mac_client[6] = {0x02, 0x99, 0x88, 0x77, 0x66, 0x55}, mac_router[6] = {0x02, 1, 2, 3, 4, 5};
+
+/* Which kind of connection, in which world. */
+struct story {
+	struct world *w;
+	struct setup setup;
+	int client, backend; /* families */
+	int proto;
+	int snat_port;		   /* what the backend sees: of the last packet to it */
+	const uint8_t *mac_from; /* of the client's frames */
+	bool failed;
+};
+
+static const char *snat_addr(int family)
+{
+	return family == 4 ? "10.9.9.9" : "2001:db8:5::9";
+}
+
+static const char *addr_text(int family, int backend, char buf[INET6_ADDRSTRLEN])
+{
+	uint8_t addr[16];
+
+	backend_addr(family, backend, addr);
+	return family == 4 ? inet_ntop(AF_INET, addr + 12, buf, INET6_ADDRSTRLEN)
+			   : inet_ntop(AF_INET6, addr, buf, INET6_ADDRSTRLEN);
+}
+
+static const char *client_addr(int family)
+{
+	return family == 4 ? "198.51.100.7" : "2001:db8:1::7";
+}
+
+static const char *vip_addr(int family)
+{
+	return family == 4 ? "192.0.2.10" : "2001:db8::10";
+}
+
+static void begin(struct story *t)
+{
+	struct world *w = t->w;
+
+	world_reset(w);
+	w->conn_clear(w);
+	world_setup(w, &t->setup, &(struct spec){.family = t->client, .proto = t->proto});
+	w->conf->max_conns = 1024;
+	w->conf->timers = (struct lb_conn_timers){30, 7440, 240, 30, 300};
+	w->conf->snat_first = SNAT_FIRST;
+	w->conf->snat_ports = SNAT_PORTS;
+	w->links[INGRESS].mtu = 1500;
+	memset(w->nat_loads, 0, LB_MAX_SERVICES * sizeof(*w->nat_loads));
+	w->backends[OLD].port = w->backends[NEW].port = htons(BACKEND_PORT);
+	t->mac_from = mac_client;
+	if (t->setup.forward == LB_FORWARD_FULLNAT) {
+		const struct lb_snat at = {.service = SERVICE, .v4 = t->backend == 4};
+		uint8_t addr[16] = {[10] = 0xff, [11] = 0xff};
+
+		inet_pton(t->backend == 4 ? AF_INET : AF_INET6, snat_addr(t->backend),
+			  t->backend == 4 ? addr + 12 : addr);
+		w->snat_add(w, &at, addr);
+		w->services[SERVICE].snat4 = t->backend == 4;
+		w->services[SERVICE].snat6 = t->backend == 6;
+	}
+}
+
+static void check(struct story *t, const char *what, bool bad)
+{
+	if (bad)
+		printf("# ... when %s\n", what);
+	t->failed |= bad;
+}
+
+static struct spec from_client(const struct story *t, int flags)
+{
+	return (struct spec){.family = t->client, .proto = t->proto, .flags = flags};
+}
+
+/* IPv4 of what was IPv6: long packets must not be fragmented, and short ones have some ID. */
+static void expect_id(struct spec *want, const struct frame *out)
+{
+	int id = out->data[18] << 8 | out->data[19];
+
+	want->frag = frame_ip_len(want) > 1260 ? 0x4000 : 0;
+	want->id = id ? id : ZERO;
+}
+
+/* What that is when @backend gets it. The port is the program's. */
+static struct spec to_backend(struct story *t, const struct spec *in, int backend, const struct frame *out,
+			      char buf[INET6_ADDRSTRLEN])
+{
+	struct spec want = *in;
+	size_t l4 = 14 + (t->backend == 4 ? 20 + (size_t)in->options : 40);
+
+	want.family = t->backend;
+	want.dst = addr_text(t->backend, backend, buf);
+	want.dport = BACKEND_PORT;
+	want.ttl = or_default(in->ttl, 64) - 1;
+	want.src = in->src ? in->src : client_addr(t->client);
+	t->snat_port = or_default(in->sport, 12345);
+	if (t->setup.forward == LB_FORWARD_FULLNAT) {
+		want.src = snat_addr(t->backend);
+		t->snat_port = want.sport = out->data[l4] << 8 | out->data[l4 + 1];
+	}
+	if (t->client == 6 && t->backend == 4)
+		expect_id(&want, out);
+	return want;
+}
+
+static struct spec from_backend(const struct story *t, int backend, int flags, char buf[INET6_ADDRSTRLEN])
+{
+	return (struct spec){.family = t->backend,
+			     .proto = t->proto,
+			     .flags = flags,
+			     .src = addr_text(t->backend, backend, buf),
+			     .sport = BACKEND_PORT,
+			     .dst = t->setup.forward == LB_FORWARD_FULLNAT ? snat_addr(t->backend)
+									   : client_addr(t->client),
+			     .dport = t->snat_port};
+}
+
+static struct spec to_client(const struct story *t, const struct spec *in, const struct frame *out)
+{
+	struct spec want = *in;
+
+	want.family = t->client;
+	want.src = vip_addr(t->client);
+	want.sport = 80;
+	want.dst = client_addr(t->client);
+	want.dport = 12345;
+	want.ttl = or_default(in->ttl, 64) - 1;
+	if (t->backend == 6 && t->client == 4)
+		expect_id(&want, out);
+	return want;
+}
+
+static void set_macs(struct frame *f, const uint8_t dst[6], const uint8_t src[6])
+{
+	memcpy(f->data, dst, 6);
+	memcpy(f->data + 6, src, 6);
+}
+
+/* Plays a packet and holds what becomes of it against @verdict and, where it is sent, against @want. */
+static bool played(struct story *t, const char *what, const struct spec *in, bool reply, enum lb_verdict verdict,
+		   struct outcome *o)
+{
+	struct frame f;
+
+	frame_make(in, &f);
+	if (!reply)
+		memcpy(f.data + 6, t->mac_from, 6);
+	if (!play(t->w, &f, false, o) || !o->played) {
+		check(t, what, true);
+		return false;
+	}
+	if (differs(t->w, "the verdict", o->verdict, (long)verdict) ||
+	    differs(t->w, "the action", o->action, usual_action((int)verdict))) {
+		check(t, what, true);
+		return false;
+	}
+	return o->action == XDP_TX;
+}
+
+static void client_sends(struct story *t, const char *what, struct spec in, enum lb_verdict verdict, int backend)
+{
+	char buf[INET6_ADDRSTRLEN];
+	struct outcome o;
+	struct frame want;
+	struct spec s;
+
+	if (!played(t, what, &in, false, verdict, &o))
+		return;
+	s = to_backend(t, &in, backend, &o.out, buf);
+	if (t->client == 4 && t->backend == 6)
+		s.no_sum = false;
+	frame_make(&s, &want);
+	set_macs(&want, mac_hop, mac_own);
+	check(t, what, frames_differ(t->w, &o.out, &want));
+	if (t->setup.forward == LB_FORWARD_FULLNAT)
+		check(t, "its port is one of ours",
+		      t->snat_port < t->w->conf->snat_first ||
+			      t->snat_port >= t->w->conf->snat_first + t->w->conf->snat_ports);
+}
+
+static void backend_sends(struct story *t, const char *what, struct spec in, enum lb_verdict verdict)
+{
+	struct outcome o;
+	struct frame want;
+	struct spec s;
+
+	if (!played(t, what, &in, true, verdict, &o))
+		return;
+	s = to_client(t, &in, &o.out);
+	if (t->backend == 4 && t->client == 6)
+		s.no_sum = false;
+	frame_make(&s, &want);
+	set_macs(&want, t->mac_from, mac_own);
+	check(t, what, frames_differ(t->w, &o.out, &want));
+}
+
+static void counted(struct story *t, const char *what, int conns, int half_open)
+{
+	const struct lb_nat_load *all = &t->w->nat_loads[0], *mine = &t->w->nat_loads[SERVICE];
+
+	check(t, what, differs(t->w, "the number of connections", all->conns, conns));
+	check(t, what, differs(t->w, "that of half-open ones", all->half_open, half_open));
+	check(t, what, differs(t->w, "its service's", mine->conns, conns));
+	check(t, what, differs(t->w, "its service's half-open ones", mine->half_open, half_open));
+}
+
+static void all_slots(struct story *t, int backend)
+{
+	for (int i = 0; i < 8; i++)
+		for (int k = 0; k < 16; k++)
+			t->w->slots[i].slot[k] = LB_SLOT(LB_PHASE_STABLE, 0, (uint32_t)backend);
+}
+
+static void story_tcp(struct story *t)
+{
+	struct spec s = from_client(t, SYN);
+	char buf[INET6_ADDRSTRLEN];
+	int port;
+
+	client_sends(t, "nobody knows the connection", from_client(t, ACK), LB_V_DROP_NAT_NO_ENTRY, 0);
+	backend_sends(t, "nobody has asked it", from_backend(t, OLD, SYNACK, buf), LB_V_PASS_NO_SERVICE);
+	client_sends(t, "it begins", s, LB_V_FORWARDED, OLD);
+	counted(t, "it has begun", 1, 1);
+	port = t->snat_port;
+	all_slots(t, NEW);
+	client_sends(t, "it begins once more", s, LB_V_FORWARDED, OLD);
+	check(t, "it keeps its port", differs(t->w, "the port", t->snat_port, port));
+	counted(t, "it was the same", 1, 1);
+	backend_sends(t, "it is answered", from_backend(t, OLD, SYNACK, buf), LB_V_REPLIED);
+	client_sends(t, "it is open", from_client(t, ACK), LB_V_FORWARDED, OLD);
+	counted(t, "it has opened", 1, 0);
+	s = from_client(t, ACK);
+	s.payload = 1001;
+	client_sends(t, "it has data", s, LB_V_FORWARDED, OLD);
+	s = from_backend(t, OLD, ACK, buf);
+	s.payload = 1300;
+	s.tos = 0xb8;
+	backend_sends(t, "it gets data", s, LB_V_REPLIED);
+	s = from_client(t, ACK);
+	s.ttl = 1;
+	client_sends(t, "it has gone too far", s, LB_V_DROP_TTL_EXCEEDED, OLD);
+	s = from_backend(t, OLD, ACK, buf);
+	s.ttl = 1;
+	backend_sends(t, "its answer has gone too far", s, LB_V_DROP_TTL_EXCEEDED);
+	t->mac_from = mac_router;
+	client_sends(t, "it comes another way", from_client(t, ACK), LB_V_FORWARDED, OLD);
+	backend_sends(t, "it goes back that way", from_backend(t, OLD, ACK, buf), LB_V_REPLIED);
+	t->mac_from = mac_client;
+	client_sends(t, "the client ends it", from_client(t, FIN), LB_V_FORWARDED, OLD);
+	backend_sends(t, "the backend ends it", from_backend(t, OLD, FIN, buf), LB_V_REPLIED);
+	client_sends(t, "the last word", from_client(t, ACK), LB_V_FORWARDED, OLD);
+	counted(t, "it is over, and still known", 1, 0);
+	client_sends(t, "another one on the same ports goes where new ones go", from_client(t, SYN), LB_V_FORWARDED, NEW);
+	counted(t, "the other one took its place", 1, 1);
+	backend_sends(t, "it is refused", from_backend(t, NEW, RST, buf), LB_V_REPLIED);
+	all_slots(t, OLD);
+	client_sends(t, "it tries again after that", from_client(t, SYN), LB_V_FORWARDED, OLD);
+	t->w->backends[OLD].flags &= (uint8_t)~LB_BACKEND_F_TAKES_NEW;
+	all_slots(t, NEW);
+	client_sends(t, "its backend drains, and it goes on", from_client(t, ACK), LB_V_FORWARDED, OLD);
+	client_sends(t, "its backend drains, and it begins anew", from_client(t, SYN), LB_V_FORWARDED, NEW);
+	t->w->backends[NEW].gen++;
+	client_sends(t, "its backend is another one now", from_client(t, ACK), LB_V_DROP_NAT_NO_ENTRY, 0);
+	backend_sends(t, "its backend is another one now and answers", from_backend(t, NEW, ACK, buf),
+		      LB_V_DROP_NO_BACKEND);
+	client_sends(t, "it begins with that one", from_client(t, SYN), LB_V_FORWARDED, NEW);
+	counted(t, "there was always one", 1, 1);
+	client_sends(t, "flags that nobody sets", from_client(t, SYN | 0x01), LB_V_DROP_TCP_FLAGS, 0);
+}
+
+static void story_udp(struct story *t)
+{
+	struct spec s = from_client(t, 0);
+	char buf[INET6_ADDRSTRLEN];
+
+	s.payload = 11;
+	client_sends(t, "it begins", s, LB_V_FORWARDED, OLD);
+	counted(t, "nobody has answered", 1, 1);
+	s.payload = 0;
+	client_sends(t, "it says nothing", s, LB_V_FORWARDED, OLD);
+	all_slots(t, NEW);
+	for (int bytes = 0; bytes < 132; bytes++) {
+		s.payload = bytes;
+		s.no_sum = t->client == 4;
+		client_sends(t, "it has no checksum", s, LB_V_FORWARDED, OLD);
+	}
+	s = from_backend(t, OLD, 0, buf);
+	s.payload = 77;
+	s.no_sum = t->backend == 4;
+	backend_sends(t, "it is answered", s, LB_V_REPLIED);
+	counted(t, "it was answered", 1, 0);
+	t->w->backends[OLD].flags = 0;
+	client_sends(t, "its backend is gone", from_client(t, 0), LB_V_FORWARDED, NEW);
+	counted(t, "it has another one", 1, 1);
+	backend_sends(t, "the one that is gone answers", from_backend(t, OLD, 0, buf), LB_V_PASS_NO_SERVICE);
+}
+
+/* What is refused, and why. */
+static void story_limits(struct story *t)
+{
+	struct spec s = from_client(t, SYN);
+	char buf[INET6_ADDRSTRLEN];
+
+	t->w->conf->max_conns = 8;
+	for (int i = 0; i < 2; i++) {
+		s.sport = 30000 + i;
+		client_sends(t, "there is room", s, LB_V_FORWARDED, OLD);
+	}
+	s.sport = 30002;
+	client_sends(t, "a service leaves others as much of the share as it takes", s, LB_V_DROP_NAT_FULL, 0);
+	s.sport = 30000;
+	client_sends(t, "it is known already", s, LB_V_FORWARDED, OLD);
+	t->w->conf->max_conns = 2;
+	s.sport = 30003;
+	client_sends(t, "all is full", s, LB_V_DROP_NAT_FULL, 0);
+	counted(t, "there are two", 2, 2);
+	t->w->conf->max_conns = 1024;
+	s.payload = 1460;
+	t->w->backends[OLD].mtu = 1400;
+	client_sends(t, "it is too big for its backend", s, LB_V_DROP_TOO_BIG, 0);
+	t->w->backends[OLD].mtu = 1500;
+	s = from_client(t, SYN);
+	client_sends(t, "another one", s, LB_V_FORWARDED, OLD);
+	s = from_backend(t, OLD, SYNACK, buf);
+	s.payload = 100;
+	t->w->links[INGRESS].mtu = 90;
+	backend_sends(t, "it is too big for its client", s, LB_V_DROP_TOO_BIG);
+	t->w->links[INGRESS].mtu = 1500;
+	backend_sends(t, "it is not", s, LB_V_REPLIED);
+	t->w->backends[OLD].oif = 0;
+	client_sends(t, "there is no way to the backend", from_client(t, ACK), LB_V_DROP_NO_NEXT_HOP, 0);
+	t->w->backends[OLD].oif = INGRESS;
+	if (t->client == 4) {
+		s = from_client(t, ACK);
+		s.frag = 0x2000;
+		client_sends(t, "it comes in pieces", s, LB_V_DROP_FRAGMENT, 0);
+		s = from_client(t, ACK);
+		s.options = 8;
+		if (t->backend == 6)
+			client_sends(t, "IPv6 has no such options", s, LB_V_DROP_NAT_IMPOSSIBLE, 0);
+		else
+			client_sends(t, "it has options", s, LB_V_FORWARDED, OLD);
+	}
+	if (t->setup.forward != LB_FORWARD_FULLNAT)
+		return;
+	t->w->conf->snat_ports = 1;
+	t->w->conf->snat_first = 25000;
+	s = from_client(t, SYN);
+	s.sport = 31000;
+	client_sends(t, "there is one port", s, LB_V_FORWARDED, OLD);
+	check(t, "it is that one", differs(t->w, "the port", t->snat_port, 25000));
+	s.sport = 31001;
+	client_sends(t, "there are no more", s, LB_V_DROP_SNAT_FULL, 0);
+	all_slots(t, NEW);
+	client_sends(t, "to another backend there are", s, LB_V_FORWARDED, NEW);
+}
+
+/* Two VIPs and one backend: its answers have to tell them apart. */
+static void story_two_vips(struct story *t)
+{
+	struct spec s = from_client(t, SYN);
+	char buf[INET6_ADDRSTRLEN];
+	struct outcome o;
+	struct frame want;
+
+	client_sends(t, "the first", s, LB_V_FORWARDED, OLD);
+	s.dst = t->client == 4 ? "192.0.2.20" : "2001:db8::20"; /* a wildcard */
+	if (!played(t, "the second", &s, false, LB_V_FORWARDED, &o))
+		return;
+	t->snat_port = o.out.data[14 + (t->backend == 4 ? 20 : 40)] << 8 | o.out.data[15 + (t->backend == 4 ? 20 : 40)];
+	check(t, "it has another port", t->snat_port == 12345);
+	s = from_backend(t, OLD, SYNACK, buf);
+	if (!played(t, "the second is answered", &s, true, LB_V_REPLIED, &o))
+		return;
+	s = to_client(t, &s, &o.out);
+	s.src = t->client == 4 ? "192.0.2.20" : "2001:db8::20";
+	frame_make(&s, &want);
+	set_macs(&want, t->mac_from, mac_own);
+	check(t, "the second is answered", frames_differ(t->w, &o.out, &want));
+	counted(t, "there are two", 2, 2);
+	t->snat_port = 12345;
+	backend_sends(t, "the first is answered", from_backend(t, OLD, SYNACK, buf), LB_V_REPLIED);
+}
+
+static void tell(struct world *w, const char *what, void (*story)(struct story *), int forward, int client, int backend,
+		 int proto, bool wild)
+{
+	struct story t = {.w = w,
+			  .client = client,
+			  .backend = backend,
+			  .proto = proto,
+			  .setup = {.forward = forward,
+				    .outer = backend,
+				    .flags = LB_SERVICE_F_NO_STATE | LB_SERVICE_F_NAT,
+				    .wild = wild}};
+
+	begin(&t);
+	story(&t);
+	report(!t.failed, "%s: %s, %s, IPv%d to IPv%d", w->name, what, forward == LB_FORWARD_NAT ? "nat" : "fullnat",
+	       client, backend);
+}
+
+void test_nat(struct world *w)
+{
+	for (int forward = LB_FORWARD_NAT; forward <= LB_FORWARD_FULLNAT; forward++)
+		for (int pair = 0; pair < 4; pair++) {
+			int client = pair & 1 ? 6 : 4, backend = pair & 2 ? 6 : 4;
+
+			if (forward == LB_FORWARD_NAT && client != backend)
+				continue;
+			tell(w, "a TCP connection", story_tcp, forward, client, backend, IPPROTO_TCP, false);
+			tell(w, "a UDP flow", story_udp, forward, client, backend, IPPROTO_UDP, false);
+			tell(w, "limits", story_limits, forward, client, backend, IPPROTO_TCP, false);
+			if (forward == LB_FORWARD_NAT)
+				tell(w, "two VIPs", story_two_vips, forward, client, backend, IPPROTO_TCP, true);
+		}
+	w->conn_clear(w);
+}
