@@ -1,9 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# nat: destination address and port translated, replies translated back.
+# forward: nat, between hosts that have their way back through the load balancer: TCP and UDP, both families, ports that
+# differ, connections that outlive lbd and changes of backends, ends by timers, floods.
 . "$(dirname "$0")/lib.sh"
 
 lab_up 3
+lab_host flooder eth0 9 1500
 host lb sysctl -qw net.ipv4.ip_local_port_range="32768 60999"
 servers_start 3 7002 7003
 for i in 1 2 3; do
@@ -13,23 +15,110 @@ done
 ip -n client route replace 192.0.2.10/32 via 10.0.0.2
 ip -n client route replace 2001:db8::10/128 via fd00::2
 lbd_config <<-END
-	max_connections: 4096
-	timeouts: {tcp_half_open: 1s, tcp_transitory: 2s, udp: 2s, udp_unreplied: 1s}
+	max_connections: 1024
+	timeouts: {tcp_half_open: 1s, tcp_transitory: 10s, udp: 10s, udp_unreplied: 1s}
 END
 lbd_start
 ok "attach" lbctl attach lb0
-ok "add" lbctl service add web 192.0.2.10:9092/tcp --forward nat
-for i in 1 2 3; do ok "b$i" lbctl backend add web 10.0.0.1$i:7002; done
-wait_serving web 3
-spread --to 192.0.2.10:9092 --count 300 --parallel 32
-echo "# $REPORT"
-is "all answered" "$(field ok "$REPORT")" 300
-lbctl status | sed 's/^/# /'
-ok "add" lbctl service add fweb 192.0.2.10:9093/tcp --forward fullnat --snat 10.0.0.2
-for i in 1 2 3; do ok "b$i" lbctl backend add fweb 10.0.0.1$i:7002; done
-wait_serving fweb 3
-spread --to 192.0.2.10:9093 --count 300 --parallel 32
-echo "# $REPORT"
-is "all answered" "$(field ok "$REPORT")" 300
-lbctl status | sed 's/^/# /'
+
+nat_up() { # NAME VIP N [OPTION...]: a service with backends b1..bN on port $PORT
+	local i
+
+	ok "service add $1 $2" lbctl service add "$1" "$2" --forward nat "${@:4}" || exit 1
+	for ((i = 1; i <= $3; i++)); do
+		lbctl backend add "$1" "$(backend_addr "$i" $PORT)" || bail "backend add $1 b$i"
+	done
+	wait_serving "$1" "$3"
+}
+translated() {
+	lbctl --json status | jq -r ".translated.$1"
+}
+is_translated() { # FIELD N
+	[ "$(translated "$1")" = "$2" ]
+}
+drops() { # VERDICT
+	metric "lb_packets_total{verdict=\"$1\"}"
+}
+
+PORT=7002
+for family in 4 6; do
+	FAMILY=$family
+	vip=192.0.2.10
+	[ $family = 4 ] || vip='[2001:db8::10]'
+	nat_up tcp$family $vip:9092/tcp 2
+	spread --to $vip:9092 --count 150 --parallel 16
+	is "IPv$family: connections to another port are answered" "$(field ok "$REPORT")" 150
+	between "IPv$family: b1 has its share" "$(field b1 "$REPORT")" 40 110
+	nat_up udp$family $vip:9092/udp 2 --check none
+	spread --udp --to $vip:9092 --count 100 --parallel 16
+	is "IPv$family: datagrams are answered" "$(field ok "$REPORT")" 100
+done
+FAMILY=4
+between "status counts them" "$(translated connections)" 500 510
+is "metrics do, too" "$(metric lb_nat_connections)" "$(translated connections)"
+is "and how many there may be" "$(metric lb_nat_capacity)" 1024
+
+echo "# connections stay"
+talk_start held host client "$TRAFFIC" hold --to 192.0.2.10:9092 --count 100 --first-port 20000 --every 300
+talk_read held
+is "100 are open" "$(field alive "$ANSWER")" 100
+lbd_end KILL
+talk held ping
+is "lbd is dead: all are alive" "$(field alive "$ANSWER") $(field moved "$ANSWER")" "100 0"
+lbd_start
+ok "backend add b3" lbctl backend add tcp4 10.0.0.13:$PORT
+wait_serving tcp4 3
+talk held ping
+is "lbd is back, with another backend: none moved" "$(field alive "$ANSWER") $(field moved "$ANSWER")" "100 0"
+ok "b1 drains" lbctl backend drain tcp4 10.0.0.11:$PORT
+talk held ping
+is "drained: none moved" "$(field alive "$ANSWER") $(field moved "$ANSWER")" "100 0"
+spread --to 192.0.2.10:9092 --count 60 --first-port 30000
+is "new ones go elsewhere" "$(field ok "$REPORT") $(field b1 "$REPORT")" "60 0"
+spread --to 192.0.2.10:9092 --count 60 --first-port 30000
+is "on the same ports again" "$(field ok "$REPORT") $(field b1 "$REPORT")" "60 0"
+
+echo "# room for more, while they are open"
+{ lbctl export | sed 's/^max_connections: .*/max_connections: 2048/'; } >$RUN/more.yaml
+ok "max_connections: 2048" lbctl apply -f $RUN/more.yaml
+is "there is" "$(translated capacity)" 2048
+talk held ping
+is "none moved" "$(field alive "$ANSWER") $(field moved "$ANSWER")" "100 0"
+
+echo "# a flood of SYNs to one service"
+nat_up victim 192.0.2.10:9093/tcp 1 --check none
+host flooder "$BUILD/tests/synflood" eth0 02:00:00:00:00:02 192.0.2.10 9093 300000 20000 >"$RUN/flood" &
+flood=$!
+refused() {
+	[ "$(drops drop_nat_full)" -gt 1000 ]
+}
+ok "it uses up its share" wait_for 10 refused
+spread --to 192.0.2.10:9092 --count 200 --first-port 31000 --parallel 16
+is "new connections to another service are made" "$(field ok "$REPORT")" 200
+between "half-open ones have no more than their share" "$(translated half_open)" 256 1024
+ok "the flood goes on" kill -0 $flood
+kill $flood
+wait $flood 2>/dev/null
+talk held ping
+is "none moved" "$(field alive "$ANSWER") $(field moved "$ANSWER")" "100 0"
+
+echo "# ends"
+talk held quit
+ok "connections that are over go" wait_for 40 is_translated connections 0 || lbctl status
+is "none is half-open" "$(translated half_open)" 0
+spread --udp --to 192.0.2.10:9092 --count 50
+is "datagrams are answered" "$(field ok "$REPORT")" 50
+between "and remembered" "$(translated connections)" 50 50
+ok "for a while" wait_for 30 is_translated connections 0
+
+echo "# what is refused"
+refuses() { # WHAT REGEX COMMAND...
+	local out
+
+	out=$("${@:3}" 2>&1) && not_ok "$1" "it was not refused" && return
+	matches "$1" "$out" "$2"
+}
+refuses "a backend of another family" "use fullnat" lbctl backend add tcp4 '[fd00::11]:7002'
+{ lbctl export | sed 's/^max_connections: .*/max_connections: 1024/'; } >$RUN/less.yaml
+ok "less room, when there is nothing in it" lbctl apply -f $RUN/less.yaml
 done_testing

@@ -184,7 +184,7 @@ static void client_sends(struct story *t, const char *what, struct spec in, enum
 	struct frame want;
 	struct spec s;
 
-	if (!played(t, what, &in, false, verdict, &o))
+	if (!played(t, what, &in, false, verdict, &o) || verdict != LB_V_FORWARDED)
 		return;
 	s = to_backend(t, &in, backend, &o.out, buf);
 	if (t->client == 4 && t->backend == 6)
@@ -337,7 +337,7 @@ static void story_limits(struct story *t)
 	t->w->conf->max_conns = 1024;
 	s.payload = 1460;
 	t->w->backends[OLD].mtu = 1400;
-	client_sends(t, "it is too big for its backend", s, LB_V_DROP_TOO_BIG, 0);
+	client_sends(t, "it is too big for its backend", s, t->client == 6 ? LB_V_ANSWERED_TOO_BIG : LB_V_DROP_TOO_BIG, 0);
 	t->w->backends[OLD].mtu = 1500;
 	s = from_client(t, SYN);
 	client_sends(t, "another one", s, LB_V_FORWARDED, OLD);
@@ -353,6 +353,7 @@ static void story_limits(struct story *t)
 	if (t->client == 4) {
 		s = from_client(t, ACK);
 		s.frag = 0x2000;
+		s.payload = 100;
 		client_sends(t, "it comes in pieces", s, LB_V_DROP_FRAGMENT, 0);
 		s = from_client(t, ACK);
 		s.options = 8;
