@@ -253,14 +253,17 @@ static __always_inline bool lb_udp_sum4(void *l3, const void *data_end, __u64 *s
 		lb_store(sum, lb_load(sum) + lb_htons((__u16)(*(const __u8 *)at << 8)));
 	}
 	at = udp;
+	left = len / 64;
 #ifdef __clang__
 #pragma clang loop unroll(disable)
 #endif
-	for (left = len / 64; left; left--) {
+	for (__u32 turn = 0; turn < LB_UDP_SUM_MAX / 64; turn++) {
 #ifdef __bpf__
-		/* or the frame's end becomes a number of turns, which a verifier does not see */
-		asm volatile("" : "+r"(at));
+		/* or both ends become one number of turns, which a verifier does not know */
+		asm volatile("" : "+r"(at), "+r"(left));
 #endif
+		if (turn >= left)
+			break;
 		if (at + 64 > data_end)
 			return false;
 		LB_UNROLL
