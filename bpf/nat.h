@@ -115,7 +115,7 @@ static __always_inline void lb_nat_note(struct lb_world *w, struct lb_nat_work *
 		lb_store(&c->word, new);
 	if (n->key.proto == IPPROTO_TCP && lb_conn_leaves_tcp(old, new))
 		lb_nat_load_add(w, c->service, 0, -1);
-	if (c->flags & LB_CONN_F_LIVE && new & LB_CONN_FIN) {
+	if (c->flags & LB_CONN_F_LIVE && new &LB_CONN_FIN) {
 		c->flags &= (__u8)~LB_CONN_F_LIVE;
 		lb_live_add(w, c->backend, -1);
 	}
@@ -154,8 +154,8 @@ static __always_inline bool lb_nat_is_free(struct lb_world *w, const struct lb_n
 	return again && other->flags & LB_CONN_F_REPLY && lb_nat_leads_to(&other->xlate, &n->key);
 }
 
-/* Fills n->back with what leads from the backend to a source address and port that nobody else speaks to it from. False:
- * none was found. */
+/* Fills n->back with what leads from the backend to a source address and port that nobody else speaks to it from.
+ * False: none was found. */
 static __always_inline bool lb_nat_find_way(struct lb_world *w, struct lb_nat_work *n, const struct lb_backend *b,
 					    struct lb_life life, __u32 service_idx)
 {
@@ -316,8 +316,7 @@ static __always_inline enum lb_verdict lb_nat_translate(struct lb_world *w, cons
 /* Bytes of the packet when it is sent. */
 static __always_inline __u32 lb_nat_len(const struct lb_nat_job *n, const struct lb_conn *c)
 {
-	return n->len +
-	       (!n->v6 && c->flags & LB_CONN_F_CROSS ? sizeof(struct ipv6hdr) - sizeof(struct iphdr) : 0);
+	return n->len + (!n->v6 && c->flags & LB_CONN_F_CROSS ? sizeof(struct ipv6hdr) - sizeof(struct iphdr) : 0);
 }
 
 /* To the backend @b of @c. */
@@ -393,7 +392,7 @@ static __always_inline bool lb_nat_says_more(struct lb_world *w, const struct lb
 		return false;
 	if (n->key.proto == IPPROTO_TCP && lb_conn_asks(new))
 		return true;
-	if (c->flags & LB_CONN_F_LIVE && new & LB_CONN_FIN)
+	if (c->flags & LB_CONN_F_LIVE && new &LB_CONN_FIN)
 		return true;
 	lb_store(&c->word, new);
 	return false;
@@ -429,8 +428,9 @@ static __always_inline __u32 lb_nat(struct lb_world *w, struct lb_nat_job *n)
 			return LB_NAT_NEW;
 		v = lb_nat_see_to(w, n);
 		if (v != LB_V_FORWARDED)
-			return v == LB_V_DROP_NAT_NO_ENTRY && !n->backend_idx && n->key.proto != IPPROTO_TCP ? LB_NAT_NEW
-													       : v & 0xff;
+			return v == LB_V_DROP_NAT_NO_ENTRY && !n->backend_idx && n->key.proto != IPPROTO_TCP
+				       ? LB_NAT_NEW
+				       : v & 0xff;
 		c = lb_world_conn(w, &n->key);
 		if (!c)
 			return LB_V_DROP_NAT_NO_ENTRY;

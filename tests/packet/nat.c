@@ -24,7 +24,7 @@ struct story {
 	struct setup setup;
 	int client, backend; /* families */
 	int proto;
-	int snat_port;		   /* what the backend sees: of the last packet to it */
+	int snat_port;		 /* what the backend sees: of the last packet to it */
 	const uint8_t *mac_from; /* of the client's frames */
 	bool failed;
 };
@@ -270,7 +270,8 @@ static void story_tcp(struct story *t)
 	backend_sends(t, "the backend ends it", from_backend(t, OLD, FIN, buf), LB_V_REPLIED);
 	client_sends(t, "the last word", from_client(t, ACK), LB_V_FORWARDED, OLD);
 	counted(t, "it is over, and still known", 1, 0);
-	client_sends(t, "another one on the same ports goes where new ones go", from_client(t, SYN), LB_V_FORWARDED, NEW);
+	client_sends(t, "another one on the same ports goes where new ones go", from_client(t, SYN), LB_V_FORWARDED,
+		     NEW);
 	counted(t, "the other one took its place", 1, 1);
 	backend_sends(t, "it is refused", from_backend(t, NEW, RST, buf), LB_V_REPLIED);
 	all_slots(t, OLD);
@@ -337,7 +338,8 @@ static void story_limits(struct story *t)
 	t->w->conf->max_conns = 1024;
 	s.payload = 1460;
 	t->w->backends[OLD].mtu = 1400;
-	client_sends(t, "it is too big for its backend", s, t->client == 6 ? LB_V_ANSWERED_TOO_BIG : LB_V_DROP_TOO_BIG, 0);
+	client_sends(t, "it is too big for its backend", s, t->client == 6 ? LB_V_ANSWERED_TOO_BIG : LB_V_DROP_TOO_BIG,
+		     0);
 	t->w->backends[OLD].mtu = 1500;
 	s = from_client(t, SYN);
 	client_sends(t, "another one", s, LB_V_FORWARDED, OLD);

@@ -164,8 +164,7 @@ static void remove_conn(struct lb_dataplane *dp, const struct lb_conn_key *key, 
 		return; /* a packet was faster, and has counted */
 	lb_nat_other(&c->xlate, key->proto, &back);
 	bpf_map_delete_elem(dp->conns_fd, &back);
-	add_load(dp, c->service % LB_MAX_SERVICES, -1,
-		 lb_conn_half_open((uint8_t)key->proto, c->word, reply) ? -1 : 0);
+	add_load(dp, c->service % LB_MAX_SERVICES, -1, lb_conn_half_open((uint8_t)key->proto, c->word, reply) ? -1 : 0);
 	if (c->flags & LB_CONN_F_LIVE)
 		__atomic_fetch_add(&dp->live[c->backend % LB_MAX_BACKENDS], -1, __ATOMIC_RELAXED);
 }
@@ -237,8 +236,8 @@ static void begin_round(const struct lb_dataplane *dp, struct lb_conns_round *r)
 	r->forwards = r->replies = 0;
 	memset(r->seen, 0, sizeof(r->seen));
 	for (uint32_t i = 0; i < LB_MAX_SERVICES; i++)
-		r->before[i] = (struct tally){read_count(&dp->nat_loads[i].conns),
-					      read_count(&dp->nat_loads[i].half_open)};
+		r->before[i] =
+			(struct tally){read_count(&dp->nat_loads[i].conns), read_count(&dp->nat_loads[i].half_open)};
 }
 
 int lb_dataplane_collect(struct lb_dataplane *dp, uint64_t budget_ns)

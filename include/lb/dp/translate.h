@@ -200,7 +200,7 @@ static __always_inline enum lb_xlate_result lb_xlate_fragment6(void *l3, const v
 /* Of the last 63 bytes of the datagram at @udp, those that bit @bytes of its length @len stands for. */
 #define LB_UDP_SUM_PART(bytes)                                                                                         \
 	if (len & (bytes)) {                                                                                           \
-		at = udp + lb_xlate_off(len & (0xfff & ~(2 * (bytes) - 1)));                                           \
+		at = udp + lb_xlate_off(len & (0xfff & ~(2 * (bytes)-1)));                                             \
 		if (at + (bytes) > data_end)                                                                           \
 			return false;                                                                                  \
 		for (int i = 0; i < (bytes); i += 4)                                                                   \
