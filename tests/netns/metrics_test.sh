@@ -37,6 +37,7 @@ lb_backend_bytes_total
 lb_backend_connections_total
 lb_backend_active_connections
 lb_backend_weight
+lb_backend_effective_weight
 lb_backend_up
 lb_backend_state
 lb_check_total

@@ -49,12 +49,12 @@ static void test_requests(void **state)
 		{ARGS("service", "add", "w", "v", "--check", "http:/health?a=b:c", "--check-port", "8080",
 		      "--check-interval", "2s", "--check-timeout", "500ms", "--check-host", "example.org",
 		      "--expect-status", "200-299", "--expect-body", "all is well", "--rise", "2", "--fall", "3",
-		      "--panic-threshold", "30"),
+		      "--panic-threshold", "30", "--slow-start", "30s"),
 		 "POST /v1/services",
 		 "{'name':'w','vip':['v'],'check':{'type':'http','path':'/health?a=b:c','port':'8080','interval':'2s',"
 		 "'timeout':'500ms','host':'example.org','expect_status':'200-299','expect_body':'all is "
 		 "well','rise':'2',"
-		 "'fall':'3'},'panic_threshold':'30'}"},
+		 "'fall':'3'},'panic_threshold':'30','slow_start':'30s'}"},
 		{ARGS("service", "set", "web", "--check", "tcp"), "PATCH /v1/services/web", "{'check':{'type':'tcp'}}"},
 		{ARGS("service", "set", "web", "--check", "http:/a", "--check", "tcp"), "PATCH /v1/services/web",
 		 "{'check':{'type':'tcp'}}"},
@@ -178,8 +178,8 @@ static void test_usage(void **state)
 		 "service add: option --weight is not for this command;| service add"},
 		{ARGS("status", "-x"), "status: unknown option -x;| status"},
 		{ARGS("status", "--json=yes"), "status: option --json takes no value;| status"},
-		{ARGS("service", "add", "a", "b", "--slow-start", "1s"),
-		 "service add: option --slow-start is not available in this version;| service add"},
+		{ARGS("service", "add", "a", "b", "--check-via", "vip"),
+		 "service add: option --check-via is not available in this version;| service add"},
 		{ARGS("top"), "command 'top' is not available in this version;|"},
 		{ARGS("trace", "--from", "192.0.2.1"), "command 'trace' is not available in this version;|"},
 		{ARGS("--json", "flows", "web", "--limit=3"), "command 'flows' is not available in this version;|"},

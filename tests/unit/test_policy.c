@@ -127,6 +127,77 @@ static void build(struct fixture *f, unsigned int *shift, uint16_t **table)
 	assert_int_equal(lb_policy_table(f->c, f->nr, key, shift, table), 0);
 }
 
+/* A slow start only ever goes on, begins with a part and ends with all. */
+static void test_warmth(void **state)
+{
+	static const uint64_t times_s[] = {1, 2, 3, 7, 30, 300, 86400};
+
+	for (size_t i = 0; i < sizeof(times_s) / sizeof(*times_s); i++) {
+		uint64_t slow_start_ns = times_s[i] * 1000000000U;
+		uint8_t before = 1;
+
+		assert_int_equal(lb_policy_warmth(0, slow_start_ns), 1);
+		for (uint32_t s = 0; s < times_s[i]; s++) {
+			uint8_t now = lb_policy_warmth(s, slow_start_ns);
+
+			assert_in_range(now, before, LB_WARM - 1);
+			before = now;
+		}
+		assert_int_equal(lb_policy_warmth((uint32_t)times_s[i], slow_start_ns), LB_WARM);
+		assert_int_equal(lb_policy_warmth(UINT32_MAX, slow_start_ns), LB_WARM);
+	}
+	assert_int_equal(lb_policy_warmth(0, 0), LB_WARM);
+}
+
+static size_t slots_of(const uint16_t *table, unsigned int shift, uint16_t idx)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < 1U << shift; i++)
+		nr += table[i] == idx;
+	return nr;
+}
+
+/* Each step gives it its part, in a table of the same size, and hardly moves a slot between the others. */
+static void test_slow_start(void **state)
+{
+	struct fixture f = {0};
+	unsigned int shift, whole_shift;
+	uint16_t *table, *whole, *before = NULL;
+	size_t was = 0;
+
+	for (int i = 0; i < 10; i++)
+		add(&f, i < 5 ? 1 : 3, 0, true);
+	build(&f, &whole_shift, &whole);
+	for (uint8_t warmth = 1; warmth <= LB_WARM; warmth++) {
+		double part = warmth / (double)LB_WARM, wanted;
+		size_t got, others = 0;
+
+		f.c[2].warmth = warmth;
+		build(&f, &shift, &table);
+		assert_int_equal(shift, whole_shift);
+		got = slots_of(table, shift, f.c[2].idx);
+		wanted = (1U << shift) * part / (19 + part);
+		assert_true(got > wanted * 0.9 - 2 && got < wanted * 1.1 + 2);
+		assert_true(got > was);
+		was = got;
+		for (size_t i = 0; before && i < 1U << shift; i++)
+			others += table[i] != before[i] && table[i] != f.c[2].idx;
+		assert_true(others < (1U << shift) / 50);
+		free(before);
+		before = table;
+	}
+	assert_memory_equal(before, whole, sizeof(*whole) << shift);
+	free(before);
+	/* All of them at the same step, or standbys that are: as if there were none. */
+	for (size_t i = 0; i < f.nr; i++)
+		f.c[i].warmth = 3;
+	build(&f, &shift, &table);
+	assert_memory_equal(table, whole, sizeof(*whole) << shift);
+	free(table);
+	free(whole);
+}
+
 static void test_order_and_idx_do_not_matter(void **state)
 {
 	struct fixture f = {0}, g;
@@ -206,6 +277,8 @@ int main(void)
 		cmocka_unit_test(test_tiers),
 		cmocka_unit_test(test_panic),
 		cmocka_unit_test(test_unreachable),
+		cmocka_unit_test(test_warmth),
+		cmocka_unit_test(test_slow_start),
 		cmocka_unit_test(test_order_and_idx_do_not_matter),
 		cmocka_unit_test(test_size_is_not_health),
 	};

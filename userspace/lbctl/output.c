@@ -128,12 +128,24 @@ static const char *share(const json_t *backend, char buf[CELL])
 	return buf;
 }
 
+/* "100", or "100 (12.5)" while only so much of it counts. */
+static const char *weight(const json_t *backend, char buf[CELL])
+{
+	const json_t *effective = at(backend, "status.effective_weight");
+
+	text(at(backend, "weight"), buf);
+	if (effective && json_number_value(effective) != (double)num(backend, "weight"))
+		snprintf(buf + strlen(buf), CELL - strlen(buf), " (%g)", json_number_value(effective));
+	return buf;
+}
+
 enum cell {
 	CELL_TEXT,
 	CELL_COUNT,
 	CELL_UP_OF,
 	CELL_SHARE,
 	CELL_NEXT_HOP,
+	CELL_WEIGHT,
 };
 
 struct column {
@@ -154,6 +166,8 @@ static const char *cell(const struct column *col, const json_t *row, char buf[CE
 		return share(row, buf);
 	case CELL_NEXT_HOP:
 		return next_hop(row, buf);
+	case CELL_WEIGHT:
+		return weight(row, buf);
 	case CELL_TEXT:
 		break;
 	}
@@ -217,7 +231,7 @@ static const struct column backend_columns[] = {
 	{"STATE", CELL_TEXT, "state", false},
 	{"HEALTH", CELL_TEXT, "status.health", false},
 	{"REASON", CELL_TEXT, "status.reason", false},
-	{"WEIGHT", CELL_TEXT, "weight", true},
+	{"WEIGHT", CELL_WEIGHT, "", true},
 	{"TIER", CELL_TEXT, "tier", true},
 	{"SHARE", CELL_SHARE, "status.share", true},
 	{"ACTIVE", CELL_COUNT, "status.active_connections", true},
@@ -351,6 +365,8 @@ void lb_show_service(const json_t *service)
 	show_check(at(service, "check"));
 	if (num(service, "panic_threshold"))
 		field("panic", "below %" JSON_INTEGER_FORMAT " %% of the backends up", num(service, "panic_threshold"));
+	if (*str(service, "slow_start") && strcmp(str(service, "slow_start"), "none"))
+		field("slow start", "%s", str(service, "slow_start"));
 	snprintf(buf[1], CELL, ", tier %" JSON_INTEGER_FORMAT " serves", num(st, "tier"));
 	field("status", "%s, %s backends up%s%s%s", str(st, "state"), up_of(service, buf[0]),
 	      strcmp(str(st, "state"), "down") ? buf[1] : "", *str(st, "reason") ? ": " : "", str(st, "reason"));

@@ -20,6 +20,7 @@
 #define TICKS_SETTLED 12		 /* while nothing moves, only every so many ticks do anything */
 #define UPKEEP_NS (2 * LB_NSEC_PER_SEC)
 #define UPKEEPS_CONFIRMED 5 /* by then a next hop that was adopted has been confirmed, or is gone */
+#define TIME_NS (LB_NSEC_PER_SEC / 4) /* how often it is looked what time has brought, while it may bring something */
 #define COMMIT_RETRY_NS LB_NSEC_PER_SEC
 #define CHANGES_LOGGED 16
 #define PREPARE_SLOTS (1U << 17) /* a few milliseconds' work: the loop has other things to do, too */
@@ -127,6 +128,8 @@ static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb
 	c->uncommitted = lb_model_stale(c->model);
 	if (c->uncommitted)
 		commit_soon(c);
+	if (!evtimer_pending(c->time_event, NULL))
+		event_active(c->time_event, EV_TIMEOUT, 0);
 	if (table && !lb_model_settled(c->model))
 		tick_within(c, TICK_SOON_NS);
 	return 0;
@@ -147,6 +150,21 @@ static void on_commit(evutil_socket_t fd, short what, void *ctx)
 		again = lb_timeval(COMMIT_RETRY_NS);
 	if (ret)
 		evtimer_add(c->commit_event, &again);
+}
+
+/* What the passing of time alone changes. */
+static void on_time(evutil_socket_t fd, short what, void *ctx)
+{
+	struct lb_control *c = ctx;
+	struct timeval tv = lb_timeval(TIME_NS);
+	uint64_t start_ns = lb_now_ns();
+	bool more;
+
+	if (lb_model_time(c->model, lb_now_s(), &more) > 0)
+		commit_soon(c);
+	c->build_ns += lb_now_ns() - start_ns;
+	if (more)
+		evtimer_add(c->time_event, &tv);
 }
 
 static void on_next_hop(void *ctx, const uint8_t addr[16], const struct lb_next_hop *nh)
@@ -441,9 +459,10 @@ static int make_parts(struct lb_control *c, struct lb_err *err)
 {
 	c->commit_event = evtimer_new(c->base, on_commit, c);
 	c->tick_event = evtimer_new(c->base, on_tick, c);
+	c->time_event = evtimer_new(c->base, on_time, c);
 	c->upkeep_event = event_new(c->base, -1, EV_PERSIST, on_upkeep, c);
 	c->prober = lb_prober_new(c->base, on_health, c);
-	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->prober)
+	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->time_event || !c->prober)
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	return lb_nexthops_new(c->base, on_next_hop, c, &c->nexthops, err);
 }
@@ -529,7 +548,8 @@ int lb_control_start(struct event_base *base, const struct lb_control_options *o
 
 void lb_control_free(struct lb_control *c)
 {
-	struct event *events[] = {c ? c->commit_event : NULL, c ? c->tick_event : NULL, c ? c->upkeep_event : NULL};
+	struct event *events[] = {c ? c->commit_event : NULL, c ? c->tick_event : NULL, c ? c->upkeep_event : NULL,
+				  c ? c->time_event : NULL};
 
 	if (!c)
 		return;

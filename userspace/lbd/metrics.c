@@ -254,6 +254,15 @@ static uint64_t up_of(const struct backend_row *r)
 	return r->backend->health == LB_HEALTH_UP || r->backend->health == LB_HEALTH_UNCHECKED;
 }
 
+/* The only one that is not whole. */
+static void write_effective_weights(FILE *f, const struct backend_rows *rows)
+{
+	family(f, "lb_backend_effective_weight", "gauge", "What counts of the weight: less during a slow start.");
+	for (size_t i = 0; i < rows->nr; i++)
+		fprintf(f, "lb_backend_effective_weight{%s} %.15g\n", rows->row[i].labels,
+			lb_model_weight(rows->row[i].backend));
+}
+
 static void write_backends(FILE *f, const struct backend_rows *rows)
 {
 	static const struct {
@@ -328,6 +337,7 @@ static int write_all(FILE *f, struct lb_control *c)
 	write_daemon(f, c);
 	write_dataplane(f, c);
 	write_backends(f, &rows);
+	write_effective_weights(f, &rows);
 	write_backend_states(f, &rows);
 	write_checks(f, &rows);
 	free(rows.row);

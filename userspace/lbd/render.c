@@ -47,13 +47,14 @@ static json_t *render_backend_status(const struct lb_control *c, const struct lb
 	char since[LB_TIME_STRLEN];
 
 	lb_dataplane_backend(c->dp, b->idx, &row);
-	return json_pack("{s:s, s:s, s:s, s:b, s:f, s:I, s:I, s:I, s:I, s:o}", "health",
+	return json_pack("{s:s, s:s, s:s, s:b, s:f, s:I, s:I, s:I, s:I, s:o, s:f}", "health",
 			 lb_health_name(t ? t->health.health : b->health), "reason",
 			 probed ? lb_reason_name(t->health.reason) : "", "since",
 			 t ? lb_time_format(t->health.since_ns, since) : "", "serving", b->chosen, "share",
 			 slots > 0 ? b->nr_slots / slots : 0.0, "active_connections", (json_int_t)lb_stats_active(&row),
 			 "packets", (json_int_t)row.pkts, "bytes", (json_int_t)row.bytes, "connections",
-			 (json_int_t)row.conns, "next_hop", render_next_hop(&b->next_hop, last));
+			 (json_int_t)row.conns, "next_hop", render_next_hop(&b->next_hop, last), "effective_weight",
+			 lb_model_weight(b));
 }
 
 static json_t *render_backend(const struct lb_control *c, const struct lb_model_service *s, size_t i,

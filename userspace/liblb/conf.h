@@ -102,6 +102,7 @@ struct lb_service_conf {
 	struct lb_quic_conf quic;
 	struct lb_check_conf check;
 	uint32_t panic_threshold; /* percent; 0: off */
+	uint64_t slow_start_ns;	  /* how long a backend that comes up takes to get all of its weight; 0: no time */
 	struct lb_backend_conf *backends;
 	size_t nr_backends;
 };

@@ -154,6 +154,23 @@ int lb_model_set_next_hop(struct lb_model *m, const uint8_t addr[16], const stru
 	return ret;
 }
 
+int lb_model_time(struct lb_model *m, uint32_t now_s, bool *more)
+{
+	int ret = 0;
+
+	*more = false;
+	for (size_t i = 0; i < m->nr; i++) {
+		struct lb_service_entry *s = m->services[i];
+
+		if (!s->pub.conf.slow_start_ns || !lb_entry_warm(s, now_s, more))
+			continue;
+		s->stale = true;
+		s->stale_s = now_s;
+		ret = 1;
+	}
+	return ret;
+}
+
 bool lb_model_settled(const struct lb_model *m)
 {
 	for (size_t i = 0; i < m->nr; i++) {

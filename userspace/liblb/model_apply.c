@@ -64,6 +64,8 @@ static bool same_service(const struct lb_service_conf *a, const struct lb_servic
 	    !same_quic(&a->quic, &b->quic) || (a->check.type == LB_CHECK_NONE) != (b->check.type == LB_CHECK_NONE) ||
 	    a->nr_vips != b->nr_vips || a->nr_backends != b->nr_backends)
 		return false;
+	if (a->slow_start_ns != b->slow_start_ns)
+		return false;
 	if (a->nr_vips && memcmp(a->vips, b->vips, a->nr_vips * sizeof(*a->vips)))
 		return false;
 	if (a->source_rate_limit != b->source_rate_limit ||
@@ -172,10 +174,14 @@ static int build_service(struct change *c, const struct lb_service_conf *conf, c
 	if (ret)
 		return ret;
 	s->pub.conf = *conf;
-	if (old)
+	s->adopted = adopted;
+	if (old) {
 		s->pub.idx = old->pub.idx;
-	else
+		s->pub.choice = old->pub.choice;
+		s->serving_s = old->serving_s;
+	} else {
 		ret = take_id(c, &c->m->ids.services, "services", LB_MAX_SERVICES - 1, &s->pub.idx);
+	}
 	if (!ret)
 		ret = build_backends(c, s, old);
 	if (!ret && old && old->pub.slots && !c->key_changed) {

@@ -58,6 +58,25 @@ struct lb_choice lb_policy_choose(struct lb_candidate *candidates, size_t nr, ui
 	return choice;
 }
 
+uint8_t lb_policy_warmth(uint32_t elapsed_s, uint64_t slow_start_ns)
+{
+	unsigned __int128 elapsed_ns = (unsigned __int128)elapsed_s * 1000000000U;
+
+	if (elapsed_ns >= slow_start_ns)
+		return LB_WARM;
+	return (uint8_t)(1 + elapsed_ns * (LB_WARM - 1) / slow_start_ns);
+}
+
+/* Of those that take new connections, has one not got all of its weight yet? */
+static bool is_warming(const struct lb_candidate *candidates, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++) {
+		if (candidates[i].chosen && candidates[i].warmth && candidates[i].warmth < LB_WARM)
+			return true;
+	}
+	return false;
+}
+
 /* A backend's identity on every load balancer, whatever its byte order: address and port. */
 static void identity(const struct lb_endpoint *ep, uint64_t id[3])
 {
@@ -86,6 +105,7 @@ struct lb_maglev *lb_policy_begin(const struct lb_candidate *candidates, size_t 
 	struct lb_maglev_member *members = calloc(nr ? nr : 1, sizeof(*members));
 	uint32_t *weights = calloc(nr ? nr : 1, sizeof(*weights));
 	struct lb_maglev *build = NULL;
+	bool warming = is_warming(candidates, nr);
 	size_t nr_members = 0;
 
 	if (!members || !weights)
@@ -97,7 +117,10 @@ struct lb_maglev *lb_policy_begin(const struct lb_candidate *candidates, size_t 
 		if (!c->chosen)
 			continue;
 		identity(&c->conf->address, members[nr_members].id);
+		/* Ratios alone count, so that all may be multiplied for the sake of parts that are not whole. */
 		members[nr_members].weight = c->conf->weight;
+		if (warming)
+			members[nr_members].weight *= c->warmth ? c->warmth : LB_WARM;
 		members[nr_members++].value = c->idx;
 	}
 	qsort(members, nr_members, sizeof(*members), compare_members);
