@@ -1273,6 +1273,60 @@ static void test_slow_start_of_all(void **state)
 	lb_model_free(next);
 }
 
+/* A draining backend whose time is over has nothing any more; enabled, it begins anew. */
+static void test_drained(void **state)
+{
+	struct lb_flow_set *flows = calloc(LB_FLOW_SETS, sizeof(*flows));
+	struct lb_config *c = web(3, LB_CHECK_NONE);
+	struct lb_model *m = lb_model_new();
+	uint32_t *open = calloc(LB_MAX_BACKENDS, sizeof(*open));
+	struct lb_endpoint ep = conf_ep(2);
+	uint8_t gen;
+	uint16_t idx;
+
+	lb_config_service(c, WEB)->on_disable = LB_FATE_KEEP;
+	apply(m, c, 100);
+	idx = backend(m, WEB, 2)->idx;
+	gen = line(m, 2).gen;
+	assert_int_equal(lb_model_set_drained(m, WEB, &ep, 100), 0);
+	conf_find(c, WEB, 2)->admin = LB_ADMIN_DRAINING;
+	apply(m, c, 101);
+	assert_int_equal(line(m, 2).flags, LB_BACKEND_F_ALIVE | LB_BACKEND_F_V4);
+	assert_true(in_phase(m, LB_PHASE_MOVING) > 100);
+	assert_true(lb_model_alive(m, idx));
+	for (uint32_t i = 0; i < 7; i++)
+		flows[i].entry[i % LB_FLOW_WAYS] = LB_FLOW(i << 1, 0, gen, true, idx);
+	flows[3].entry[3] |= LB_FLOW_CLOSED;
+	flows[9].entry[0] = LB_FLOW(18, 0, gen + 1, true, idx);
+	lb_model_open(m, flows, open, 1);
+	assert_int_equal(open[idx], 6);
+	assert_int_equal(lb_model_set_drained(m, WEB, &ep, 110), 1);
+	assert_int_equal(lb_model_set_drained(m, WEB, &ep, 110), 0);
+	assert_int_equal(line(m, 2).flags, LB_BACKEND_F_V4);
+	assert_int_equal(line(m, 2).gen, (uint8_t)(gen + 1));
+	assert_false(lb_model_alive(m, idx));
+	assert_true(in_phase(m, LB_PHASE_MOVING) < 20); /* those that went from one of the others to the other */
+	lb_model_open(m, flows, open, 1);
+	assert_int_equal(open[idx], 0);
+	/* Something else of the service changes: it stays so. */
+	conf_backend(c, WEB, 7);
+	apply(m, c, 111);
+	assert_int_equal(line(m, 2).flags, LB_BACKEND_F_V4);
+	conf_find(c, WEB, 2)->admin = LB_ADMIN_ENABLED;
+	apply(m, c, 112);
+	assert_true(line(m, 2).flags & LB_BACKEND_F_TAKES_NEW);
+	conf_find(c, WEB, 2)->admin = LB_ADMIN_DRAINING;
+	apply(m, c, 113);
+	assert_true(line(m, 2).flags & LB_BACKEND_F_ALIVE);
+	ep = conf_ep(99);
+	assert_int_equal(lb_model_set_drained(m, WEB, &ep, 113), -ENOENT);
+	assert_int_equal(lb_model_set_drained(m, "nil", &ep, 113), -ENOENT);
+	free(open);
+	free(flows);
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1307,6 +1361,7 @@ int main(void)
 		cmocka_unit_test(test_census_death),
 		cmocka_unit_test(test_slow_start),
 		cmocka_unit_test(test_slow_start_of_all),
+		cmocka_unit_test(test_drained),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,6 +65,8 @@ const struct lb_option lb_options[] = {
 	 .help = "with fewer backends up, use all of them; 0: never"},
 	{LB_OPT_SERVICE, "slow-start", .value = "T|none", .json = "slow_start",
 	 .help = "time in which one that comes up gets its weight"},
+	{LB_OPT_SERVICE, "drain-timeout", .value = "T|none", .json = "drain_timeout",
+	 .help = "end what a draining backend still has by then"},
 
 	{LB_OPT_BACKEND, "weight", .value = "N", .json = "weight", .help = "share of new connections; 0: none"},
 	{LB_OPT_BACKEND, "tier", .value = "N", .json = "tier", .help = "the lowest tier with a usable backend serves"},
@@ -79,7 +81,7 @@ const struct lb_option lb_options[] = {
 
 bool lb_args_later(const char *word)
 {
-	static const char *const words[] = {"flows", "trace", "monitor", "top", "--check-via", "--drain-timeout"};
+	static const char *const words[] = {"flows", "trace", "monitor", "top", "--check-via"};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		if (!strcmp(word, words[i]))

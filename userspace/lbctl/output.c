@@ -139,6 +139,14 @@ static const char *weight(const json_t *backend, char buf[CELL])
 	return buf;
 }
 
+/* What is wanted of it, and that it is done. */
+static const char *state(const json_t *backend, char buf[CELL])
+{
+	bool drained = !strcmp(str(backend, "status.state"), "drained");
+
+	return text(at(backend, drained ? "status.state" : "state"), buf);
+}
+
 enum cell {
 	CELL_TEXT,
 	CELL_COUNT,
@@ -146,6 +154,7 @@ enum cell {
 	CELL_SHARE,
 	CELL_NEXT_HOP,
 	CELL_WEIGHT,
+	CELL_STATE,
 };
 
 struct column {
@@ -168,6 +177,8 @@ static const char *cell(const struct column *col, const json_t *row, char buf[CE
 		return next_hop(row, buf);
 	case CELL_WEIGHT:
 		return weight(row, buf);
+	case CELL_STATE:
+		return state(row, buf);
 	case CELL_TEXT:
 		break;
 	}
@@ -228,7 +239,7 @@ void lb_show_services(const json_t *services)
 static const struct column backend_columns[] = {
 	{"SERVICE", CELL_TEXT, "service", false},
 	{"ADDRESS", CELL_TEXT, "address", false},
-	{"STATE", CELL_TEXT, "state", false},
+	{"STATE", CELL_STATE, "", false},
 	{"HEALTH", CELL_TEXT, "status.health", false},
 	{"REASON", CELL_TEXT, "status.reason", false},
 	{"WEIGHT", CELL_WEIGHT, "", true},
@@ -367,6 +378,8 @@ void lb_show_service(const json_t *service)
 		field("panic", "below %" JSON_INTEGER_FORMAT " %% of the backends up", num(service, "panic_threshold"));
 	if (*str(service, "slow_start") && strcmp(str(service, "slow_start"), "none"))
 		field("slow start", "%s", str(service, "slow_start"));
+	if (*str(service, "drain_timeout") && strcmp(str(service, "drain_timeout"), "none"))
+		field("drain", "ends after %s", str(service, "drain_timeout"));
 	snprintf(buf[1], CELL, ", tier %" JSON_INTEGER_FORMAT " serves", num(st, "tier"));
 	field("status", "%s, %s backends up%s%s%s", str(st, "state"), up_of(service, buf[0]),
 	      strcmp(str(st, "state"), "down") ? buf[1] : "", *str(st, "reason") ? ": " : "", str(st, "reason"));

@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "control.h"
+#include "control_priv.h"
 #include "lb/dp/flow.h"
 #include "log.h"
 #include "source.h"
@@ -20,7 +21,6 @@
 #define TICKS_SETTLED 12		 /* while nothing moves, only every so many ticks do anything */
 #define UPKEEP_NS (2 * LB_NSEC_PER_SEC)
 #define UPKEEPS_CONFIRMED 5 /* by then a next hop that was adopted has been confirmed, or is gone */
-#define TIME_NS (LB_NSEC_PER_SEC / 4) /* how often it is looked what time has brought, while it may bring something */
 #define COMMIT_RETRY_NS LB_NSEC_PER_SEC
 #define CHANGES_LOGGED 16
 #define PREPARE_SLOTS (1U << 17) /* a few milliseconds' work: the loop has other things to do, too */
@@ -35,7 +35,7 @@ static void set_last_apply(struct lb_control *c, bool success, const char *error
 /* Facts that arrive in one round of the event loop make one plan; where a plan takes long, those that arrive within the
  * time that the last one took: building tables for first checks that come in one by one must not keep the loop from
  * checking. */
-static void commit_soon(struct lb_control *c)
+void lb_control_commit_soon(struct lb_control *c)
 {
 	uint64_t now_ns = lb_now_ns();
 	struct timeval rest;
@@ -127,7 +127,7 @@ static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb
 	c->image = want;
 	c->uncommitted = lb_model_stale(c->model);
 	if (c->uncommitted)
-		commit_soon(c);
+		lb_control_commit_soon(c);
 	if (!evtimer_pending(c->time_event, NULL))
 		event_active(c->time_event, EV_TIMEOUT, 0);
 	if (table && !lb_model_settled(c->model))
@@ -152,21 +152,6 @@ static void on_commit(evutil_socket_t fd, short what, void *ctx)
 		evtimer_add(c->commit_event, &again);
 }
 
-/* What the passing of time alone changes. */
-static void on_time(evutil_socket_t fd, short what, void *ctx)
-{
-	struct lb_control *c = ctx;
-	struct timeval tv = lb_timeval(TIME_NS);
-	uint64_t start_ns = lb_now_ns();
-	bool more;
-
-	if (lb_model_time(c->model, lb_now_s(), &more) > 0)
-		commit_soon(c);
-	c->build_ns += lb_now_ns() - start_ns;
-	if (more)
-		evtimer_add(c->time_event, &tv);
-}
-
 static void on_next_hop(void *ctx, const uint8_t addr[16], const struct lb_next_hop *nh)
 {
 	struct lb_control *c = ctx;
@@ -177,7 +162,7 @@ static void on_next_hop(void *ctx, const uint8_t addr[16], const struct lb_next_
 	       lb_addr_format(addr, text), nh->ifindex, nh->mtu, nh->dmac[0], nh->dmac[1], nh->dmac[2], nh->dmac[3],
 	       nh->dmac[4], nh->dmac[5]);
 	if (lb_model_set_next_hop(c->model, addr, nh, lb_now_s()) > 0)
-		commit_soon(c);
+		lb_control_commit_soon(c);
 	c->build_ns += lb_now_ns() - start_ns;
 }
 
@@ -198,7 +183,7 @@ static void on_health(void *ctx, const char *service, const struct lb_endpoint *
 		lb_log(LB_LOG_ERROR, "msg=\"cannot take the health\" service=%s error=%s", service,
 		       lb_quoted(strerror(-ret)));
 	if (ret > 0)
-		commit_soon(c);
+		lb_control_commit_soon(c);
 }
 
 static uint64_t packets_of(void *ctx, uint16_t idx)
@@ -244,7 +229,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 	if (ret < 0)
 		lb_log(LB_LOG_ERROR, "msg=\"tick\" error=%s", lb_quoted(strerror(-ret)));
 	if (ret > 0)
-		commit_soon(c);
+		lb_control_commit_soon(c);
 }
 
 static void on_upkeep(evutil_socket_t fd, short what, void *ctx)
@@ -289,6 +274,7 @@ static int realize(struct lb_control *c, const struct lb_config *conf, struct lb
 	if (ret)
 		return ret;
 	tell_health(c);
+	lb_control_tell_drained(c);
 	c->build_ns += lb_now_ns() - start_ns;
 	ret = lb_nexthops_sync(c->nexthops, c->model);
 	if (ret)
@@ -296,10 +282,10 @@ static int realize(struct lb_control *c, const struct lb_config *conf, struct lb
 	return commit(c, lb_model_image, err);
 }
 
-static int save(struct lb_control *c, struct lb_config *conf, uint64_t generation, const char *fingerprint,
-		struct lb_err *err)
+int lb_control_save(struct lb_control *c, struct lb_config *conf, uint64_t generation, const char *fingerprint,
+		    const struct lb_drains *drains, struct lb_err *err)
 {
-	struct lb_state state = {.config = conf, .generation = generation};
+	struct lb_state state = {.config = conf, .generation = generation, .drains = *drains};
 
 	memcpy(state.fingerprint, fingerprint, sizeof(state.fingerprint));
 	return lb_store_save(c->store, &state, err);
@@ -311,9 +297,9 @@ static void roll_back(struct lb_control *c, const struct lb_config *refused)
 
 	if (realize(c, c->config, &err)) {
 		lb_log(LB_LOG_ERROR, "msg=\"cannot go back; trying again\" error=%s", lb_quoted(lb_err_str(&err)));
-		commit_soon(c);
+		lb_control_commit_soon(c);
 	}
-	if (save(c, c->config, c->generation, c->fingerprint, &err))
+	if (lb_control_save(c, c->config, c->generation, c->fingerprint, &c->drains, &err))
 		lb_log(LB_LOG_ERROR, "msg=\"cannot save\" error=%s", lb_quoted(lb_err_str(&err)));
 	lb_ifaces_change(&c->ifaces, c->dp, c->config, false, NULL);
 	lb_ifaces_drop(c->dp, refused, c->config);
@@ -321,18 +307,26 @@ static void roll_back(struct lb_control *c, const struct lb_config *refused)
 
 static int change(struct lb_control *c, struct lb_config *conf, const char *fingerprint, struct lb_err *err)
 {
+	struct lb_drains drains;
 	int ret;
 
+	if (lb_drains_make(&c->drains, conf, lb_clock_ns(CLOCK_REALTIME), &drains))
+		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+
 	ret = lb_ifaces_change(&c->ifaces, c->dp, conf, true, err);
-	if (ret)
+	if (ret) {
+		lb_drains_fini(&drains);
 		return ret;
-	ret = save(c, conf, c->generation + 1, fingerprint, err);
+	}
+	ret = lb_control_save(c, conf, c->generation + 1, fingerprint, &drains, err);
 	if (!ret)
 		ret = realize(c, conf, err);
 	if (ret) {
+		lb_drains_fini(&drains);
 		roll_back(c, conf);
 		return ret;
 	}
+	lb_control_take_drains(c, &drains);
 	lb_ifaces_drop(c->dp, c->config, conf);
 	lb_config_free(c->config);
 	c->config = conf;
@@ -371,7 +365,7 @@ static int apply(struct lb_control *c, struct lb_config *conf, const char *origi
 		if (nr)
 			ret = change(c, conf, fingerprint, err);
 		else if (strcmp(fingerprint, c->fingerprint))
-			ret = save(c, c->config, c->generation, fingerprint, err);
+			ret = lb_control_save(c, c->config, c->generation, fingerprint, &c->drains, err);
 	}
 	if (ret || !nr)
 		lb_config_free(conf);
@@ -459,10 +453,13 @@ static int make_parts(struct lb_control *c, struct lb_err *err)
 {
 	c->commit_event = evtimer_new(c->base, on_commit, c);
 	c->tick_event = evtimer_new(c->base, on_tick, c);
-	c->time_event = evtimer_new(c->base, on_time, c);
+	c->time_event = evtimer_new(c->base, lb_control_on_time, c);
+	c->drain_event = evtimer_new(c->base, lb_control_on_drain, c);
+	c->open = calloc(LB_MAX_BACKENDS, sizeof(*c->open));
 	c->upkeep_event = event_new(c->base, -1, EV_PERSIST, on_upkeep, c);
 	c->prober = lb_prober_new(c->base, on_health, c);
-	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->time_event || !c->prober)
+	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->time_event || !c->drain_event || !c->open ||
+	    !c->prober)
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	return lb_nexthops_new(c->base, on_next_hop, c, &c->nexthops, err);
 }
@@ -471,6 +468,7 @@ static int make_parts(struct lb_control *c, struct lb_err *err)
 static int first_apply(struct lb_control *c, const struct lb_config *previous, struct lb_err *err)
 {
 	struct change_log log = {.origin = "file"};
+	struct lb_drains drains;
 	int nr = 0, ret;
 
 	ret = choose_hash_key(c, c->config, err);
@@ -483,7 +481,10 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, s
 	}
 	if (nr || !c->generation)
 		c->generation++;
-	ret = save(c, c->config, c->generation, c->fingerprint, err);
+	if (lb_drains_make(&c->drains, c->config, lb_clock_ns(CLOCK_REALTIME), &drains))
+		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+	lb_control_take_drains(c, &drains);
+	ret = lb_control_save(c, c->config, c->generation, c->fingerprint, &c->drains, err);
 	if (!ret)
 		ret = realize(c, c->config, err);
 	if (!ret)
@@ -527,6 +528,7 @@ int lb_control_start(struct event_base *base, const struct lb_control_options *o
 		return ret;
 	c->config = state.config;
 	c->generation = state.generation;
+	c->drains = state.drains;
 	memcpy(c->fingerprint, state.fingerprint, sizeof(c->fingerprint));
 	ret = open_dataplane(c, err);
 	if (!ret)
@@ -549,7 +551,7 @@ int lb_control_start(struct event_base *base, const struct lb_control_options *o
 void lb_control_free(struct lb_control *c)
 {
 	struct event *events[] = {c ? c->commit_event : NULL, c ? c->tick_event : NULL, c ? c->upkeep_event : NULL,
-				  c ? c->time_event : NULL};
+				  c ? c->time_event : NULL, c ? c->drain_event : NULL};
 
 	if (!c)
 		return;
@@ -564,6 +566,8 @@ void lb_control_free(struct lb_control *c)
 	lb_dataplane_free(c->dp);
 	lb_config_free(c->config);
 	lb_store_free(c->store);
+	lb_drains_fini(&c->drains);
+	free(c->open);
 	free(c);
 }
 

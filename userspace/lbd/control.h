@@ -53,9 +53,13 @@ struct lb_control {
 	struct event *commit_event, *tick_event, *upkeep_event, *time_event;
 	bool uncommitted;	/* the model has changes that the dataplane has not */
 	uint64_t committed_ns;	/* when the dataplane last changed */
-	uint64_t rest_until_ns; /* facts that come in earlier wait: see commit_soon */
+	uint64_t rest_until_ns; /* facts that come in earlier wait: see lb_control_commit_soon */
 	uint64_t next_tick_ns;
 	unsigned int ticks, upkeeps;
+	struct lb_drains drains;
+	struct event *drain_event;
+	uint32_t *open; /* connections by backend, as counted at .open_ns: see lb_stats_left */
+	uint64_t open_ns;
 	uint64_t census_ns; /* when flow entries were last counted */
 	uint64_t flow_entries;
 };

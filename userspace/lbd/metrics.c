@@ -190,6 +190,8 @@ struct backend_row {
 	const struct lb_model_backend *backend;
 	const struct lb_target_stats *stats; /* NULL: not checked */
 	struct lb_backend_cpu count;
+	uint64_t active;
+	const char *state;
 };
 
 struct backend_rows {
@@ -197,7 +199,7 @@ struct backend_rows {
 	size_t nr;
 };
 
-static int read_backends(const struct lb_control *c, struct backend_rows *out)
+static int read_backends(struct lb_control *c, struct backend_rows *out)
 {
 	const struct lb_model_service *const *list;
 	size_t nr = lb_model_services(c->model, &list), total = 0;
@@ -219,6 +221,8 @@ static int read_backends(const struct lb_control *c, struct backend_rows *out)
 			if (list[i]->conf.check.type != LB_CHECK_NONE)
 				r->stats = lb_prober_stats(c->prober, list[i]->conf.name, &r->backend->conf.address);
 			lb_dataplane_backend(c->dp, r->backend->idx, &r->count);
+			r->active = lb_stats_connections(c, list[i], r->backend, &r->count);
+			r->state = lb_stats_backend_state(c, list[i], r->backend);
 		}
 	}
 	return 0;
@@ -241,7 +245,7 @@ static uint64_t connections_of(const struct backend_row *r)
 
 static uint64_t active_of(const struct backend_row *r)
 {
-	return lb_stats_active(&r->count);
+	return r->active;
 }
 
 static uint64_t weight_of(const struct backend_row *r)
@@ -273,8 +277,8 @@ static void write_backends(FILE *f, const struct backend_rows *rows)
 		{"lb_backend_bytes_total", "counter", "Bytes of IP packets for the backend, as clients sent them.",
 		 bytes_of},
 		{"lb_backend_connections_total", "counter", "Connections begun.", connections_of},
-		{"lb_backend_active_connections", "gauge", "Connections begun and not seen to end, an estimate.",
-		 active_of},
+		{"lb_backend_active_connections", "gauge",
+		 "Connections begun and not seen to end, an estimate; of a draining backend, what is left.", active_of},
 		{"lb_backend_weight", "gauge", "The configured weight.", weight_of},
 		{"lb_backend_up", "gauge", "Is the backend healthy, or not checked?", up_of},
 	};
@@ -287,22 +291,13 @@ static void write_backends(FILE *f, const struct backend_rows *rows)
 	}
 }
 
-static const char *state_of(const struct lb_model_backend *b)
-{
-	if (b->conf.admin == LB_ADMIN_DISABLED)
-		return "disabled";
-	if (b->conf.admin == LB_ADMIN_DRAINING)
-		return "draining";
-	return lb_health_name(b->health);
-}
-
 static void write_backend_states(FILE *f, const struct backend_rows *rows)
 {
-	static const char *const states[] = {"up", "down", "unknown", "unchecked", "draining", "disabled"};
+	static const char *const states[] = {"up", "down", "unknown", "unchecked", "draining", "drained", "disabled"};
 
 	family(f, "lb_backend_state", "gauge", "1 for the state that the backend is in, 0 for the others.");
 	for (size_t i = 0; i < rows->nr; i++) {
-		const char *now = state_of(rows->row[i].backend);
+		const char *now = rows->row[i].state;
 
 		for (size_t j = 0; j < sizeof(states) / sizeof(states[0]); j++)
 			fprintf(f, "lb_backend_state{%s,state=\"%s\"} %d\n", rows->row[i].labels, states[j],

@@ -36,7 +36,26 @@ static json_t *render_next_hop(const struct lb_next_hop *nh, struct ifname *last
 	return json_pack("{s:s, s:s, s:i}", "interface", ifname_of(last, nh->ifindex), "mac", mac, "mtu", (int)nh->mtu);
 }
 
-static json_t *render_backend_status(const struct lb_control *c, const struct lb_model_service *s, size_t i,
+/* Since when, until when and how it ended. */
+static json_t *render_drain(const struct lb_control *c, const struct lb_model_service *s,
+			    const struct lb_model_backend *b)
+{
+	const struct lb_drain *d = NULL;
+	char since[LB_TIME_STRLEN], ends[LB_TIME_STRLEN] = "";
+	uint64_t ends_ns;
+
+	if (b->conf.admin == LB_ADMIN_DRAINING)
+		d = lb_drains_find(&c->drains, s->conf.name, &b->conf.address);
+	if (!d)
+		return json_null();
+	ends_ns = lb_drain_ends_ns(d, s->conf.drain_timeout_ns);
+	if (ends_ns != UINT64_MAX)
+		lb_time_format(ends_ns, ends);
+	return json_pack("{s:s, s:s, s:s}", "since", lb_time_format(d->since_ns, since), "ends", ends, "end",
+			 lb_drain_end_name(d->end));
+}
+
+static json_t *render_backend_status(struct lb_control *c, const struct lb_model_service *s, size_t i,
 				     struct ifname *last)
 {
 	const struct lb_model_backend *b = &s->backends[i];
@@ -47,18 +66,18 @@ static json_t *render_backend_status(const struct lb_control *c, const struct lb
 	char since[LB_TIME_STRLEN];
 
 	lb_dataplane_backend(c->dp, b->idx, &row);
-	return json_pack("{s:s, s:s, s:s, s:b, s:f, s:I, s:I, s:I, s:I, s:o, s:f}", "health",
+	return json_pack("{s:s, s:s, s:s, s:b, s:f, s:I, s:I, s:I, s:I, s:o, s:f, s:s, s:o}", "health",
 			 lb_health_name(t ? t->health.health : b->health), "reason",
 			 probed ? lb_reason_name(t->health.reason) : "", "since",
 			 t ? lb_time_format(t->health.since_ns, since) : "", "serving", b->chosen, "share",
-			 slots > 0 ? b->nr_slots / slots : 0.0, "active_connections", (json_int_t)lb_stats_active(&row),
-			 "packets", (json_int_t)row.pkts, "bytes", (json_int_t)row.bytes, "connections",
-			 (json_int_t)row.conns, "next_hop", render_next_hop(&b->next_hop, last), "effective_weight",
-			 lb_model_weight(b));
+			 slots > 0 ? b->nr_slots / slots : 0.0, "active_connections",
+			 (json_int_t)lb_stats_connections(c, s, b, &row), "packets", (json_int_t)row.pkts, "bytes",
+			 (json_int_t)row.bytes, "connections", (json_int_t)row.conns, "next_hop",
+			 render_next_hop(&b->next_hop, last), "effective_weight", lb_model_weight(b), "state",
+			 lb_stats_backend_state(c, s, b), "drain", render_drain(c, s, b));
 }
 
-static json_t *render_backend(const struct lb_control *c, const struct lb_model_service *s, size_t i,
-			      struct ifname *last)
+static json_t *render_backend(struct lb_control *c, const struct lb_model_service *s, size_t i, struct ifname *last)
 {
 	json_t *j = lb_document_backend(&s->conf.backends[i]);
 
@@ -69,7 +88,7 @@ static json_t *render_backend(const struct lb_control *c, const struct lb_model_
 	return j;
 }
 
-json_t *lb_render_backend(const struct lb_control *c, const struct lb_model_service *s, size_t i)
+json_t *lb_render_backend(struct lb_control *c, const struct lb_model_service *s, size_t i)
 {
 	struct ifname last = {0};
 
@@ -96,7 +115,7 @@ static json_t *render_service_status(const struct lb_control *c, const struct lb
 			 (json_int_t)total.bytes, "connections", (json_int_t)total.conns);
 }
 
-json_t *lb_render_service(const struct lb_control *c, const struct lb_model_service *s)
+json_t *lb_render_service(struct lb_control *c, const struct lb_model_service *s)
 {
 	json_t *j = lb_document_service(&s->conf), *backends = json_array();
 	struct ifname last = {0};

@@ -8,8 +8,8 @@
 #include "control.h"
 
 json_t *lb_render_status(struct lb_control *c);
-json_t *lb_render_service(const struct lb_control *c, const struct lb_model_service *s);
-json_t *lb_render_backend(const struct lb_control *c, const struct lb_model_service *s, size_t i);
+json_t *lb_render_service(struct lb_control *c, const struct lb_model_service *s);
+json_t *lb_render_backend(struct lb_control *c, const struct lb_model_service *s, size_t i);
 json_t *lb_render_iface(const struct lb_iface *i);
 
 #endif

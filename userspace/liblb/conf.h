@@ -103,6 +103,7 @@ struct lb_service_conf {
 	struct lb_check_conf check;
 	uint32_t panic_threshold; /* percent; 0: off */
 	uint64_t slow_start_ns;	  /* how long a backend that comes up takes to get all of its weight; 0: no time */
+	uint64_t drain_timeout_ns; /* then the connections that a draining backend has left are ended; 0: never */
 	struct lb_backend_conf *backends;
 	size_t nr_backends;
 };

@@ -201,6 +201,13 @@ static const struct lb_field service_fields[] = {
 	 .min = 1 * S,
 	 .max = 24 * H,
 	 PLACE(lb_service_conf, slow_start_ns)},
+	{.name = "drain_timeout",
+	 .kind = LB_FIELD_DURATION,
+	 .flags = LB_FIELD_NULLABLE | LB_FIELD_NONE,
+	 .what = "drain timeout",
+	 .min = 1 * S,
+	 .max = 30 * 24 * H,
+	 PLACE(lb_service_conf, drain_timeout_ns)},
 	{.name = "backends",
 	 .kind = LB_FIELD_LIST,
 	 .flags = LB_FIELD_ALWAYS | LB_FIELD_OWN,
@@ -210,7 +217,6 @@ static const struct lb_field service_fields[] = {
 	 PLACE(lb_service_conf, backends)},
 	ELSEWHERE("port", "is no key of its own; write it in vip: ADDR:PORT/PROTO"),
 	ELSEWHERE("protocol", "is no key of its own; write it in vip: ADDR:PORT/PROTO"),
-	LATER("drain_timeout"),
 	{0},
 };
 

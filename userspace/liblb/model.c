@@ -111,6 +111,23 @@ int lb_model_set_health(struct lb_model *m, const char *service, const struct lb
 	return 1;
 }
 
+int lb_model_set_drained(struct lb_model *m, const char *service, const struct lb_endpoint *backend, uint32_t now_s)
+{
+	struct lb_service_entry *s = find_service(m, service);
+	const struct lb_backend_conf *conf = s ? lb_service_conf_backend(&s->pub.conf, backend) : NULL;
+	struct lb_model_backend *b;
+
+	if (!conf)
+		return -ENOENT;
+	b = &s->pub.backends[conf - s->pub.conf.backends];
+	if (conf->admin != LB_ADMIN_DRAINING || b->drained)
+		return 0;
+	b->drained = true;
+	s->stale = true;
+	s->stale_s = now_s;
+	return 1;
+}
+
 /* The first of .addrs that is not before @addr. */
 static size_t find_addr(const struct lb_model *m, const uint8_t addr[16])
 {
@@ -169,6 +186,11 @@ int lb_model_time(struct lb_model *m, uint32_t now_s, bool *more)
 		ret = 1;
 	}
 	return ret;
+}
+
+bool lb_model_alive(const struct lb_model *m, uint16_t idx)
+{
+	return m->ids.alive[idx];
 }
 
 bool lb_model_settled(const struct lb_model *m)

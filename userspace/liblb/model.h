@@ -40,6 +40,7 @@ struct lb_model_backend {
 	struct lb_next_hop next_hop; /* while there is none it takes no new connections, and keeps those that it has */
 	size_t nr_slots;	     /* of the policy table */
 	struct lb_warming warming;
+	bool drained; /* draining, and its time is over: what it had is void */
 };
 
 struct lb_model_service {
@@ -72,6 +73,8 @@ int lb_model_apply(struct lb_model *m, const struct lb_config *c, uint32_t now_s
 int lb_model_set_health(struct lb_model *m, const char *service, const struct lb_endpoint *backend, enum lb_health h,
 			uint32_t now_s);
 int lb_model_set_next_hop(struct lb_model *m, const uint8_t addr[16], const struct lb_next_hop *nh, uint32_t now_s);
+/* Of a backend that is draining: its time is over. Any other state than draining forgets it. */
+int lb_model_set_drained(struct lb_model *m, const char *service, const struct lb_endpoint *backend, uint32_t now_s);
 /* lb_model_time - let slow starts go on; as the facts above. @more: it is to be called again, soon. */
 int lb_model_time(struct lb_model *m, uint32_t now_s, bool *more);
 /* @entries: the flow cache, LB_FLOW_SETS sets, or NULL. @now_age: the age byte of now. Moves phases on. Entries that
@@ -89,6 +92,12 @@ int lb_model_tick(struct lb_model *m, struct lb_flow_set *entries, lb_model_pack
  * them, become the open connections in @entries, and entries that are over are erased, before their ages wrap. False:
  * there is no service that needs it, nothing was done. */
 bool lb_model_live(const struct lb_model *m, struct lb_flow_set *entries, int64_t *live, uint8_t now_age);
+/* lb_model_open - @open[backend], LB_MAX_BACKENDS of them, becomes the number of open connections in @entries. Of a
+ * service that remembers all it has that is all there are; else, of what has left a slot, once a learning window is
+ * over since then. */
+void lb_model_open(const struct lb_model *m, const struct lb_flow_set *entries, uint32_t *open, uint8_t now_age);
+/* lb_model_alive - does backend @idx serve what it has? */
+bool lb_model_alive(const struct lb_model *m, uint16_t idx);
 /* True when every slot is stable and no table waits to be merged: then ticks have nothing to do. */
 bool lb_model_settled(const struct lb_model *m);
 

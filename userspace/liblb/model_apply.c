@@ -144,6 +144,7 @@ static int build_backends(struct change *c, struct lb_service_entry *s, const st
 		if (was)
 			*b = *was;
 		b->conf = conf->backends[i];
+		b->drained &= b->conf.admin == LB_ADMIN_DRAINING;
 		b->health = next_health(conf, was);
 		if (was)
 			continue;

@@ -103,6 +103,8 @@ static bool stays_alive(const struct lb_service_conf *conf, const struct lb_mode
 {
 	if (chosen)
 		return true;
+	if (b->drained)
+		return false;
 	if (b->conf.admin == LB_ADMIN_DISABLED)
 		return conf->on_disable == LB_FATE_KEEP;
 	return b->health != LB_HEALTH_DOWN || conf->on_down == LB_FATE_KEEP ||
