@@ -44,6 +44,7 @@ lb_check_total
 lb_check_duration_seconds_bucket
 lb_flow_lookups_total
 lb_flows
+lb_dataplane_repairs_total
 lb_table_build_seconds[a-z_]*
 lb_config_generation
 lb_config_last_apply_success

@@ -55,6 +55,7 @@ static void test_requests(void **state)
 		 "'timeout':'500ms','host':'example.org','expect_status':'200-299','expect_body':'all is "
 		 "well','rise':'2',"
 		 "'fall':'3'},'panic_threshold':'30','slow_start':'30s','drain_timeout':'none'}"},
+		{ARGS("status", "--verify"), "GET /v1/status?verify=1", NULL},
 		{ARGS("service", "set", "web", "--check", "tcp"), "PATCH /v1/services/web", "{'check':{'type':'tcp'}}"},
 		{ARGS("service", "set", "web", "--check", "http:/a", "--check", "tcp"), "PATCH /v1/services/web",
 		 "{'check':{'type':'tcp'}}"},

@@ -76,6 +76,7 @@ const struct lb_option lb_options[] = {
 
 	{LB_OPT_FILE, "file", 'f', .value = "FILE", .required = true, .help = "the configuration; -: standard input"},
 	{LB_OPT_DRY_RUN, "dry-run", .help = "say what would change, and change nothing"},
+	{LB_OPT_VERIFY, "verify", .help = "compare the maps with what they should hold, and repair them"},
 	{.name = NULL},
 };
 

@@ -21,6 +21,7 @@ enum {
 	LB_OPT_ATTACH = 1 << 3,
 	LB_OPT_FILE = 1 << 4,
 	LB_OPT_DRY_RUN = 1 << 5,
+	LB_OPT_VERIFY = 1 << 6,
 };
 
 struct lb_option {

@@ -423,6 +423,24 @@ static const char *verdict_help(const char *name)
 	return "unknown to this lbctl";
 }
 
+static void show_verification(const json_t *v)
+{
+	const json_t *what;
+	size_t i;
+
+	if (!v)
+		return;
+	field("verify",
+	      "%" JSON_INTEGER_FORMAT " services, %" JSON_INTEGER_FORMAT " backends, %" JSON_INTEGER_FORMAT
+	      " VIPs, %" JSON_INTEGER_FORMAT " slots: %s",
+	      num(v, "services"), num(v, "backends"), num(v, "vips"), num(v, "slots"),
+	      num(v, "repaired") ? "repaired" : "as they should be");
+	json_array_foreach (at(v, "what"), i, what)
+		field("", "%s", json_string_value(what));
+	if ((json_int_t)i < num(v, "repaired"))
+		field("", "and %" JSON_INTEGER_FORMAT " more", num(v, "repaired") - (json_int_t)i);
+}
+
 void lb_show_status(const json_t *status)
 {
 	const json_t *verdicts = at(status, "verdicts"), *n;
@@ -455,6 +473,7 @@ void lb_show_status(const json_t *status)
 	}
 	if (*label)
 		field(label, "0");
+	show_verification(at(status, "verify"));
 }
 
 void lb_show_changes(const json_t *changes)

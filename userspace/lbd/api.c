@@ -15,7 +15,7 @@ static const struct {
 	lb_api_fn handler;
 	const char *query[3]; /* the parameters it takes; NULL at the end */
 } routes[] = {
-	{"GET", "/v1/status", lb_api_status_get, {NULL}},
+	{"GET", "/v1/status", lb_api_status_get, {"verify"}},
 	{"GET", "/v1/config", lb_api_config_get, {NULL}},
 	{"PUT", "/v1/config", lb_api_config_put, {"dry_run", "name"}},
 	{"POST", "/v1/config/check", lb_api_config_check, {"name"}},

@@ -464,6 +464,16 @@ static int make_parts(struct lb_control *c, struct lb_err *err)
 	return lb_nexthops_new(c->base, on_next_hop, c, &c->nexthops, err);
 }
 
+/* What another one has left, beyond what an image shows. */
+static int verify_adopted(struct lb_control *c, struct lb_err *err)
+{
+	struct lb_verification *v = malloc(sizeof(*v));
+	int ret = v ? lb_control_verify(c, v, err) : lb_err_set(err, -ENOMEM, NULL, "out of memory");
+
+	free(v);
+	return ret;
+}
+
 /* Maps first, interfaces last: no packet meets a program without its services. */
 static int first_apply(struct lb_control *c, const struct lb_config *previous, struct lb_err *err)
 {
@@ -492,6 +502,9 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, s
 	if (ret)
 		return ret;
 	lb_ifaces_drop_unknown(c->dp, c->config);
+	ret = c->adopted ? verify_adopted(c, err) : 0;
+	if (ret)
+		return ret;
 	if (lb_prober_sync(c->prober, c->model))
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	return 0;

@@ -25,6 +25,15 @@ struct lb_control_options {
 	const char *pin_dir;
 };
 
+#define LB_VERIFY_TOLD 32 /* differences that are told one by one */
+#define LB_VERIFY_STRLEN 192
+
+struct lb_verification {
+	size_t services, backends, vips, slots; /* looked at */
+	size_t differences;			/* found, and repaired */
+	char what[LB_VERIFY_TOLD][LB_VERIFY_STRLEN];
+};
+
 struct lb_apply_result {
 	bool success;
 	uint64_t time_ns; /* CLOCK_REALTIME */
@@ -62,6 +71,7 @@ struct lb_control {
 	uint64_t open_ns;
 	uint64_t census_ns; /* when flow entries were last counted */
 	uint64_t flow_entries;
+	uint64_t repairs; /* of what lb_control_verify found, ever */
 };
 
 /* lb_control_start - read file and state, adopt or make the dataplane, apply. Errors leave the dataplane alone, except
@@ -82,6 +92,10 @@ void lb_control_reload(struct lb_control *c);
 
 /* lb_control_inherit - give @conf what it leaves to lbd: the hash key in use. */
 void lb_control_inherit(const struct lb_control *c, struct lb_config *conf);
+
+/* lb_control_verify - compare what the maps hold with what they should, and repair what differs. Costs a reading of all
+ * maps. -EIO and others with @err when that was not possible. */
+int lb_control_verify(struct lb_control *c, struct lb_verification *v, struct lb_err *err);
 
 /* lb_control_ready - is traffic balanced? If not, @why says what is missing. */
 bool lb_control_ready(const struct lb_control *c, char *why, size_t size);

@@ -110,6 +110,8 @@ static void write_dataplane(FILE *f, struct lb_control *c)
 	family(f, "lb_packets_total", "counter", "Packets seen, by what became of them.");
 	for (int v = 0; v < LB_V_COUNT; v++)
 		fprintf(f, "lb_packets_total{verdict=\"%s\"} %" PRIu64 "\n", names[v], lb_dataplane_verdict(c->dp, v));
+	single_u64(f, "lb_dataplane_repairs_total", "counter",
+		   "What was found in the maps that was not as it should be.", c->repairs);
 	lb_stats_lookups(c, &hits, &misses);
 	family(f, "lb_flow_lookups_total", "counter", "Look-ups in the flow cache.");
 	fprintf(f, "lb_flow_lookups_total{result=\"hit\"} %" PRIu64 "\n", hits);

@@ -167,6 +167,17 @@ static json_t *render_verdicts(const struct lb_control *c)
 	return j;
 }
 
+json_t *lb_render_verification(const struct lb_verification *v)
+{
+	json_t *what = json_array();
+
+	for (size_t i = 0; i < v->differences && i < LB_VERIFY_TOLD; i++)
+		json_array_append_new(what, json_string(v->what[i]));
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "services", (json_int_t)v->services, "backends",
+			 (json_int_t)v->backends, "vips", (json_int_t)v->vips, "slots", (json_int_t)v->slots,
+			 "repaired", (json_int_t)v->differences, "what", what);
+}
+
 json_t *lb_render_status(struct lb_control *c)
 {
 	const struct lb_model_service *const *list;

@@ -10,6 +10,7 @@
 json_t *lb_render_status(struct lb_control *c);
 json_t *lb_render_service(struct lb_control *c, const struct lb_model_service *s);
 json_t *lb_render_backend(struct lb_control *c, const struct lb_model_service *s, size_t i);
+json_t *lb_render_verification(const struct lb_verification *v);
 json_t *lb_render_iface(const struct lb_iface *i);
 
 #endif
