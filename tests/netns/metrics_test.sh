@@ -32,6 +32,9 @@ lb_packets_total
 lb_service_packets_total
 lb_service_bytes_total
 lb_service_connections_total
+lb_service_up
+lb_service_panic
+lb_service_tier
 lb_backend_packets_total
 lb_backend_bytes_total
 lb_backend_connections_total

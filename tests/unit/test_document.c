@@ -352,6 +352,7 @@ static void random_service(const struct lb_config *c, unsigned int n, struct lb_
 		s->state = (enum lb_state_mode)upto(3);
 		s->panic_threshold = upto(101);
 		s->drain_timeout_ns = upto(2) ? 0 : (1 + upto(3600)) * 1000000000ULL;
+		s->tier_min = 1 + upto(5);
 		s->slow_start_ns = upto(2) ? 0 : (1 + upto(3600)) * 1000000000ULL;
 	}
 	random_check(&s->check);

@@ -282,6 +282,7 @@ static void change_conf(struct world *w)
 		break;
 	case 4:
 		lb_config_service(w->conf, WEB)->panic_threshold = rnd(w, 60);
+		lb_config_service(w->conf, WEB)->tier_min = 1 + rnd(w, 3);
 		break;
 	case 5:
 		if (lb_config_service(w->conf, "other"))

@@ -19,6 +19,7 @@ struct fixture {
 	struct lb_backend_conf conf[MAX];
 	struct lb_candidate c[MAX];
 	size_t nr;
+	uint32_t tier_min;
 };
 
 static struct lb_backend_conf *add(struct fixture *f, uint32_t weight, uint32_t tier, bool up)
@@ -37,7 +38,7 @@ static struct lb_backend_conf *add(struct fixture *f, uint32_t weight, uint32_t 
 
 static void expect(struct fixture *f, uint32_t threshold, const char *chosen, uint32_t tier, bool panic)
 {
-	struct lb_choice choice = lb_policy_choose(f->c, f->nr, threshold);
+	struct lb_choice choice = lb_policy_choose(f->c, f->nr, threshold, f->tier_min);
 	size_t nr = 0;
 
 	assert_int_equal(strlen(chosen), f->nr);
@@ -85,6 +86,77 @@ static void test_tiers(void **state)
 	expect(&f, 0, "+---", 7, false);
 }
 
+/* The lowest tier with enough; where none has enough, the one that has most. */
+static void test_tier_min(void **state)
+{
+	struct fixture f = {.tier_min = 2};
+
+	add(&f, 1, 0, true);
+	add(&f, 1, 0, true);
+	add(&f, 1, 0, true);
+	add(&f, 1, 3, true);
+	add(&f, 1, 3, true);
+	add(&f, 1, 9, true);
+	add(&f, 1, 9, true);
+	add(&f, 1, 9, true);
+	expect(&f, 0, "+++-----", 0, false);
+	f.c[0].up = false;
+	expect(&f, 0, "-++-----", 0, false);
+	f.c[1].up = false;
+	expect(&f, 0, "---++---", 3, false);
+	/* Damped by nothing but the checks: it gives back at once. */
+	f.c[1].up = true;
+	expect(&f, 0, "-++-----", 0, false);
+	f.c[1].up = f.c[3].up = false;
+	expect(&f, 0, "-----+++", 9, false);
+	f.c[5].up = f.c[6].up = false;
+	expect(&f, 0, "--+-----", 0, false);
+	f.c[2].up = false;
+	expect(&f, 0, "----+---", 3, false);
+	f.tier_min = 100;
+	expect(&f, 0, "----+---", 3, false);
+	f.c[6].up = true;
+	expect(&f, 0, "------++", 9, false);
+	/* In a panic all count. */
+	expect(&f, 50, "+++-----", 0, true);
+}
+
+/* Against counting by hand, for random candidates. */
+static void test_random_choice(void **state)
+{
+	srandom(3);
+	for (int run = 0; run < 20000; run++) {
+		struct fixture f = {.tier_min = 1 + (uint32_t)random() % 4};
+		uint32_t threshold = random() % 2 ? 0 : (uint32_t)random() % 101;
+		size_t count[LB_TIERS] = {0}, most = 0;
+		struct lb_choice choice;
+
+		for (long i = random() % 12; i > 0; i--) {
+			struct lb_backend_conf *b = add(&f, random() % 6 != 0, (uint32_t)random() % 4, random() % 2);
+
+			b->admin = random() % 5 ? LB_ADMIN_ENABLED : 1 + random() % 2;
+			f.c[f.nr - 1].reachable = f.c[f.nr - 1].up || random() % 2;
+		}
+		choice = lb_policy_choose(f.c, f.nr, threshold, f.tier_min);
+		for (size_t i = 0; i < f.nr; i++)
+			count[f.conf[i].tier] += f.conf[i].weight && f.conf[i].admin == LB_ADMIN_ENABLED &&
+						 (choice.panic ? f.c[i].reachable : f.c[i].up);
+		for (uint32_t tier = 0; tier < LB_TIERS; tier++)
+			most = count[tier] > most ? count[tier] : most;
+		assert_int_equal(choice.chosen, most ? count[choice.tier] : 0);
+		if (!most)
+			continue;
+		for (uint32_t tier = 0; tier < choice.tier; tier++)
+			assert_true(count[tier] < f.tier_min &&
+				    (count[tier] < most || count[choice.tier] >= f.tier_min));
+		assert_true(count[choice.tier] >= f.tier_min || count[choice.tier] == most);
+		for (size_t i = 0; i < f.nr; i++)
+			assert_int_equal(f.c[i].chosen, f.conf[i].tier == choice.tier && f.conf[i].weight &&
+								f.conf[i].admin == LB_ADMIN_ENABLED &&
+								(choice.panic ? f.c[i].reachable : f.c[i].up));
+	}
+}
+
 static void test_panic(void **state)
 {
 	struct fixture f = {0};
@@ -123,7 +195,7 @@ static void test_unreachable(void **state)
 
 static void build(struct fixture *f, unsigned int *shift, uint16_t **table)
 {
-	lb_policy_choose(f->c, f->nr, 0);
+	lb_policy_choose(f->c, f->nr, 0, 1);
 	assert_int_equal(lb_policy_table(f->c, f->nr, key, shift, table), 0);
 }
 
@@ -275,6 +347,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_choose),
 		cmocka_unit_test(test_tiers),
+		cmocka_unit_test(test_tier_min),
+		cmocka_unit_test(test_random_choice),
 		cmocka_unit_test(test_panic),
 		cmocka_unit_test(test_unreachable),
 		cmocka_unit_test(test_warmth),

@@ -63,6 +63,8 @@ const struct lb_option lb_options[] = {
 	{LB_OPT_SERVICE, "fall", .value = "N", .json = "check.fall", .help = "failures in a row that make it down"},
 	{LB_OPT_SERVICE, "panic-threshold", .value = "PERCENT", .json = "panic_threshold",
 	 .help = "with fewer backends up, use all of them; 0: never"},
+	{LB_OPT_SERVICE, "tier-min", .value = "N", .json = "tier_min",
+	 .help = "a tier with fewer up leaves service to the next"},
 	{LB_OPT_SERVICE, "slow-start", .value = "T|none", .json = "slow_start",
 	 .help = "time in which one that comes up gets its weight"},
 	{LB_OPT_SERVICE, "drain-timeout", .value = "T|none", .json = "drain_timeout",

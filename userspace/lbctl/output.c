@@ -376,6 +376,8 @@ void lb_show_service(const json_t *service)
 	show_check(at(service, "check"));
 	if (num(service, "panic_threshold"))
 		field("panic", "below %" JSON_INTEGER_FORMAT " %% of the backends up", num(service, "panic_threshold"));
+	if (num(service, "tier_min") > 1)
+		field("tiers", "serve with %" JSON_INTEGER_FORMAT " backends and more", num(service, "tier_min"));
 	if (*str(service, "slow_start") && strcmp(str(service, "slow_start"), "none"))
 		field("slow start", "%s", str(service, "slow_start"));
 	if (*str(service, "drain_timeout") && strcmp(str(service, "drain_timeout"), "none"))

@@ -89,6 +89,7 @@ static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb
 	uint64_t start_ns = lb_now_ns();
 	struct lb_plan plan = {0};
 	struct lb_image *want;
+	size_t plan_size;
 	bool table;
 	int ret;
 
@@ -116,6 +117,7 @@ static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb
 		c->rest_until_ns = 2 * c->committed_ns - start_ns + c->build_ns;
 	}
 	c->build_ns = 0;
+	plan_size = plan.nr;
 	lb_plan_fini(&plan);
 	if (ret) {
 		lb_image_free(want);
@@ -125,6 +127,8 @@ static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb
 	}
 	lb_image_free(c->image);
 	c->image = want;
+	if (plan_size)
+		lb_control_watch(c);
 	c->uncommitted = lb_model_stale(c->model);
 	if (c->uncommitted)
 		lb_control_commit_soon(c);
@@ -581,6 +585,7 @@ void lb_control_free(struct lb_control *c)
 	lb_store_free(c->store);
 	lb_drains_fini(&c->drains);
 	free(c->open);
+	free(c->watched);
 	free(c);
 }
 

@@ -40,6 +40,14 @@ struct lb_apply_result {
 	char error[640];
 };
 
+/* As a service was last found. */
+struct lb_watched {
+	char service[LB_NAME_MAX];
+	int state; /* enum lb_service_state of stats.h */
+	uint32_t tier;
+	bool served;
+};
+
 struct lb_control {
 	struct event_base *base;
 	struct lb_control_options options;
@@ -71,6 +79,8 @@ struct lb_control {
 	uint64_t open_ns;
 	uint64_t census_ns; /* when flow entries were last counted */
 	uint64_t flow_entries;
+	struct lb_watched *watched; /* in order of service */
+	size_t nr_watched;
 	uint64_t repairs; /* of what lb_control_verify found, ever */
 };
 

@@ -126,6 +126,7 @@ static void write_dataplane(FILE *f, struct lb_control *c)
 /* ---- services ---- */
 
 struct service_row {
+	const struct lb_model_service *service;
 	char *labels; /* service="..",vip=".." */
 	struct lb_backend_cpu total;
 };
@@ -151,6 +152,23 @@ static char *service_labels(const struct lb_model_service *s)
 	return text;
 }
 
+static void write_choices(FILE *f, const struct service_row *rows, size_t nr)
+{
+	char reason[128];
+
+	family(f, "lb_service_up", "gauge", "Does anybody take new connections?");
+	for (size_t i = 0; i < nr; i++)
+		fprintf(f, "lb_service_up{%s} %d\n", rows[i].labels,
+			lb_stats_state(rows[i].service, reason, sizeof(reason)) != LB_SERVICE_DOWN);
+	family(f, "lb_service_panic", "gauge", "Are too few backends up, so that all are used?");
+	for (size_t i = 0; i < nr; i++)
+		fprintf(f, "lb_service_panic{%s} %d\n", rows[i].labels,
+			lb_stats_state(rows[i].service, reason, sizeof(reason)) == LB_SERVICE_PANIC);
+	family(f, "lb_service_tier", "gauge", "The tier that serves.");
+	for (size_t i = 0; i < nr; i++)
+		fprintf(f, "lb_service_tier{%s} %u\n", rows[i].labels, rows[i].service->choice.tier);
+}
+
 static int write_services(FILE *f, const struct lb_control *c)
 {
 	const struct lb_model_service *const *list;
@@ -159,6 +177,7 @@ static int write_services(FILE *f, const struct lb_control *c)
 	int ret = rows ? 0 : -1;
 
 	for (size_t i = 0; !ret && i < nr; i++) {
+		rows[i].service = list[i];
 		rows[i].labels = service_labels(list[i]);
 		lb_stats_service(c, list[i], &rows[i].total);
 		if (!rows[i].labels)
@@ -179,6 +198,8 @@ static int write_services(FILE *f, const struct lb_control *c)
 			fprintf(f, "lb_service_connections_total{%s} %llu\n", rows[i].labels,
 				(unsigned long long)rows[i].total.conns);
 	}
+	if (!ret)
+		write_choices(f, rows, nr);
 	for (size_t i = 0; rows && i < nr; i++)
 		free(rows[i].labels);
 	free(rows);

@@ -31,6 +31,7 @@ struct lb_config *lb_config_new(void)
 	c->defaults.gue_port = LB_GUE_PORT_DEFAULT;
 	c->defaults.affinity = (struct lb_affinity_conf){.ipv4_prefix = 32, .ipv6_prefix = 128};
 	c->defaults.state = LB_STATE_AUTO;
+	c->defaults.tier_min = 1;
 	c->defaults.check = (struct lb_check_conf){
 		.type = LB_CHECK_NONE,
 		.interval_ns = 2 * S,

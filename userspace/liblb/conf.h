@@ -13,6 +13,7 @@
 
 #define LB_NAME_MAX 64 /* NUL included; letters, digits, '.', '_', '-'; the first a letter, digit or '_' */
 #define LB_WEIGHT_DEFAULT 100
+#define LB_TIERS 16
 #define LB_GUE_PORT_DEFAULT 6080 /* IANA's */
 #define LB_MAX_SNAT 64		 /* addresses of a service */
 
@@ -102,6 +103,7 @@ struct lb_service_conf {
 	struct lb_quic_conf quic;
 	struct lb_check_conf check;
 	uint32_t panic_threshold; /* percent; 0: off */
+	uint32_t tier_min;	  /* a tier with fewer that are fit leaves service to the next one */
 	uint64_t slow_start_ns;	  /* how long a backend that comes up takes to get all of its weight; 0: no time */
 	uint64_t drain_timeout_ns; /* then the connections that a draining backend has left are ended; 0: never */
 	struct lb_backend_conf *backends;

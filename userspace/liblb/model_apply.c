@@ -64,7 +64,7 @@ static bool same_service(const struct lb_service_conf *a, const struct lb_servic
 	    !same_quic(&a->quic, &b->quic) || (a->check.type == LB_CHECK_NONE) != (b->check.type == LB_CHECK_NONE) ||
 	    a->nr_vips != b->nr_vips || a->nr_backends != b->nr_backends)
 		return false;
-	if (a->slow_start_ns != b->slow_start_ns)
+	if (a->slow_start_ns != b->slow_start_ns || a->tier_min != b->tier_min)
 		return false;
 	if (a->nr_vips && memcmp(a->vips, b->vips, a->nr_vips * sizeof(*a->vips)))
 		return false;

@@ -151,7 +151,7 @@ static int choose(struct lb_service_entry *s, struct lb_outcome *o)
 			.warmth = o->warming[i].warmth,
 		};
 	}
-	o->choice = lb_policy_choose(o->candidates, nr, s->pub.conf.panic_threshold);
+	o->choice = lb_policy_choose(o->candidates, nr, s->pub.conf.panic_threshold, s->pub.conf.tier_min);
 	for (size_t i = 0; i < nr; i++) {
 		o->chosen_changed |= o->candidates[i].chosen != s->pub.backends[i].chosen;
 		o->weights_changed |= o->warming[i].warmth != s->pub.backends[i].warming.warmth;

@@ -25,10 +25,12 @@ struct lb_choice {
 	size_t chosen; /* how many; 0: the service is down */
 };
 
-/* lb_policy_choose - set .chosen: enabled, weight > 0 and up, in the lowest tier that has one. When the share of the
- * enabled that is up, over all tiers, is below @panic_threshold percent (or nobody is up and the threshold is not 0),
- * all enabled ones of the lowest tier are chosen and .panic is set. Who is not reachable is not chosen even then. */
-struct lb_choice lb_policy_choose(struct lb_candidate *candidates, size_t nr, uint32_t panic_threshold);
+/* lb_policy_choose - set .chosen: enabled, weight > 0 and up, in the lowest tier that has @tier_min of them; where none
+ * has, in the one that has most, the lowest of equals. When the share of the enabled that is up, over all tiers, is
+ * below @panic_threshold percent (or nobody is up and the threshold is not 0), all enabled ones count as if they were
+ * up and .panic is set. Who is not reachable is not chosen even then. */
+struct lb_choice lb_policy_choose(struct lb_candidate *candidates, size_t nr, uint32_t panic_threshold,
+				  uint32_t tier_min);
 
 /* lb_policy_warmth - a backend's warmth @elapsed_s after it came up: 1 at first, all after @slow_start_ns, and never
  * less than before. */
