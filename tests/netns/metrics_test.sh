@@ -43,6 +43,7 @@ lb_backend_weight
 lb_backend_effective_weight
 lb_backend_up
 lb_backend_state
+lb_backend_held
 lb_check_total
 lb_check_duration_seconds_bucket
 lb_flow_lookups_total

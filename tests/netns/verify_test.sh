@@ -9,6 +9,7 @@ lab_vip 192.0.2.10 3
 lab_vip 192.0.2.33 3
 servers_start 3 80
 nodes_attach 3
+echo "learning_window: 1s" | lbd_config
 lbd_start
 ok "attach" lbctl attach lb0
 service_up web 192.0.2.10:80/tcp 3 --vip 192.0.2.32/28:80/tcp --deny 203.0.113.0/24
@@ -63,9 +64,9 @@ first_service=
 for ((i = 1; i < 20 && ${#first_service} == 0; i++)); do
 	[ "$(map_get lb_services $i | tr -d ' 0')" = "" ] || first_service=$i
 done
-service_line=$(map_get lb_services "$first_service")
-read -r t0 t1 t2 t3 _ <<<"$service_line"
-base=$((t0 | t1 << 8 | t2 << 16 | t3 << 24))
+# Tables move while slots settle.
+settled() { [ "$(service_json web '.status.slots | .moving + .settling')" = 0 ]; }
+ok "the table stays where it is" wait_for 30 settled
 
 map_set lb_backends "$first_backend" $(zeros 64)
 mended "a backend's line is empty" 'backend 10\.0\.0\.1[123]:80 of service web'
@@ -78,6 +79,9 @@ mended "a backend is another service's" 'backend 10\.0\.0\.1[123]:80 of service 
 map_set lb_backends 4000 "${line[@]}"
 mended "a backend that nobody wants" 'index 4000, which is nobody'
 
+service_line=$(map_get lb_services "$first_service")
+read -r t0 t1 t2 t3 _ <<<"$service_line"
+base=$((t0 | t1 << 8 | t2 << 16 | t3 << 24))
 for ((i = 0; i < 8; i++)); do
 	map_set lb_slots $((base / 16 + i)) $(printf '255 %.0s' {1..64})
 done

@@ -49,12 +49,17 @@ static void test_requests(void **state)
 		{ARGS("service", "add", "w", "v", "--check", "http:/health?a=b:c", "--check-port", "8080",
 		      "--check-interval", "2s", "--check-timeout", "500ms", "--check-host", "example.org",
 		      "--expect-status", "200-299", "--expect-body", "all is well", "--rise", "2", "--fall", "3",
-		      "--panic-threshold", "30", "--tier-min", "2", "--slow-start", "30s", "--drain-timeout", "none"),
+		      "--panic-threshold", "30"),
 		 "POST /v1/services",
 		 "{'name':'w','vip':['v'],'check':{'type':'http','path':'/health?a=b:c','port':'8080','interval':'2s',"
 		 "'timeout':'500ms','host':'example.org','expect_status':'200-299','expect_body':'all is "
 		 "well','rise':'2',"
-		 "'fall':'3'},'panic_threshold':'30','tier_min':'2','slow_start':'30s','drain_timeout':'none'}"},
+		 "'fall':'3'},'panic_threshold':'30'}"},
+		{ARGS("service", "set", "w", "--flaps", "5", "--flap-window", "1m", "--flap-hold", "10s",
+		      "--flap-hold-max", "5m", "--tier-min", "2", "--slow-start", "30s", "--drain-timeout", "none"),
+		 "PATCH /v1/services/w",
+		 "{'check':{'flaps':'5','flap_window':'1m','flap_hold':'10s','flap_hold_max':'5m'},'tier_min':'2',"
+		 "'slow_start':'30s','drain_timeout':'none'}"},
 		{ARGS("status", "--verify"), "GET /v1/status?verify=1", NULL},
 		{ARGS("service", "set", "web", "--check", "tcp"), "PATCH /v1/services/web", "{'check':{'type':'tcp'}}"},
 		{ARGS("service", "set", "web", "--check", "http:/a", "--check", "tcp"), "PATCH /v1/services/web",

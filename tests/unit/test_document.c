@@ -314,6 +314,12 @@ static void random_check(struct lb_check_conf *k)
 		k->port = (uint16_t)upto(65536);
 	if (upto(3) == 0)
 		k->rise = 1 + upto(10);
+	if (upto(3) == 0) {
+		k->flaps = upto(2) ? 0 : 2 + upto(15);
+		k->flap_window_ns = (1 + upto(1000)) * 1000000000ULL;
+		k->flap_hold_ns = (1 + upto(1000)) * 1000000000ULL;
+		k->flap_hold_max_ns = (1 + upto(1000)) * 1000000000ULL;
+	}
 	if (upto(3) == 0)
 		strcpy(k->path, upto(2) ? "/" : "/a?b=c#d:e%20");
 	if (upto(3) == 0)

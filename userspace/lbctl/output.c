@@ -287,6 +287,10 @@ static void show_check(const json_t *check)
 	printf(" every %s, timeout %s", str(check, "interval"), str(check, "timeout"));
 	printf(", rise %" JSON_INTEGER_FORMAT ", fall %" JSON_INTEGER_FORMAT "\n", num(check, "rise"),
 	       num(check, "fall"));
+	if (num(check, "flaps"))
+		field("", "held down for %s to %s after %" JSON_INTEGER_FORMAT " times down in %s",
+		      str(check, "flap_hold"), str(check, "flap_hold_max"), num(check, "flaps"),
+		      str(check, "flap_window"));
 	if (!http)
 		return;
 	printf("%-12s expects %s", "", text(at(check, "expect_status"), buf));

@@ -290,6 +290,11 @@ static void write_effective_weights(FILE *f, const struct backend_rows *rows)
 			lb_model_weight(rows->row[i].backend));
 }
 
+static uint64_t held_of(const struct backend_row *r)
+{
+	return lb_stats_held_seconds(r->stats) > 0;
+}
+
 static void write_backends(FILE *f, const struct backend_rows *rows)
 {
 	static const struct {
@@ -304,6 +309,7 @@ static void write_backends(FILE *f, const struct backend_rows *rows)
 		 "Connections begun and not seen to end, an estimate; of a draining backend, what is left.", active_of},
 		{"lb_backend_weight", "gauge", "The configured weight.", weight_of},
 		{"lb_backend_up", "gauge", "Is the backend healthy, or not checked?", up_of},
+		{"lb_backend_held", "gauge", "Is the backend held down for having come and gone too often?", held_of},
 	};
 
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {

@@ -79,6 +79,32 @@ static void target_schedule(struct lb_target *t, uint64_t delay_ns)
 	evtimer_add(t->timer, &tv);
 }
 
+/* It went down; too often? */
+static void note_flap(struct lb_target *t)
+{
+	uint64_t now_ns = lb_now_ns(), held_ns = lb_flap_down(&t->stats.flap, &t->group->check, now_ns);
+	char text[LB_ADDR_STRLEN];
+
+	t->stats.held_until_ns = held_ns ? now_ns + held_ns : 0;
+	if (held_ns)
+		lb_log(LB_LOG_WARN, "msg=\"held down\" service=%s backend=%s reason=flapping seconds=%.1f",
+		       t->group->service, lb_endpoint_format(&t->address, text), held_ns / (double)LB_NSEC_PER_SEC);
+}
+
+/* Good results count for nothing while it is held down; then `rise` of them in a row do. */
+static bool is_held(struct lb_target *t, enum lb_reason reason)
+{
+	struct lb_health_state *h = &t->stats.health;
+
+	if (h->health != LB_HEALTH_DOWN || !lb_flap_held(&t->stats.flap, &t->group->check, lb_now_ns()))
+		t->stats.held_until_ns = 0;
+	if (!t->stats.held_until_ns || reason != LB_REASON_OK)
+		return false;
+	h->ok = h->failed = 0;
+	h->reason = LB_REASON_FLAPPING;
+	return true;
+}
+
 static void target_result(struct lb_target *t, enum lb_reason reason)
 {
 	const struct lb_check_conf *check = &t->group->check;
@@ -97,8 +123,13 @@ static void target_result(struct lb_target *t, enum lb_reason reason)
 		h->reason = reason;
 		return;
 	}
-	if (lb_health_result(h, reason, check->rise, check->fall, lb_clock_ns(CLOCK_REALTIME)))
-		t->group->prober->changed(t->group->prober->ctx, t->group->service, &t->address, from, h);
+	if (is_held(t, reason))
+		return;
+	if (!lb_health_result(h, reason, check->rise, check->fall, lb_clock_ns(CLOCK_REALTIME)))
+		return;
+	if (from == LB_HEALTH_UP)
+		note_flap(t);
+	t->group->prober->changed(t->group->prober->ctx, t->group->service, &t->address, from, h);
 }
 
 static void on_probe_done(void *ctx, enum lb_reason reason)
@@ -186,7 +217,8 @@ static bool check_equal(const struct lb_check_conf *a, const struct lb_check_con
 	return a->type == b->type && a->port == b->port && a->rise == b->rise && a->fall == b->fall &&
 	       a->interval_ns == b->interval_ns && a->timeout_ns == b->timeout_ns && !strcmp(a->path, b->path) &&
 	       !strcmp(a->host, b->host) && a->status_min == b->status_min && a->status_max == b->status_max &&
-	       !strcmp(a->body, b->body);
+	       !strcmp(a->body, b->body) && a->flaps == b->flaps && a->flap_window_ns == b->flap_window_ns &&
+	       a->flap_hold_ns == b->flap_hold_ns && a->flap_hold_max_ns == b->flap_hold_max_ns;
 }
 
 static struct lb_target *target_new(struct lb_group *g, const struct lb_endpoint *address, enum lb_health health)

@@ -60,13 +60,13 @@ static json_t *render_backend_status(struct lb_control *c, const struct lb_model
 {
 	const struct lb_model_backend *b = &s->backends[i];
 	const struct lb_target_stats *t = lb_prober_stats(c->prober, s->conf.name, &b->conf.address);
-	bool probed = t && (t->health.ok || t->health.failed || t->results[LB_REASON_INTERNAL]);
+	bool probed = t && (t->health.ok || t->health.failed || t->held_until_ns || t->results[LB_REASON_INTERNAL]);
 	double slots = s->policy_table ? (double)(1ULL << s->policy_shift) : 0;
 	struct lb_backend_cpu row;
 	char since[LB_TIME_STRLEN];
 
 	lb_dataplane_backend(c->dp, b->idx, &row);
-	return json_pack("{s:s, s:s, s:s, s:b, s:f, s:I, s:I, s:I, s:I, s:o, s:f, s:s, s:o}", "health",
+	return json_pack("{s:s, s:s, s:s, s:b, s:f, s:I, s:I, s:I, s:I, s:o, s:f, s:s, s:o, s:f}", "health",
 			 lb_health_name(t ? t->health.health : b->health), "reason",
 			 probed ? lb_reason_name(t->health.reason) : "", "since",
 			 t ? lb_time_format(t->health.since_ns, since) : "", "serving", b->chosen, "share",
@@ -74,7 +74,8 @@ static json_t *render_backend_status(struct lb_control *c, const struct lb_model
 			 (json_int_t)lb_stats_connections(c, s, b, &row), "packets", (json_int_t)row.pkts, "bytes",
 			 (json_int_t)row.bytes, "connections", (json_int_t)row.conns, "next_hop",
 			 render_next_hop(&b->next_hop, last), "effective_weight", lb_model_weight(b), "state",
-			 lb_stats_backend_state(c, s, b), "drain", render_drain(c, s, b));
+			 lb_stats_backend_state(c, s, b), "drain", render_drain(c, s, b), "held_seconds",
+			 lb_stats_held_seconds(t));
 }
 
 static json_t *render_backend(struct lb_control *c, const struct lb_model_service *s, size_t i, struct ifname *last)

@@ -155,6 +155,15 @@ const char *lb_stats_backend_state(const struct lb_control *c, const struct lb_m
 	return d && d->end != LB_DRAIN_GOES_ON ? "drained" : "draining";
 }
 
+double lb_stats_held_seconds(const struct lb_target_stats *t)
+{
+	uint64_t now_ns = lb_now_ns();
+
+	if (!t || t->held_until_ns <= now_ns)
+		return 0;
+	return (double)((t->held_until_ns - now_ns) / (LB_NSEC_PER_SEC / 10)) / 10;
+}
+
 uint64_t lb_stats_flows(struct lb_control *c)
 {
 	const struct lb_flow_set *sets = lb_dataplane_flows(c->dp);

@@ -28,6 +28,9 @@ uint64_t lb_stats_connections(struct lb_control *c, const struct lb_model_servic
 const char *lb_stats_backend_state(const struct lb_control *c, const struct lb_model_service *s,
 				   const struct lb_model_backend *b);
 
+/* lb_stats_held_seconds - for how long it is held down for flapping still, to a tenth; @t NULL: not at all. */
+double lb_stats_held_seconds(const struct lb_target_stats *t);
+
 /* lb_stats_flows - live entries of the flow cache; counted anew when the last count is a second old. */
 uint64_t lb_stats_flows(struct lb_control *c);
 /* Look-ups in the flow cache that hit and that missed, of all services. */

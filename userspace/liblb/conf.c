@@ -41,6 +41,9 @@ struct lb_config *lb_config_new(void)
 		.path = "/",
 		.status_min = 200,
 		.status_max = 399,
+		.flap_window_ns = 60 * S,
+		.flap_hold_ns = 10 * S,
+		.flap_hold_max_ns = 300 * S,
 	};
 	return c;
 }

@@ -14,6 +14,7 @@
 #define LB_NAME_MAX 64 /* NUL included; letters, digits, '.', '_', '-'; the first a letter, digit or '_' */
 #define LB_WEIGHT_DEFAULT 100
 #define LB_TIERS 16
+#define LB_FLAPS_MAX 16
 #define LB_GUE_PORT_DEFAULT 6080 /* IANA's */
 #define LB_MAX_SNAT 64		 /* addresses of a service */
 
@@ -43,6 +44,8 @@ struct lb_check_conf {
 	char host[256];			 /* http: Host header; "": the backend's address */
 	uint16_t status_min, status_max; /* http: expect_status, inclusive */
 	char body[256];			 /* http: expect_body, a substring; "": any */
+	uint32_t flaps;			 /* so many times down within .flap_window_ns, and it is held down; 0: never */
+	uint64_t flap_window_ns, flap_hold_ns, flap_hold_max_ns;
 };
 
 struct lb_affinity_conf {

@@ -15,7 +15,8 @@
 	X(STATUS, "status", "an HTTP status that is not expected")                                                     \
 	X(BODY, "body", "an HTTP body without the expected text")                                                      \
 	X(PROTOCOL, "protocol", "an answer that is not the check's protocol")                                          \
-	X(INTERNAL, "internal", "lbd could not run the check")
+	X(INTERNAL, "internal", "lbd could not run the check")                                                         \
+	X(FLAPPING, "flapping", "the backend answers, and is held down for having come and gone too often")
 
 enum lb_reason {
 #define X(id, name, help) LB_REASON_##id,
