@@ -248,6 +248,11 @@ enum lb_phase {
 #define LB_BACKEND_F_TAKES_NEW (1U << 1) /* takes new connections */
 #define LB_BACKEND_F_V4 (1U << 2)	 /* addr is an IPv4 address: the outer header is IPv4 */
 #define LB_BACKEND_F_REDIRECT (1U << 3)	 /* leaves by redirection also where it came in: XDP_TX does not do there */
+/* What the checks found, for who adopts the maps; nothing to packets. 0: not checked, or not said. */
+#define LB_BACKEND_F_HEALTH (3U << 4)
+#define LB_BACKEND_F_UP (1U << 4)
+#define LB_BACKEND_F_DOWN (2U << 4)
+#define LB_BACKEND_F_UNKNOWN (3U << 4) /* to be checked, and was not yet */
 
 enum lb_forward {
 	LB_FORWARD_L2 = 1,

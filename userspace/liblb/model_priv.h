@@ -27,6 +27,7 @@ struct lb_service_entry {
 	bool settled;
 	bool stale;	  /* health or who is reachable has changed since it was last looked at */
 	uint32_t stale_s; /* when it last did */
+	bool health_changed; /* since its lines were made */
 };
 
 struct lb_addr_ref {
