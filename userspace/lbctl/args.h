@@ -40,6 +40,10 @@ struct lb_option {
 	bool commas;	       /* a list: several in one value, or "none" */
 	bool required;
 	const char *help;
+	/* Other paths than json_rest, by what is before the colon; ends with NULL. */
+	const char *const (*json_rests)[2];
+	/* A list without commas: "none" adds nothing. */
+	bool none;
 };
 
 struct lb_args {

@@ -244,10 +244,30 @@ static void field(const char *label, const char *fmt, ...)
 	putchar('\n');
 }
 
+/* What of a backend is asked for. */
+static void show_checked(const json_t *check, const char *type)
+{
+	const char *method = str(check, "method");
+	bool http = !strcmp(type, "http") || !strcmp(type, "https");
+
+	if (http && *method && strcmp(method, "GET"))
+		printf(" %s", method);
+	if (http)
+		printf(" %s", str(check, "path"));
+	if (!strcmp(type, "grpc") && *str(check, "service"))
+		printf(" %s", str(check, "service"));
+	if (!strcmp(type, "grpc") && json_is_true(at(check, "tls")))
+		printf(" over TLS");
+	if (!strcmp(type, "dns"))
+		printf(" %s %s", str(check, "name"), str(check, "record"));
+	if (!strcmp(type, "exec"))
+		printf(" %s", str(check, "program"));
+}
+
 static void show_check(const json_t *check)
 {
 	const char *type = str(check, "type");
-	bool http = !strcmp(type, "http");
+	bool http = !strcmp(type, "http") || !strcmp(type, "https");
 	char buf[CELL];
 
 	if (!*type || !strcmp(type, "none")) {
@@ -255,11 +275,13 @@ static void show_check(const json_t *check)
 		return;
 	}
 	printf("%-12s %s", "check", type);
-	if (http)
-		printf(" %s", str(check, "path"));
+	show_checked(check, type);
 	if (num(check, "port"))
 		printf(" on port %" JSON_INTEGER_FORMAT, num(check, "port"));
-	printf(" every %s, timeout %s", str(check, "interval"), str(check, "timeout"));
+	printf(" every %s", str(check, "interval"));
+	if (*str(check, "fast_interval") && strcmp(str(check, "fast_interval"), "none"))
+		printf(" (%s while health is changing)", str(check, "fast_interval"));
+	printf(", timeout %s", str(check, "timeout"));
 	printf(", rise %" JSON_INTEGER_FORMAT ", fall %" JSON_INTEGER_FORMAT "\n", num(check, "rise"),
 	       num(check, "fall"));
 	if (!http)

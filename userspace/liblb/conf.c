@@ -38,8 +38,9 @@ struct lb_config *lb_config_new(void)
 		.rise = 2,
 		.fall = 3,
 		.path = "/",
-		.status_min = 200,
-		.status_max = 399,
+		.status = {.nr = 1, .range = {{200, 399}}},
+		.method = "GET",
+		.verify = true,
 	};
 	return c;
 }
@@ -76,7 +77,8 @@ int lb_service_conf_copy(struct lb_service_conf *dst, const struct lb_service_co
 	dst->snat = NULL;
 	dst->quic.configs = NULL;
 	dst->backends = NULL;
-	if (array_copy(&dst->vips, src->vips, src->nr_vips, sizeof(*src->vips)) ||
+	if (lb_check_conf_copy(&dst->check, &src->check) ||
+	    array_copy(&dst->vips, src->vips, src->nr_vips, sizeof(*src->vips)) ||
 	    array_copy(&dst->allow, src->allow, src->nr_allow, sizeof(*src->allow)) ||
 	    array_copy(&dst->deny, src->deny, src->nr_deny, sizeof(*src->deny)) ||
 	    array_copy(&dst->snat, src->snat, src->nr_snat, sizeof(*src->snat)) ||
@@ -96,6 +98,7 @@ void lb_service_conf_fini(struct lb_service_conf *s)
 	free(s->snat);
 	free(s->quic.configs);
 	free(s->backends);
+	lb_check_conf_fini(&s->check);
 	memset(s, 0, sizeof(*s));
 }
 

@@ -74,11 +74,12 @@ static const struct lb_field backend_fields[] = {
 	{0},
 };
 
-static void backend_init(void *item, const void *parent)
+static int backend_init(void *item, const void *parent)
 {
 	struct lb_backend_conf *b = item;
 
 	b->weight = LB_WEIGHT_DEFAULT;
+	return 0;
 }
 
 static int backend_from_text(void *item, const char *text, struct lb_err *err)
@@ -208,12 +209,11 @@ static const struct lb_field service_fields[] = {
 	{0},
 };
 
-static void service_init(void *item, const void *parent)
+static int service_init(void *item, const void *parent)
 {
 	const struct lb_config *c = parent;
 
-	/* The defaults own no arrays. */
-	*(struct lb_service_conf *)item = c->defaults;
+	return lb_service_conf_copy(item, &c->defaults);
 }
 
 const struct lb_object lb_object_service = {
