@@ -74,6 +74,15 @@ static void resync(struct lb_control *c)
 	c->image = found;
 }
 
+/* Are packets for VIPs balanced, on any interface? */
+static bool is_forwarding(const struct lb_control *c)
+{
+	for (size_t i = 0; i < c->ifaces.nr; i++)
+		if (c->ifaces.list[i].attached)
+			return true;
+	return !c->ifaces_known;
+}
+
 static bool builds_table(const struct lb_plan *plan)
 {
 	for (size_t i = 0; i < plan->nr; i++)
@@ -82,8 +91,10 @@ static bool builds_table(const struct lb_plan *plan)
 	return false;
 }
 
-/* Brings the dataplane to what the model wants, which @make_image tells. */
-static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb_model *m), struct lb_err *err)
+/* Brings the dataplane to what the model wants, which @make_image tells. Routes to VIPs go before it changes, all of
+ * them where it is an operator's @change, and come after. */
+static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb_model *m), bool change,
+		  struct lb_err *err)
 {
 	uint64_t start_ns = lb_now_ns();
 	struct lb_plan plan = {0};
@@ -103,6 +114,7 @@ static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb
 	table = builds_table(&plan);
 	if (table)
 		lb_histogram_add(&c->table_build, c->build_ns);
+	lb_announce_withdraw(c->announce, is_forwarding(c), change);
 	start_ns = lb_now_ns();
 	ret = plan.nr ? lb_dataplane_apply(c->dp, &plan, err) : 0;
 	if (plan.nr)
@@ -124,6 +136,8 @@ static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb
 	}
 	lb_image_free(c->image);
 	c->image = want;
+	if (c->ifaces_known)
+		lb_announce_update(c->announce, is_forwarding(c));
 	c->uncommitted = lb_model_stale(c->model);
 	if (c->uncommitted)
 		commit_soon(c);
@@ -142,7 +156,7 @@ static void on_commit(evutil_socket_t fd, short what, void *ctx)
 
 	c->build_ns += lb_now_ns() - start_ns;
 	if (!ret)
-		ret = commit(c, lb_model_image_prepared, &err);
+		ret = commit(c, lb_model_image_prepared, false, &err);
 	if (ret < 0)
 		again = lb_timeval(COMMIT_RETRY_NS);
 	if (ret)
@@ -235,7 +249,8 @@ static void on_upkeep(evutil_socket_t fd, short what, void *ctx)
 
 	if (++c->upkeeps == UPKEEPS_CONFIRMED)
 		lb_nexthops_give_up(c->nexthops, c->model);
-	lb_ifaces_retry(&c->ifaces, c->dp);
+	if (lb_ifaces_retry(&c->ifaces, c->dp))
+		lb_announce_update(c->announce, is_forwarding(c));
 	lb_nexthops_refresh(c->nexthops);
 }
 
@@ -272,10 +287,13 @@ static int realize(struct lb_control *c, const struct lb_config *conf, struct lb
 		return ret;
 	tell_health(c);
 	c->build_ns += lb_now_ns() - start_ns;
+	ret = lb_announce_configure(c->announce, c->model, err);
+	if (ret)
+		return ret;
 	ret = lb_nexthops_sync(c->nexthops, c->model);
 	if (ret)
 		return lb_err_set(err, ret, NULL, "cannot follow next hops: %s", strerror(-ret));
-	return commit(c, lb_model_image, err);
+	return commit(c, lb_model_image, true, err);
 }
 
 static int save(struct lb_control *c, struct lb_config *conf, uint64_t generation, const char *fingerprint,
@@ -298,6 +316,7 @@ static void roll_back(struct lb_control *c, const struct lb_config *refused)
 	if (save(c, c->config, c->generation, c->fingerprint, &err))
 		lb_log(LB_LOG_ERROR, "msg=\"cannot save\" error=%s", lb_quoted(lb_err_str(&err)));
 	lb_ifaces_change(&c->ifaces, c->dp, c->config, false, NULL);
+	lb_announce_update(c->announce, is_forwarding(c));
 	lb_ifaces_drop(c->dp, refused, c->config);
 }
 
@@ -448,7 +467,7 @@ static int make_parts(struct lb_control *c, struct lb_err *err)
 	return lb_nexthops_new(c->base, on_next_hop, c, &c->nexthops, err);
 }
 
-/* Maps first, interfaces last: no packet meets a program without its services. */
+/* Maps first, then interfaces: no packet meets a program without its services. Routes last: packets come by them. */
 static int first_apply(struct lb_control *c, const struct lb_config *previous, struct lb_err *err)
 {
 	struct change_log log = {.origin = "file"};
@@ -472,6 +491,8 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, s
 	if (ret)
 		return ret;
 	lb_ifaces_drop_unknown(c->dp, c->config);
+	c->ifaces_known = true;
+	lb_announce_update(c->announce, is_forwarding(c));
 	if (lb_prober_sync(c->prober, c->model))
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	return 0;
@@ -513,6 +534,8 @@ int lb_control_start(struct event_base *base, const struct lb_control_options *o
 	if (!ret)
 		ret = make_parts(c, err);
 	if (!ret)
+		ret = lb_announce_new(base, previous ? &previous->announce : &c->config->announce, &c->announce, err);
+	if (!ret)
 		ret = first_apply(c, previous, err);
 	if (!ret)
 		ret = start_timers(c, err);
@@ -527,6 +550,24 @@ int lb_control_start(struct event_base *base, const struct lb_control_options *o
 	return 0;
 }
 
+void lb_control_leave(struct lb_control *c, bool detach)
+{
+	const struct lb_announce_conf *conf = &c->config->announce;
+	struct timeval drain = lb_timeval(conf->drain_ns);
+	size_t nr;
+
+	if (!detach && conf->on_exit == LB_ANNOUNCE_LEAVE)
+		return;
+	nr = lb_announce_end(c->announce);
+	lb_log(LB_LOG_INFO, "msg=\"routes withdrawn\" routes=%zu drain_ms=%llu", nr,
+	       (unsigned long long)(detach && nr ? conf->drain_ns / 1000000 : 0));
+	if (!detach || !nr || !conf->drain_ns)
+		return;
+	/* A second signal ends it early. */
+	event_base_loopexit(c->base, &drain);
+	event_base_dispatch(c->base);
+}
+
 void lb_control_free(struct lb_control *c)
 {
 	struct event *events[] = {c ? c->commit_event : NULL, c ? c->tick_event : NULL, c ? c->upkeep_event : NULL};
@@ -538,6 +579,7 @@ void lb_control_free(struct lb_control *c)
 			event_free(events[i]);
 	lb_prober_free(c->prober);
 	lb_nexthops_free(c->nexthops);
+	lb_announce_free(c->announce);
 	lb_ifaces_fini(&c->ifaces);
 	lb_image_free(c->image);
 	lb_model_free(c->model);

@@ -149,6 +149,28 @@ static char *service_labels(const struct lb_model_service *s)
 	return text;
 }
 
+/* One row of each VIP of the services that are to be announced. */
+static void write_announced(FILE *f, const struct lb_control *c)
+{
+	const struct lb_model_service *const *list;
+	size_t nr = lb_model_services(c->model, &list);
+	char vip[LB_ADDR_STRLEN];
+
+	family(f, "lb_vip_announced", "gauge", "Is the VIP a route that routing daemons export?");
+	for (size_t i = 0; i < nr; i++) {
+		const struct lb_service_conf *s = &list[i]->conf;
+
+		for (size_t v = 0; s->announce && v < s->nr_vips; v++) {
+			struct lb_prefix dst = lb_announce_prefix(&s->vips[v]);
+			struct lb_announced state;
+
+			lb_announce_state(c->announce, &dst, &state);
+			fprintf(f, "lb_vip_announced{service=\"%s\",vip=\"%s\"} %d\n", s->name,
+				lb_vip_format(&s->vips[v], vip), state.there);
+		}
+	}
+}
+
 static int write_services(FILE *f, const struct lb_control *c)
 {
 	const struct lb_model_service *const *list;
@@ -331,6 +353,7 @@ static int write_all(FILE *f, struct lb_control *c)
 	write_backend_states(f, &rows);
 	write_checks(f, &rows);
 	free(rows.row);
+	write_announced(f, c);
 	write_process(f);
 	return write_services(f, c);
 }

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -75,24 +76,49 @@ json_t *lb_render_backend(const struct lb_control *c, const struct lb_model_serv
 	return render_backend(c, s, i, &last);
 }
 
+/* Of each destination that the service announces: is it a route now? */
+static json_t *render_routes(const struct lb_control *c, const struct lb_service_conf *s)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; s->announce && i < s->nr_vips; i++) {
+		struct lb_prefix dst = lb_announce_prefix(&s->vips[i]);
+		struct lb_announced state;
+		char text[LB_ADDR_STRLEN];
+
+		/* VIPs are in order of address: those that differ in port alone are one route. */
+		if (i && !memcmp(s->vips[i].vip.addr, s->vips[i - 1].vip.addr, sizeof(dst.addr)) &&
+		    s->vips[i].plen == s->vips[i - 1].plen)
+			continue;
+		lb_announce_state(c->announce, &dst, &state);
+		json_array_append_new(list, json_pack("{s:s, s:b, s:s}", "route", lb_prefix_format(&dst, text),
+						      "announced", state.there, "reason", state.why));
+	}
+	return list;
+}
+
 static json_t *render_service_status(const struct lb_control *c, const struct lb_model_service *s)
 {
 	enum lb_service_state state;
 	struct lb_backend_cpu total;
 	size_t phases[3] = {0};
 	char reason[128], digest[17];
+	json_t *j;
 
 	state = lb_stats_state(s, reason, sizeof(reason));
 	lb_stats_service(c, s, &total);
 	if (s->slots)
 		lb_slots_count(s->slots, phases);
 	snprintf(digest, sizeof(digest), "%016" PRIx64, s->digest);
-	return json_pack("{s:s, s:s, s:i, s:I, s:s, s:{s:I, s:I, s:I}, s:I, s:I, s:I}", "state",
+	j = json_pack("{s:s, s:s, s:i, s:I, s:s, s:{s:I, s:I, s:I}, s:I, s:I, s:I}", "state",
 			 lb_service_state_name(state), "reason", reason, "tier", (int)s->choice.tier, "table_slots",
 			 (json_int_t)(s->slots ? 1LL << s->slots->shift : 0), "table_digest", digest, "slots", "stable",
 			 (json_int_t)phases[LB_PHASE_STABLE], "moving", (json_int_t)phases[LB_PHASE_MOVING], "settling",
 			 (json_int_t)phases[LB_PHASE_SETTLING], "packets", (json_int_t)total.pkts, "bytes",
 			 (json_int_t)total.bytes, "connections", (json_int_t)total.conns);
+	json_object_set_new(j, "healthy", json_integer((json_int_t)lb_announce_healthy(s)));
+	json_object_set_new(j, "routes", render_routes(c, &s->conf));
+	return j;
 }
 
 json_t *lb_render_service(const struct lb_control *c, const struct lb_model_service *s)
@@ -147,18 +173,28 @@ static json_t *render_verdicts(const struct lb_control *c)
 	return j;
 }
 
+static json_t *render_announce(const struct lb_control *c)
+{
+	const struct lb_announce_conf *conf = &c->config->announce;
+	size_t wanted, nr = lb_announce_count(c->announce, &wanted);
+
+	return json_pack("{s:I, s:I, s:I, s:I}", "table", (json_int_t)conf->table, "protocol",
+			 (json_int_t)conf->protocol, "routes", (json_int_t)nr, "wanted", (json_int_t)wanted);
+}
+
 json_t *lb_render_status(struct lb_control *c)
 {
 	const struct lb_model_service *const *list;
 	size_t nr = lb_model_services(c->model, &list), up = 0, backends = 0, serving = 0;
 	char time[LB_TIME_STRLEN], why[512];
+	json_t *j;
 
 	for (size_t i = 0; i < nr; i++) {
 		up += lb_stats_state(list[i], why, sizeof(why)) != LB_SERVICE_DOWN;
 		backends += list[i]->conf.nr_backends;
 		serving += list[i]->choice.chosen;
 	}
-	return json_pack("{s:s, s:i, s:i, s:f, s:b, s:b, s:s, s:I, s:{s:b, s:s, s:s}, s:o, s:{s:I, s:I}, s:{s:I, s:I}, "
+	j = json_pack("{s:s, s:i, s:i, s:f, s:b, s:b, s:s, s:I, s:{s:b, s:s, s:s}, s:o, s:{s:I, s:I}, s:{s:I, s:I}, "
 			 "s:{s:I, s:I}, s:o}",
 			 "version", LB_VERSION, "abi", LB_ABI_VERSION, "pid", (int)getpid(), "uptime_seconds",
 			 (double)((lb_now_ns() - c->start_ns) / 1000000) / 1e3, "ready",
@@ -169,4 +205,6 @@ json_t *lb_render_status(struct lb_control *c)
 			 (json_int_t)up, "backends", "total", (json_int_t)backends, "serving", (json_int_t)serving,
 			 "flows", "entries", (json_int_t)lb_stats_flows(c), "capacity",
 			 (json_int_t)LB_FLOW_SETS * LB_FLOW_WAYS, "verdicts", render_verdicts(c));
+	json_object_set_new(j, "announce", render_announce(c));
+	return j;
 }
