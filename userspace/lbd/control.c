@@ -19,6 +19,7 @@
 #define FLIGHT_NS (LB_NSEC_PER_SEC / 10) /* by then they have made their entries in the flow cache */
 #define TICKS_SETTLED 12		 /* while nothing moves, only every so many ticks do anything */
 #define UPKEEP_NS (2 * LB_NSEC_PER_SEC)
+#define LINKS_NS (LB_NSEC_PER_SEC / 50) /* changes of interfaces come in bursts */
 #define UPKEEPS_CONFIRMED 5 /* by then a next hop that was adopted has been confirmed, or is gone */
 #define COMMIT_RETRY_NS LB_NSEC_PER_SEC
 #define CHANGES_LOGGED 16
@@ -243,14 +244,34 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 		commit_soon(c);
 }
 
+/* An interface that is back is attached at once, not when the next upkeep comes by. */
+static void on_links(void *ctx)
+{
+	struct lb_control *c = ctx;
+	struct timeval tv = lb_timeval(LINKS_NS);
+
+	if (!evtimer_pending(c->links_event, NULL))
+		evtimer_add(c->links_event, &tv);
+}
+
+static void look_after_ifaces(struct lb_control *c)
+{
+	if (lb_ifaces_retry(&c->ifaces, c->dp))
+		lb_announce_update(c->announce, is_forwarding(c));
+}
+
+static void on_links_settled(evutil_socket_t fd, short what, void *ctx)
+{
+	look_after_ifaces(ctx);
+}
+
 static void on_upkeep(evutil_socket_t fd, short what, void *ctx)
 {
 	struct lb_control *c = ctx;
 
 	if (++c->upkeeps == UPKEEPS_CONFIRMED)
 		lb_nexthops_give_up(c->nexthops, c->model);
-	if (lb_ifaces_retry(&c->ifaces, c->dp))
-		lb_announce_update(c->announce, is_forwarding(c));
+	look_after_ifaces(c);
 	lb_nexthops_refresh(c->nexthops);
 }
 
@@ -461,10 +482,11 @@ static int make_parts(struct lb_control *c, struct lb_err *err)
 	c->commit_event = evtimer_new(c->base, on_commit, c);
 	c->tick_event = evtimer_new(c->base, on_tick, c);
 	c->upkeep_event = event_new(c->base, -1, EV_PERSIST, on_upkeep, c);
+	c->links_event = evtimer_new(c->base, on_links_settled, c);
 	c->prober = lb_prober_new(c->base, on_health, c);
-	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->prober)
+	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->links_event || !c->prober)
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
-	return lb_nexthops_new(c->base, on_next_hop, c, &c->nexthops, err);
+	return lb_nexthops_new(c->base, on_next_hop, on_links, c, &c->nexthops, err);
 }
 
 /* Maps first, then interfaces: no packet meets a program without its services. Routes last: packets come by them. */
@@ -570,7 +592,8 @@ void lb_control_leave(struct lb_control *c, bool detach)
 
 void lb_control_free(struct lb_control *c)
 {
-	struct event *events[] = {c ? c->commit_event : NULL, c ? c->tick_event : NULL, c ? c->upkeep_event : NULL};
+	struct event *events[] = {c ? c->commit_event : NULL, c ? c->tick_event : NULL, c ? c->upkeep_event : NULL,
+				  c ? c->links_event : NULL};
 
 	if (!c)
 		return;

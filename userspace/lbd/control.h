@@ -53,7 +53,7 @@ struct lb_control {
 	uint64_t start_ns; /* CLOCK_MONOTONIC */
 	uint64_t build_ns; /* spent on the model since the last commit */
 	struct lb_histogram table_build;
-	struct event *commit_event, *tick_event, *upkeep_event;
+	struct event *commit_event, *tick_event, *upkeep_event, *links_event;
 	bool uncommitted;	/* the model has changes that the dataplane has not */
 	uint64_t committed_ns;	/* when the dataplane last changed */
 	uint64_t rest_until_ns; /* facts that come in earlier wait: see commit_soon */

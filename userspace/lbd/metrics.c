@@ -212,6 +212,7 @@ struct backend_row {
 	const struct lb_model_backend *backend;
 	const struct lb_target_stats *stats; /* NULL: not checked */
 	struct lb_backend_cpu count;
+	enum lb_way way; /* what keeps packets from it */
 };
 
 struct backend_rows {
@@ -240,6 +241,8 @@ static int read_backends(const struct lb_control *c, struct backend_rows *out)
 				 lb_endpoint_format(&r->backend->conf.address, address));
 			if (list[i]->conf.check.type != LB_CHECK_NONE)
 				r->stats = lb_prober_stats(c->prober, list[i]->conf.name, &r->backend->conf.address);
+			if (!r->backend->next_hop.ifindex)
+				r->way = lb_nexthops_way(c->nexthops, r->backend->conf.address.addr);
 			lb_dataplane_backend(c->dp, r->backend->idx, &r->count);
 		}
 	}
@@ -273,7 +276,9 @@ static uint64_t weight_of(const struct backend_row *r)
 
 static uint64_t up_of(const struct backend_row *r)
 {
-	return r->backend->health == LB_HEALTH_UP || r->backend->health == LB_HEALTH_UNCHECKED;
+	const struct lb_model_backend *b = r->backend;
+
+	return (b->health == LB_HEALTH_UP || b->health == LB_HEALTH_UNCHECKED) && b->next_hop.ifindex;
 }
 
 static void write_backends(FILE *f, const struct backend_rows *rows)
@@ -289,7 +294,7 @@ static void write_backends(FILE *f, const struct backend_rows *rows)
 		{"lb_backend_active_connections", "gauge", "Connections begun and not seen to end, an estimate.",
 		 active_of},
 		{"lb_backend_weight", "gauge", "The configured weight.", weight_of},
-		{"lb_backend_up", "gauge", "Is the backend healthy, or not checked?", up_of},
+		{"lb_backend_up", "gauge", "Is the backend healthy, or not checked, and can it be reached?", up_of},
 	};
 
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
@@ -300,26 +305,35 @@ static void write_backends(FILE *f, const struct backend_rows *rows)
 	}
 }
 
-static const char *state_of(const struct lb_model_backend *b)
+static const char *state_of(const struct backend_row *r)
 {
+	const struct lb_model_backend *b = r->backend;
+
 	if (b->conf.admin == LB_ADMIN_DISABLED)
 		return "disabled";
 	if (b->conf.admin == LB_ADMIN_DRAINING)
 		return "draining";
+	if (r->way != LB_WAY_KNOWN)
+		return lb_way_name(r->way);
 	return lb_health_name(b->health);
 }
 
 static void write_backend_states(FILE *f, const struct backend_rows *rows)
 {
-	static const char *const states[] = {"up", "down", "unknown", "unchecked", "draining", "disabled"};
+	static const char *const states[] = {"up", "down", "unknown", "unchecked", "draining", "disabled",
+#define X(id, name, help) name,
+				       LB_WAYS(X)
+#undef X
+	};
 
 	family(f, "lb_backend_state", "gauge", "1 for the state that the backend is in, 0 for the others.");
 	for (size_t i = 0; i < rows->nr; i++) {
-		const char *now = state_of(rows->row[i].backend);
+		const char *now = state_of(&rows->row[i]);
 
 		for (size_t j = 0; j < sizeof(states) / sizeof(states[0]); j++)
-			fprintf(f, "lb_backend_state{%s,state=\"%s\"} %d\n", rows->row[i].labels, states[j],
-				!strcmp(states[j], now));
+			if (*states[j])
+				fprintf(f, "lb_backend_state{%s,state=\"%s\"} %d\n", rows->row[i].labels, states[j],
+					!strcmp(states[j], now));
 	}
 }
 

@@ -45,12 +45,15 @@ static json_t *render_backend_status(const struct lb_control *c, const struct lb
 	bool probed = t && (t->health.ok || t->health.failed || t->results[LB_REASON_INTERNAL]);
 	double slots = s->policy_table ? (double)(1ULL << s->policy_shift) : 0;
 	struct lb_backend_cpu row;
+	const char *reason = probed ? lb_reason_name(t->health.reason) : "";
 	char since[LB_TIME_STRLEN];
 
+	/* Whatever its checks say: what mends it is another thing. */
+	if (!b->next_hop.ifindex)
+		reason = lb_way_name(lb_nexthops_way(c->nexthops, b->conf.address.addr));
 	lb_dataplane_backend(c->dp, b->idx, &row);
 	return json_pack("{s:s, s:s, s:s, s:b, s:f, s:I, s:I, s:I, s:I, s:o}", "health",
-			 lb_health_name(t ? t->health.health : b->health), "reason",
-			 probed ? lb_reason_name(t->health.reason) : "", "since",
+			 lb_health_name(t ? t->health.health : b->health), "reason", reason, "since",
 			 t ? lb_time_format(t->health.since_ns, since) : "", "serving", b->chosen, "share",
 			 slots > 0 ? b->nr_slots / slots : 0.0, "active_connections", (json_int_t)lb_stats_active(&row),
 			 "packets", (json_int_t)row.pkts, "bytes", (json_int_t)row.bytes, "connections",

@@ -65,6 +65,7 @@ struct lb_route {
 	LIST_HEAD(, lb_route_link) links[LB_ROUTE_LINK_BUCKETS];
 	TAILQ_HEAD(, lb_route_watch) ask_queue, change_queue;
 	unsigned int refresh_at; /* bucket where the next refresh goes on */
+	uint64_t link_changes;
 };
 
 /* ---- route_kernel.c ---- */
