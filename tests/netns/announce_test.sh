@@ -137,6 +137,7 @@ ok "ended and started" wait_for 5 serving_is web 2
 events_stop
 is "the routes are still there" "$(routes)" "$all"
 is "and nothing ever happened to them" "$(cat "$RUN/events.76")" ""
+is "the log says that they were adopted" "$(logged 'msg="routes adopted" routes=4 table=76 protocol=76')" 2
 
 echo "# what nobody wants any more"
 lbd_end KILL

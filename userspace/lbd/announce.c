@@ -10,6 +10,7 @@
 #include "log.h"
 
 #define SLICE_NS (4 * LB_NSEC_PER_SEC / 1000)
+#define LOGGED_MAX 16 /* lines for what is done at a time */
 #define RETRY_NS (2 * LB_NSEC_PER_SEC)
 
 static int by_claim(const void *a, const void *b)
@@ -98,13 +99,28 @@ static void explain(const struct lb_announce *a, const struct lb_announce_row *r
 
 /* ---- work ---- */
 
-static void log_route(const struct lb_announce *a, const struct lb_announce_row *row, const char *what, const char *why)
+/* The first few for everybody: a backend that many services share takes all their VIPs along. */
+static void log_route(struct lb_announce *a, const struct lb_announce_row *row, const char *what, const char *why)
 {
+	enum lb_log_level level = a->changed++ < LOGGED_MAX ? LB_LOG_INFO : LB_LOG_DEBUG;
 	char text[LB_ADDR_STRLEN], who[LB_NAME_MAX + 64];
 
 	explain(a, row, who, sizeof(who));
-	lb_log(LB_LOG_INFO, "msg=\"%s\" route=%s table=%u%s%s%s", what, lb_prefix_format(&row->dst, text),
-	       a->conf.table, who, *why ? " reason=" : "", *why ? lb_quoted(why) : "");
+	lb_log(level, "msg=\"%s\" route=%s table=%u%s%s%s", what, lb_prefix_format(&row->dst, text), a->conf.table, who,
+	       *why ? " reason=" : "", *why ? lb_quoted(why) : "");
+}
+
+/* Nothing is left to do for now. */
+static void log_rest(struct lb_announce *a)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; a->changed > LOGGED_MAX && i < a->nr_rows; i++)
+		nr += a->rows[i].there;
+	if (a->changed > LOGGED_MAX)
+		lb_log(LB_LOG_INFO, "msg=\"more routes changed\" changes=%zu routes=%zu table=%u",
+		       a->changed - LOGGED_MAX, nr, a->conf.table);
+	a->changed = 0;
 }
 
 /* Says what failed when it is news, and when to try again. */
@@ -208,6 +224,7 @@ static void work(struct lb_announce *a, bool add, uint64_t end_ns)
 	}
 	if (add)
 		retire(a);
+	log_rest(a);
 	now_ns = lb_now_ns();
 	if (next_ns != UINT64_MAX)
 		lb_announce_work_within(a, next_ns > now_ns ? next_ns - now_ns : 0);
@@ -260,6 +277,7 @@ size_t lb_announce_end(struct lb_announce *a)
 		nr += a->rows[i].there;
 		withdraw(a, &a->rows[i], "lbd ends");
 	}
+	log_rest(a);
 	return nr;
 }
 
@@ -360,6 +378,9 @@ int lb_announce_new(struct event_base *base, const struct lb_announce_conf *conf
 		lb_announce_free(a);
 		return ret;
 	}
+	if (a->nr_rows)
+		lb_log(LB_LOG_INFO, "msg=\"routes adopted\" routes=%zu table=%u protocol=%u", a->nr_rows, conf->table,
+		       conf->protocol);
 	*out = a;
 	return 0;
 }

@@ -37,6 +37,7 @@ struct lb_announce {
 	bool *enough;		 /* of each of the model's services: is it to be announced, and healthy? */
 	struct lb_prefix *found; /* while the table is listed */
 	size_t nr_found;
+	size_t changed; /* routes since there was nothing to do */
 	bool listing, configured, forwarding, started, ended;
 };
 
