@@ -39,6 +39,7 @@ events_stop() { # leaves in $RUN/events what happened to routes of table 76
 logged() { grep -c "$1" "$RUN/lb/log"; }
 
 rules_before=$(rules)
+echo 'announce: {delay: 0s}' | lbd_config
 lbd_start
 ok "attach" lbctl attach lb0
 service_up web 192.0.2.10:80/tcp 2 --check tcp --check-interval 50ms --fall 2 --rise 2
@@ -94,11 +95,12 @@ server_kill 1
 ok "one of two services fails: the address that both have stays" wait_for 5 routes_are "192.0.2.10"
 server_start 1 80 81
 ok "back" wait_for 5 routes_are "$all"
-export_with() { # SED-EXPRESSION: apply what runs, changed
-	lbctl export | sed "$1" >"$RUN/changed.yaml"
+announce_with() { # FIELDS: apply what runs, with another `announce`, which is the last key
+	lbctl export | sed '/^announce:/,$d' >"$RUN/changed.yaml"
+	echo "announce: {delay: 0s$1}" >>"$RUN/changed.yaml"
 	lbctl apply -f "$RUN/changed.yaml"
 }
-ok "announce.shared: all" export_with '$a announce: {shared: all}'
+ok "announce.shared: all" announce_with ", shared: all"
 is "nothing changes while both are healthy" "$(routes)" "$all"
 ok "a check that fails" lbctl service set more --check-port 9
 ok "one of two fails: the address goes with it" wait_for 5 routes_are ""
@@ -107,21 +109,21 @@ ok "back" wait_for 5 routes_are "$all"
 
 echo "# another table and protocol"
 events_start
-ok "announce.table: 1000" export_with 's/^announce:.*/announce: {table: 1000, protocol: 99}/;/^  shared: all/d'
+ok "announce.table: 1000" announce_with ", table: 1000, protocol: 99"
 is "the routes are there" "$(routes 1000 99)" "$all"
 is "and no longer here" "$(routes)" ""
 ok "events are seen" wait_for 5 grep -q "Deleted blackhole 2001:db8::10.*table 76" "$RUN/events"
 before=$(grep -n 'blackhole 192.0.2.10 table 1000' "$RUN/events" | cut -d : -f 1)
 after=$(grep -n 'Deleted blackhole 192.0.2.10 table 76' "$RUN/events" | cut -d : -f 1)
 ok "it was in both meanwhile" test "${before:-999}" -lt "${after:-0}"
-ok "and back" export_with 's/^announce:.*/announce: {}/;/^  \(table\|protocol\): /d'
+ok "and back" announce_with ""
 is "the routes are here" "$(routes)" "$all"
 is "and no longer there" "$(routes 1000 99)" ""
 events_stop
-out=$(export_with '$a announce: {table: 254}' 2>&1)
+out=$(announce_with ", table: 254" 2>&1)
 is "the main table: exit status" $? 1
 matches "is refused" "$out" 'announce.table: 254 is a table that the kernel looks up'
-out=$(export_with '$a announce: {protocol: 4}' 2>&1)
+out=$(announce_with ", protocol: 4" 2>&1)
 is "a protocol of the kernel's: exit status" $? 1
 matches "is refused" "$out" 'announce.protocol: 4 is not a routing protocol \(5-255\)'
 
@@ -145,6 +147,7 @@ ip -n lb route add blackhole 192.0.2.99 table 76 proto 76
 ip -n lb route add blackhole 192.0.2.98 table 76 proto static
 lbd_config <<-END
 	interfaces: [{name: lb0}]
+	announce: {delay: 0s}
 	services:
 	- {name: web, vip: 192.0.2.10:80/tcp, check: {type: tcp, interval: 50ms}, announce: true, backends: [10.0.0.11, 10.0.0.12]}
 END
@@ -175,7 +178,8 @@ events_stop
 is "once each" "$(wc -l <"$RUN/events.76")" 2
 
 echo "# delay"
-ok "announce.delay" export_with '$a announce: {delay: 600ms}'
+lbctl export | sed 's/^  delay: 0s/  delay: 600ms/' >"$RUN/changed.yaml"
+ok "announce.delay" lbctl apply -f "$RUN/changed.yaml"
 is "what is announced stays" "$(routes)" "192.0.2.10"
 ok "backend disable" lbctl backend disable web 10.0.0.11
 ok "backend disable" lbctl backend disable web 10.0.0.12
@@ -196,7 +200,7 @@ is "withdraws" "$(routes)" ""
 matches "before the dataplane changes" "$(grep -A 1 'msg="withdrawn" route=192.0.2.10' "$RUN/lb/log" | tail -n 1)" 'msg="dataplane updated"'
 lbd_config <<-END
 	interfaces: [{name: lb0}]
-	announce: {on_exit: withdraw}
+	announce: {delay: 0s, on_exit: withdraw}
 	services:
 	- {name: web, vip: 192.0.2.10:80/tcp, check: {type: tcp, interval: 50ms}, announce: true, backends: [10.0.0.11, 10.0.0.12]}
 END

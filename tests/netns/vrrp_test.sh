@@ -54,8 +54,11 @@ ok "no lbd announces: keepalived finds that out" wait_for 10 looked lb
 ok "on both" wait_for 10 looked lb2
 ok "nobody has the VIP" eval '! has_vip lb && ! has_vip lb2'
 balancer lb
-ok "one announces, and has it" wait_for 10 one_has_vip lb lb2
+ok "one announces, and has it" wait_for 20 one_has_vip lb lb2
 balancer lb2
+announced() { [ "$(service_json web '.status.routes[0].announced')" = true ]; }
+LB=lb2 ok "the other announces, too" wait_for 15 announced
+is "its tables are settled by then" "$(LB=lb2 service_json web .status.slots.moving)" 0
 talk_start held host client "$TRAFFIC" hold --to 192.0.2.10:80 --count 300 --first-port 10000
 talk_read held
 is "300 connections are open" "$(field alive "$ANSWER")" 300
@@ -79,8 +82,7 @@ alive "moved"
 spread --to 192.0.2.10:80 --count 200 --first-port 20000
 is "new connections are answered" "$(field ok "$REPORT")" 200
 ok "the quorum is there again" lbctl service set web --quorum 1
-announced() { [ "$(service_json web '.status.routes[0].announced')" = true ]; }
-ok "announced" wait_for 5 announced
+ok "announced" wait_for 15 announced
 recovered() { [ "$(grep -c 'Script `announced` now returning 0' "$RUN/lb/keepalived.log")" -ge "$1" ]; }
 ok "keepalived knows" wait_for 10 recovered 2
 ok "the VIP stays where it is: nopreempt" one_has_vip lb2 lb

@@ -30,6 +30,7 @@ struct lb_config *lb_config_new(void)
 	c->announce = (struct lb_announce_conf){
 		.table = LB_ANNOUNCE_TABLE,
 		.protocol = LB_ANNOUNCE_PROTOCOL,
+		.delay_ns = 5 * S, /* first checks and the slots that they moved are settled by then */
 		.drain_ns = 1 * S,
 	};
 	c->defaults.quorum = 1;
