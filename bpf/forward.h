@@ -43,10 +43,9 @@ static __always_inline enum lb_verdict lb_encap(struct lb_world *w, const struct
 }
 
 /* Send it there. */
-static __always_inline __u32 lb_forward(struct lb_world *w, const struct lb_job *j)
+static __always_inline enum lb_verdict lb_forward(struct lb_world *w, const struct lb_job *j, __u32 *sent)
 {
 	enum lb_verdict v;
-	__u32 sent;
 	struct lb_hop hop;
 
 	lb_hop_read(j->backend, &hop);
@@ -71,10 +70,10 @@ static __always_inline __u32 lb_forward(struct lb_world *w, const struct lb_job 
 			return lb_answer(LB_V_DROP_MALFORMED);
 		lb_eth_write(data, &hop);
 	}
-	sent = lb_world_send(w, hop.oif, j->life.flags & LB_BACKEND_F_REDIRECT);
-	if (lb_unlikely(sent == LB_UNSENT))
+	*sent = lb_world_send(w, hop.oif, j->life.flags & LB_BACKEND_F_REDIRECT);
+	if (lb_unlikely(*sent == LB_UNSENT))
 		return lb_answer(LB_V_DROP_NO_NEXT_HOP);
-	return LB_FATE(LB_V_FORWARDED, sent);
+	return LB_V_FORWARDED;
 }
 
 #endif

@@ -164,7 +164,7 @@ __attribute__((noinline)) __u64 lb_source_words(__u64 saddr0, __u64 saddr1, __u3
 
 static __always_inline __u64 lb_world_source(struct lb_world *w, const struct lb_packet *p, __u32 service)
 {
-	return lb_source_words(p->v6 ? p->saddr[0] : p->saddr4, p->saddr[1], p->v6, service);
+	return lb_source_words(p->v6 ? p->saddr[0] : p->saddr4, p->v6 ? p->saddr[1] : 0, p->v6, service);
 }
 
 static __always_inline __u32 lb_world_cid(struct lb_world *w, const struct lb_cid *cid)
@@ -272,11 +272,12 @@ SEC("xdp")
 int lb_main(struct xdp_md *ctx)
 {
 	struct lb_world w = {.ctx = ctx};
-	__u32 fate = lb_pipeline(&w);
+	__u32 sent = XDP_DROP;
+	enum lb_verdict v = lb_pipeline(&w, &sent);
 
-	if (LB_FATE_VERDICT(fate) == LB_V_FORWARDED)
-		return LB_FATE_SENT(fate);
-	return lb_verdict_passes(LB_FATE_VERDICT(fate)) ? XDP_PASS : XDP_DROP;
+	if (lb_likely(v == LB_V_FORWARDED))
+		return sent;
+	return lb_verdict_passes(v) ? XDP_PASS : XDP_DROP;
 }
 
 char _license[] SEC("license") = "GPL";

@@ -49,17 +49,20 @@ static __always_inline enum lb_verdict lb_refuse(struct lb_world *w, struct lb_j
 	return v == LB_V_FORWARDED ? lb_account_dropped(w, j, flaw) : v;
 }
 
-/* What becomes of a packet that was parsed. */
-static __always_inline __u32 lb_serve(struct lb_world *w, struct lb_job *j)
+/* What becomes of a packet whose IP header was parsed. */
+static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_job *j, const void *end, __u32 *sent)
 {
-	enum lb_verdict v = lb_packet_flaw(&j->pkt);
-	__u32 fate;
+	enum lb_verdict v = lb_parse_l4(end, &j->pkt);
 
+	if (lb_unlikely(v != LB_V_FORWARDED))
+		return v;
+	v = lb_packet_flaw(&j->pkt);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return lb_refuse(w, j, v);
 	v = lb_classify(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return v;
+	lb_parse_source(&j->pkt);
 	if (lb_unlikely(!lb_packet_goes_on(&j->pkt))) {
 		v = lb_packet_sane(&j->pkt);
 		if (lb_unlikely(v != LB_V_FORWARDED))
@@ -73,11 +76,23 @@ static __always_inline __u32 lb_serve(struct lb_world *w, struct lb_job *j)
 	v = lb_select(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return lb_account_dropped(w, j, v);
-	fate = lb_forward(w, j);
-	if (lb_unlikely(LB_FATE_VERDICT(fate) != LB_V_FORWARDED))
-		return lb_account_dropped(w, j, LB_FATE_VERDICT(fate));
+	v = lb_forward(w, j, sent);
+	if (lb_unlikely(v != LB_V_FORWARDED))
+		return lb_account_dropped(w, j, v);
 	lb_account(w, j);
-	return fate;
+	return LB_V_FORWARDED;
+}
+
+/* Each protocol has a copy of the stages of its own, in which the other's branches and words are not. */
+static __always_inline enum lb_verdict lb_serve_protocol(struct lb_world *w, struct lb_job *j, const void *end,
+							 __u32 *sent)
+{
+	if (lb_likely(j->pkt.proto == IPPROTO_TCP)) {
+		j->pkt.proto = IPPROTO_TCP;
+		return lb_serve(w, j, end, sent);
+	}
+	j->pkt.proto = IPPROTO_UDP;
+	return lb_serve(w, j, end, sent);
 }
 
 /* Is the frame for this host? @data has an Ethernet header. */
@@ -88,8 +103,8 @@ static __always_inline bool lb_is_ours(struct lb_world *w, const void *data)
 	return lb_eth_is_to(data, lb_world_link(w, ifindex % LB_LINKS), ifindex);
 }
 
-/* Each family has a copy of the stages of its own, in which the other's branches and words are not. */
-static __always_inline __u32 lb_judge(struct lb_world *w)
+/* So has each family. */
+static __always_inline enum lb_verdict lb_judge(struct lb_world *w, __u32 *sent)
 {
 	void *data = lb_world_data(w), *end = lb_world_data_end(w);
 	enum lb_verdict v;
@@ -103,24 +118,25 @@ static __always_inline __u32 lb_judge(struct lb_world *w)
 		return lb_answer(LB_V_PASS_OTHER_HOST);
 	if (lb_likely(type == lb_htons(ETH_P_IP))) {
 		v = lb_parse_ip4(data + sizeof(struct ethhdr), end, &j.pkt);
-		return v == LB_V_FORWARDED ? lb_serve(w, &j) : v;
+		return v == LB_V_FORWARDED ? lb_serve_protocol(w, &j, end, sent) : v;
 	}
 	v = lb_parse_ip6(data + sizeof(struct ethhdr), end, &j.pkt);
-	return v == LB_V_FORWARDED ? lb_serve(w, &j) : v;
+	return v == LB_V_FORWARDED ? lb_serve_protocol(w, &j, end, sent) : v;
 }
 
-/* Every packet is counted once by its verdict, where no backend counts it. */
-static __always_inline __u32 lb_pipeline(struct lb_world *w)
+/* Every packet is counted once by its verdict, where no backend counts it. @sent: the program's return value where that
+ * is LB_V_FORWARDED. */
+static __always_inline enum lb_verdict lb_pipeline(struct lb_world *w, __u32 *sent)
 {
-	__u32 fate = lb_judge(w);
+	enum lb_verdict v = lb_judge(w, sent);
 
-	if (lb_unlikely(LB_FATE_VERDICT(fate) != LB_V_FORWARDED)) {
+	if (lb_unlikely(v != LB_V_FORWARDED)) {
 		struct lb_verdict_cpu *row = lb_world_verdict_cpu(w);
 
 		if (row)
-			row->pkts[fate & (LB_VERDICTS_MAX - 1)]++;
+			row->pkts[v & (LB_VERDICTS_MAX - 1)]++;
 	}
-	return fate;
+	return v;
 }
 
 #endif

@@ -32,7 +32,7 @@ static __always_inline enum lb_verdict lb_classify_wild(struct lb_world *w, stru
 
 	if (!lb_world_has(w, LB_HAS_WILDCARDS))
 		return lb_answer(LB_V_PASS_NO_SERVICE);
-	word = lb_world_wild_find(w, j->pkt.daddr[0], j->pkt.daddr[1], what);
+	word = lb_world_wild_find(w, lb_packet_dest(&j->pkt, 0), lb_packet_dest(&j->pkt, 1), what);
 	if (!word)
 		return lb_answer(LB_V_PASS_NO_SERVICE);
 	j->table = LB_WILD_TABLE(word);

@@ -113,9 +113,4 @@ static __always_inline bool lb_verdict_passes(enum lb_verdict v)
 }
 #undef X
 
-/* What became of a packet: its verdict and, beside LB_V_FORWARDED alone, how it was sent. */
-#define LB_FATE(verdict, sent) ((sent) << 8 | (verdict))
-#define LB_FATE_VERDICT(fate) ((enum lb_verdict)((fate)&0xff))
-#define LB_FATE_SENT(fate) ((fate) >> 8)
-
 #endif

@@ -29,9 +29,10 @@
 #define LB_UDP_HLEN 8
 
 struct lb_packet {
-	__u64 saddr[2]; /* 16 bytes as they lie in memory, IPv4 as ::ffff:a.b.c.d */
-	__u64 daddr[2]; /* the same */
-	__u64 saddr4;	/* an IPv4 packet's once more, as lie in the packet */
+	const void *ip; /* the IP header, until the frame is changed */
+	__u64 saddr[2]; /* an IPv6 packet's, as they lie in memory; the source is there after lb_parse_source */
+	__u64 daddr[2];
+	__u64 saddr4; /* an IPv4 packet's, likewise */
 	__u64 daddr4;
 	__u32 ports;	/* source | destination << 16, as they lie in the packet */
 	__u32 len;	/* bytes of the IP packet, as its header says */
@@ -63,6 +64,17 @@ static __always_inline __be32 lb_addr_to4(__u64 word)
 #endif
 }
 
+/* lb_packet_source, lb_packet_dest - word 0 or 1 of its addresses as 16 bytes, IPv4 as ::ffff:a.b.c.d. */
+static __always_inline __u64 lb_packet_source(const struct lb_packet *p, const int word)
+{
+	return p->v6 ? p->saddr[word] : word ? lb_addr_of4((__be32)p->saddr4) : 0;
+}
+
+static __always_inline __u64 lb_packet_dest(const struct lb_packet *p, const int word)
+{
+	return p->v6 ? p->daddr[word] : word ? lb_addr_of4((__be32)p->daddr4) : 0;
+}
+
 /* lb_packet_flaw - do the lengths contradict each other or the frame's room? A frame longer than its packet is right,
  * it was padded; so is a UDP datagram shorter than the packet's payload (RFC 9868 has options behind it). A fragment's
  * lengths are another matter. */
@@ -78,12 +90,12 @@ static __always_inline enum lb_verdict lb_packet_flaw(const struct lb_packet *p)
 }
 
 /* Parsers return LB_V_FORWARDED when the packet could be followed to its end, else the verdict to pass it with.
- * @ip: where the IP header is; p->l4_off, .len, .proto and .fragment are there already. */
-static __always_inline enum lb_verdict lb_parse_l4(const void *ip, const void *data_end, struct lb_packet *p)
+ * lb_parse_l4 comes after the one of the packet's family. */
+static __always_inline enum lb_verdict lb_parse_l4(const void *data_end, struct lb_packet *p)
 {
-	const void *l4 = ip + p->l4_off;
+	const void *l4 = p->ip + p->l4_off;
 
-	p->room = data_end - ip;
+	p->room = data_end - p->ip;
 	if (lb_likely(p->proto == IPPROTO_TCP)) {
 		__u16 word;
 
@@ -130,16 +142,12 @@ static __always_inline enum lb_verdict lb_parse_ip4(const void *data, const void
 		return lb_answer(LB_V_PASS_FRAGMENT);
 	p->fragment = frag & lb_htons(0x2000);
 
+	p->ip = data;
 	p->v6 = false;
-	p->saddr4 = ip->saddr;
 	p->daddr4 = ip->daddr;
-	p->saddr[0] = 0;
-	p->saddr[1] = lb_addr_of4(ip->saddr);
-	p->daddr[0] = 0;
-	p->daddr[1] = lb_addr_of4(ip->daddr);
 	p->l4_off = (version_ihl & 0xf) * 4;
 	p->len = lb_ntohs(ip->tot_len);
-	return lb_parse_l4(data, data_end, p);
+	return LB_V_FORWARDED;
 }
 
 /* lb_parse_ext - follow IPv6 extension headers, the first being of type *@next, to a header that is none.
@@ -191,9 +199,8 @@ static __always_inline enum lb_verdict lb_parse_ip6(const void *data, const void
 	if (ip6->version != 6)
 		return LB_V_PASS_NOT_IP;
 
+	p->ip = data;
 	p->v6 = true;
-	p->saddr[0] = lb_get64(data + 8);
-	p->saddr[1] = lb_get64(data + 16);
 	p->daddr[0] = lb_get64(data + 24);
 	p->daddr[1] = lb_get64(data + 32);
 	if (!p->daddr[0] && p->daddr[1] == lb_addr_of4(lb_addr_to4(p->daddr[1])))
@@ -207,7 +214,18 @@ static __always_inline enum lb_verdict lb_parse_ip6(const void *data, const void
 	if (v != LB_V_FORWARDED)
 		return v;
 	p->proto = next;
-	return lb_parse_l4(data, data_end, p);
+	return LB_V_FORWARDED;
+}
+
+/* lb_parse_source - read where it comes from, which nobody wants to know of packets that are for no service. */
+static __always_inline void lb_parse_source(struct lb_packet *p)
+{
+	if (p->v6) {
+		p->saddr[0] = lb_get64(p->ip + 8);
+		p->saddr[1] = lb_get64(p->ip + 16);
+	} else {
+		p->saddr4 = lb_get32(p->ip + 12);
+	}
 }
 
 /* lb_parse_eth - the type of the frame [@data, @data_end), 0 where it is too short to have one; the verdict is for
