@@ -135,6 +135,7 @@ static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_j
 	const struct lb_conf *conf = lb_world_conf(w);
 	const struct lb_slot_line *line;
 	__u32 slot, word;
+	__u64 its;
 
 	if (lb_unlikely(!conf))
 		return lb_answer(LB_V_DROP_NO_BACKEND);
@@ -150,8 +151,11 @@ static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_j
 	j->backend = lb_world_backend(w, j->backend_idx);
 	if (lb_unlikely(!j->backend))
 		return lb_answer(LB_V_DROP_NO_BACKEND);
-	j->life = lb_life_of(j->backend);
-	if (lb_unlikely(j->backend->service != j->service_idx || !(j->life.flags & LB_BACKEND_F_ALIVE)))
+	its = lb_backend_word(j->backend);
+	j->life = lb_life_in(its);
+	j->plain = lb_backend_plain(its, j->service_idx, j->pkt.v6);
+	if (lb_unlikely(!j->plain &&
+			(LB_BACKEND_WORD_SERVICE(its) != j->service_idx || !(j->life.flags & LB_BACKEND_F_ALIVE))))
 		return lb_answer(LB_V_DROP_NO_BACKEND);
 	return LB_V_FORWARDED;
 }

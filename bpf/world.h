@@ -96,6 +96,7 @@ struct lb_job {
 	__u64 table; /* its service's */
 	const struct lb_backend *backend;
 	struct lb_life life; /* the backend's */
+	bool plain;	     /* lb_backend_plain */
 	__u32 service_idx;
 	__u32 vip_flags; /* LB_VIP_F_* */
 	__u64 vip_fold;
