@@ -50,9 +50,7 @@ static __always_inline __u32 lb_world_send(struct lb_world *w, __u32 oif, bool r
 
 static __always_inline const struct lb_conf *lb_world_conf(struct lb_world *w)
 {
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&lb_conf, &zero);
+	return &lb_conf;
 }
 
 static __always_inline __u32 lb_world_ingress(struct lb_world *w)
@@ -62,7 +60,7 @@ static __always_inline __u32 lb_world_ingress(struct lb_world *w)
 
 static __always_inline const struct lb_link *lb_world_link(struct lb_world *w, __u32 link)
 {
-	return bpf_map_lookup_elem(&lb_links, &link);
+	return &lb_links.at[link % LB_LINKS];
 }
 
 static __always_inline const struct lb_vip_set *lb_world_vips(struct lb_world *w, __u32 set)
