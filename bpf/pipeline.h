@@ -6,7 +6,6 @@
 #ifndef BPF_PIPELINE_H
 #define BPF_PIPELINE_H
 
-#include "access.h"
 #include "classify.h"
 #include "forward.h"
 #include "select.h"
@@ -32,7 +31,7 @@ static __always_inline void lb_account(struct lb_world *w, const struct lb_job *
 /* Count it for the service that had no backend for it. */
 static __always_inline enum lb_verdict lb_account_dropped(struct lb_world *w, const struct lb_job *j, enum lb_verdict v)
 {
-	struct lb_service_cpu *row = lb_world_service_cpu(w, j->service_idx);
+	struct lb_service_cpu *row = lb_world_service_cpu(w, lb_job_service(j));
 
 	if (row) {
 		row->total.pkts++;
@@ -68,11 +67,6 @@ static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_jo
 		if (lb_unlikely(v != LB_V_FORWARDED))
 			return lb_account_dropped(w, j, v);
 	}
-	if (lb_unlikely(lb_asks_source(w, j))) {
-		v = lb_admit_source(w, j);
-		if (lb_unlikely(v != LB_V_FORWARDED))
-			return lb_account_dropped(w, j, v);
-	}
 	v = lb_select(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return lb_account_dropped(w, j, v);
@@ -83,10 +77,14 @@ static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_jo
 	return LB_V_FORWARDED;
 }
 
-/* Each protocol has a copy of the stages of its own, in which the other's branches and words are not. */
+/* Each protocol has a copy of the stages of its own, in which the other's branches and words are not; and so have the
+ * few packets that have more than the IP header of @ip_len bytes in front of it. */
 static __always_inline enum lb_verdict lb_serve_protocol(struct lb_world *w, struct lb_job *j, const void *end,
-							 __u32 *sent)
+							 const __u32 ip_len, __u32 *sent)
 {
+	if (lb_unlikely(j->pkt.l4_off != ip_len))
+		return lb_serve(w, j, end, sent);
+	j->pkt.l4_off = ip_len;
 	if (lb_likely(j->pkt.proto == IPPROTO_TCP)) {
 		j->pkt.proto = IPPROTO_TCP;
 		return lb_serve(w, j, end, sent);
@@ -112,16 +110,16 @@ static __always_inline enum lb_verdict lb_judge(struct lb_world *w, __u32 *sent)
 	__be16 type;
 
 	v = lb_parse_eth(data, end, &type);
-	if (type != lb_htons(ETH_P_IP) && type != lb_htons(ETH_P_IPV6))
-		return v;
+	if (lb_unlikely(type != lb_htons(ETH_P_IP) && type != lb_htons(ETH_P_IPV6)))
+		return lb_answer(v);
 	if (lb_unlikely(!lb_is_ours(w, data)))
 		return lb_answer(LB_V_PASS_OTHER_HOST);
 	if (lb_likely(type == lb_htons(ETH_P_IP))) {
 		v = lb_parse_ip4(data + sizeof(struct ethhdr), end, &j.pkt);
-		return v == LB_V_FORWARDED ? lb_serve_protocol(w, &j, end, sent) : v;
+		return v == LB_V_FORWARDED ? lb_serve_protocol(w, &j, end, sizeof(struct iphdr), sent) : v;
 	}
 	v = lb_parse_ip6(data + sizeof(struct ethhdr), end, &j.pkt);
-	return v == LB_V_FORWARDED ? lb_serve_protocol(w, &j, end, sent) : v;
+	return v == LB_V_FORWARDED ? lb_serve_protocol(w, &j, end, sizeof(struct ipv6hdr), sent) : v;
 }
 
 /* Every packet is counted once by its verdict, where no backend counts it. @sent: the program's return value where that

@@ -6,6 +6,7 @@
 
 #include "lb/dp/flow.h"
 #include "lb/dp/steer.h"
+#include "access.h"
 #include "choice.h"
 #include "quic.h"
 #include "world.h"
@@ -106,29 +107,29 @@ static __always_inline __u32 lb_flow_steer(struct lb_world *w, struct lb_flow_qu
 static __always_inline __u32 lb_select_slowly(struct lb_world *w, struct lb_job *j, __u64 table, __u32 word)
 {
 	bool tcp = j->pkt.proto == IPPROTO_TCP;
-	struct lb_flow_query q = {.hash = j->hash, .service_idx = j->service_idx, .word = word};
+	struct lb_flow_query q = {.hash = j->hash, .service_idx = lb_job_service(j), .word = word};
 
-	if (lb_world_has(w, LB_HAS_QUIC) && j->vip_flags & LB_VIP_F_QUIC) {
-		__u32 server = lb_world_quic(w, sizeof(struct ethhdr) + j->pkt.l4_off, j->service_idx);
+	if (lb_world_has(w, LB_HAS_QUIC) && lb_job_flags(j) & LB_VIP_F_QUIC) {
+		__u32 server = lb_world_quic(w, sizeof(struct ethhdr) + j->pkt.l4_off, lb_job_service(j));
 
 		if (server)
 			return server;
 	}
-	if (lb_world_has(w, LB_HAS_AFFINITY) && j->vip_flags & LB_VIP_F_AFFINITY) {
-		q.source = lb_world_source(w, &j->pkt, j->service_idx);
+	if (lb_world_has(w, LB_HAS_AFFINITY) && lb_job_flags(j) & LB_VIP_F_AFFINITY) {
+		q.source = lb_world_source(w, &j->pkt, lb_job_service(j));
 		q.hash = lb_source_flow(q.source, j->hash);
 		q.word = lb_slot_word(w, table, q.hash);
 	}
-	if (!lb_steer_wants_flow(q.word, j->vip_flags))
+	if (!lb_steer_wants_flow(q.word, lb_job_flags(j)))
 		return q.word;
 	q.flags = (j->pkt.tcp_flags & (LB_TCP_FIN | LB_TCP_RST) ? LB_QUERY_CLOSES : 0) | (tcp ? LB_QUERY_TCP : 0) |
 		  (lb_packet_opens(&j->pkt) ? LB_QUERY_OPENS : 0) |
-		  (j->vip_flags & LB_VIP_F_TRACK ? LB_QUERY_TRACKED : 0) |
-		  (j->vip_flags & LB_VIP_F_CHOICE ? LB_QUERY_CHOICE : 0);
+		  (lb_job_flags(j) & LB_VIP_F_TRACK ? LB_QUERY_TRACKED : 0) |
+		  (lb_job_flags(j) & LB_VIP_F_CHOICE ? LB_QUERY_CHOICE : 0);
 	return lb_world_flow_steer(w, q);
 }
 
-/* Which backend gets it? */
+/* Which backend gets it? None of those that its service does not let in. */
 static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_job *j)
 {
 	__u64 table = j->table;
@@ -145,17 +146,24 @@ static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_j
 	if (lb_unlikely(!line))
 		return lb_answer(LB_V_DROP_NO_BACKEND);
 	word = lb_load(&line->slot[slot % 16]);
-	if (lb_unlikely(j->vip_flags | LB_SLOT_PHASE(word)))
+	if (lb_unlikely(lb_job_flags(j) | LB_SLOT_PHASE(word))) {
+		if (lb_asks_source(w, j)) {
+			enum lb_verdict v = lb_admit_source(w, j);
+
+			if (v != LB_V_FORWARDED)
+				return lb_answer(v);
+		}
 		word = lb_select_slowly(w, j, table, word);
+	}
 	j->backend_idx = LB_SLOT_CUR(word);
 	j->backend = lb_world_backend(w, j->backend_idx);
 	if (lb_unlikely(!j->backend))
 		return lb_answer(LB_V_DROP_NO_BACKEND);
 	its = lb_backend_word(j->backend);
 	j->life = lb_life_in(its);
-	j->plain = lb_backend_plain(its, j->service_idx, j->pkt.v6);
+	j->plain = lb_backend_plain(its, j->vip_word, j->pkt.v6);
 	if (lb_unlikely(!j->plain &&
-			(LB_BACKEND_WORD_SERVICE(its) != j->service_idx || !(j->life.flags & LB_BACKEND_F_ALIVE))))
+			(LB_BACKEND_WORD_SERVICE(its) != lb_job_service(j) || !(j->life.flags & LB_BACKEND_F_ALIVE))))
 		return lb_answer(LB_V_DROP_NO_BACKEND);
 	return LB_V_FORWARDED;
 }

@@ -37,8 +37,7 @@ static __always_inline enum lb_verdict lb_classify_wild(struct lb_world *w, stru
 		return lb_answer(LB_V_PASS_NO_SERVICE);
 	j->table = LB_WILD_TABLE(word);
 	j->vip_fold = fold;
-	j->service_idx = LB_WILD_SERVICE(word);
-	j->vip_flags = LB_WILD_FLAGS(word);
+	j->vip_word = LB_VIP_WORD(LB_WILD_SERVICE(word), LB_WILD_FLAGS(word));
 	return LB_V_FORWARDED;
 }
 

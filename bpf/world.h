@@ -97,12 +97,23 @@ struct lb_job {
 	const struct lb_backend *backend;
 	struct lb_life life; /* the backend's */
 	bool plain;	     /* lb_backend_plain */
-	__u32 service_idx;
-	__u32 vip_flags; /* LB_VIP_F_* */
+	__u64 vip_word;	     /* its VIP's line's: lb_job_service, lb_job_flags */
 	__u64 vip_fold;
 	__u32 backend_idx;
 	__u64 hash;
 };
+
+/* Its service. */
+static __always_inline __u32 lb_job_service(const struct lb_job *j)
+{
+	return LB_VIP_WORD_SERVICE(j->vip_word);
+}
+
+/* LB_VIP_F_* of its VIP. */
+static __always_inline __u32 lb_job_flags(const struct lb_job *j)
+{
+	return LB_VIP_WORD_FLAGS(j->vip_word);
+}
 
 #define X(id, name, action, help) | (__u64)(LB_ACTION_##action == LB_ACTION_PASS) << LB_V_##id
 #define LB_VERDICTS_PASSING (0 LB_VERDICTS(X))

@@ -129,23 +129,28 @@ static __always_inline enum lb_verdict lb_parse_ip4(const void *data, const void
 	if (lb_unlikely(data + sizeof(*ip) > data_end))
 		return lb_answer(LB_V_PASS_TRUNCATED);
 	version_ihl = *(const __u8 *)data;
-	if (lb_unlikely((__u8)(version_ihl - 0x45) > 0xf - 5)) {
-		if (lb_unlikely(version_ihl >> 4 != 4))
+	p->l4_off = sizeof(*ip);
+	if (lb_unlikely(version_ihl != 0x45)) {
+		if (version_ihl >> 4 != 4)
 			return lb_answer(LB_V_PASS_NOT_IP);
-		return lb_answer(LB_V_PASS_TRUNCATED);
+		if (version_ihl < 0x45)
+			return lb_answer(LB_V_PASS_TRUNCATED);
+		p->l4_off = (version_ihl & 0xf) * 4;
 	}
 	p->proto = ip->protocol;
 	if (lb_unlikely(p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP))
 		return lb_answer(LB_V_PASS_PROTOCOL);
 	frag = ip->frag_off;
-	if (lb_unlikely(frag & lb_htons(0x1fff)))
-		return lb_answer(LB_V_PASS_FRAGMENT);
-	p->fragment = frag & lb_htons(0x2000);
+	p->fragment = false;
+	if (lb_unlikely(frag & lb_htons(0x3fff))) {
+		if (frag & lb_htons(0x1fff))
+			return lb_answer(LB_V_PASS_FRAGMENT);
+		p->fragment = true;
+	}
 
 	p->ip = data;
 	p->v6 = false;
 	p->daddr4 = ip->daddr;
-	p->l4_off = (version_ihl & 0xf) * 4;
 	p->len = lb_ntohs(ip->tot_len);
 	return LB_V_FORWARDED;
 }
@@ -233,8 +238,8 @@ static __always_inline void lb_parse_source(struct lb_packet *p)
 static __always_inline enum lb_verdict lb_parse_eth(const void *data, const void *data_end, __be16 *type)
 {
 	*type = 0;
-	if (data + sizeof(struct ethhdr) > data_end)
-		return LB_V_PASS_TRUNCATED;
+	if (lb_unlikely(data + sizeof(struct ethhdr) > data_end))
+		return lb_answer(LB_V_PASS_TRUNCATED);
 	*type = lb_get16(data + 12);
 	return LB_V_PASS_NOT_IP;
 }

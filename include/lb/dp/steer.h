@@ -8,6 +8,7 @@
 
 #include "lb/abi.h"
 #include "lb/dp/base.h"
+#include "lb/dp/vip.h"
 
 /* What a backend was at one moment: read apart, its generation and flags could be those of two lives. */
 struct lb_life {
@@ -47,13 +48,18 @@ static __always_inline struct lb_life lb_life_of(const struct lb_backend *b)
 	return lb_life_in(lb_backend_word(b));
 }
 
-/* lb_backend_plain - is it alive, @service's, and like most: reached by IPIP over the packet's own family, from one
- * source address, by a next hop that needs no redirection? One comparison tells. */
-static __always_inline bool lb_backend_plain(__u64 word, __u32 service, bool v6)
+/* lb_backend_plain - is it alive, of the service that a VIP's word (@vip) names, and like most: reached by IPIP over
+ * the packet's own family, from one source address, by a next hop that needs no redirection? One comparison tells. */
+static __always_inline bool lb_backend_plain(__u64 word, __u64 vip, bool v6)
 {
 	const __u8 family = v6 ? 0 : LB_BACKEND_F_V4;
 
-	return ((word ^ LB_BACKEND_WORD(service, 0, 0, 0)) &
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	vip >>= 32; /* with the service where it is in the backend's word; the rest is not compared */
+#else
+	vip <<= 32;
+#endif
+	return ((word ^ vip) &
 		LB_BACKEND_WORD(0xffff, 0xff, 0xff, LB_BACKEND_F_ALIVE | LB_BACKEND_F_V4 | LB_BACKEND_F_REDIRECT)) ==
 	       LB_BACKEND_WORD(0, LB_FORWARD_IPIP, 128, LB_BACKEND_F_ALIVE | family);
 }
