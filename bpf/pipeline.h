@@ -35,33 +35,43 @@ static __always_inline enum lb_verdict lb_account_dropped(struct lb_world *w, co
 
 	if (row) {
 		row->total.pkts++;
-		row->total.bytes += j->pkt.len < j->pkt.room ? j->pkt.len : j->pkt.room;
+		row->total.bytes += j->pkt.len;
 	}
 	return v;
 }
 
-/* A packet that is not as it should be: dropped when it is for a service, else it is the host's. */
+/* A packet that is not as it should be: dropped when it is for a service, else it is the host's. Its length may be one
+ * of its flaws. */
 static __always_inline enum lb_verdict lb_refuse(struct lb_world *w, struct lb_job *j, enum lb_verdict flaw)
 {
 	enum lb_verdict v = lb_classify(w, j);
 
-	return v == LB_V_FORWARDED ? lb_account_dropped(w, j, flaw) : v;
+	if (v != LB_V_FORWARDED)
+		return v;
+	if (j->pkt.len > j->pkt.room)
+		j->pkt.len = j->pkt.room;
+	return lb_account_dropped(w, j, flaw);
 }
 
-/* What becomes of a packet whose IP header was parsed. */
-static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_job *j, const void *end, __u32 *sent)
+/* What becomes of a packet whose IP header was parsed. @common: the transport header lies where it nearly always does.
+ * Where it may lie anywhere it is read at once, or the verifier would follow each place to the end. */
+static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_job *j, const void *end,
+						const bool common, __u32 *sent)
 {
 	enum lb_verdict v = lb_parse_l4(end, &j->pkt);
 
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return v;
+	if (!common)
+		lb_parse_source(&j->pkt);
 	v = lb_packet_flaw(&j->pkt);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return lb_refuse(w, j, v);
 	v = lb_classify(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return v;
-	lb_parse_source(&j->pkt);
+	if (common)
+		lb_parse_source(&j->pkt);
 	if (lb_unlikely(!lb_packet_goes_on(&j->pkt))) {
 		v = lb_packet_sane(&j->pkt);
 		if (lb_unlikely(v != LB_V_FORWARDED))
@@ -77,20 +87,16 @@ static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_jo
 	return LB_V_FORWARDED;
 }
 
-/* Each protocol has a copy of the stages of its own, in which the other's branches and words are not; and so have the
- * few packets that have more than the IP header of @ip_len bytes in front of it. */
+/* Each protocol has a copy of the stages of its own, in which the other's branches and words are not. */
 static __always_inline enum lb_verdict lb_serve_protocol(struct lb_world *w, struct lb_job *j, const void *end,
-							 const __u32 ip_len, __u32 *sent)
+							 __u32 *sent)
 {
-	if (lb_unlikely(j->pkt.l4_off != ip_len))
-		return lb_serve(w, j, end, sent);
-	j->pkt.l4_off = ip_len;
 	if (lb_likely(j->pkt.proto == IPPROTO_TCP)) {
 		j->pkt.proto = IPPROTO_TCP;
-		return lb_serve(w, j, end, sent);
+		return lb_serve(w, j, end, true, sent);
 	}
 	j->pkt.proto = IPPROTO_UDP;
-	return lb_serve(w, j, end, sent);
+	return lb_serve(w, j, end, true, sent);
 }
 
 /* Is the frame for this host? @data has an Ethernet header. */
@@ -101,25 +107,52 @@ static __always_inline bool lb_is_ours(struct lb_world *w, const void *data)
 	return lb_eth_is_to(data, lb_world_link(w, ifindex % LB_LINKS), ifindex);
 }
 
-/* So has each family. */
+/* So has each family, and what has something between the IP header and the transport header, or is a fragment. */
+static __always_inline enum lb_verdict lb_judge_ip4(struct lb_world *w, const void *ip, const void *end, __u32 *sent)
+{
+	struct lb_job j = {0};
+	enum lb_verdict v;
+
+	if (lb_unlikely(ip + sizeof(struct iphdr) > end))
+		return lb_answer(LB_V_PASS_TRUNCATED);
+	if (lb_likely(lb_ip4_common(ip))) {
+		v = lb_parse_ip4(ip, &j.pkt, true);
+		return v == LB_V_FORWARDED ? lb_serve_protocol(w, &j, end, sent) : v;
+	}
+	v = lb_parse_ip4(ip, &j.pkt, false);
+	return v == LB_V_FORWARDED ? lb_serve(w, &j, end, false, sent) : v;
+}
+
+static __always_inline enum lb_verdict lb_judge_ip6(struct lb_world *w, const void *ip, const void *end, __u32 *sent)
+{
+	struct lb_job j = {0};
+	enum lb_verdict v = lb_parse_ip6(ip, end, &j.pkt);
+
+	if (v != LB_V_FORWARDED)
+		return v;
+	if (lb_unlikely(j.pkt.l4_off != sizeof(struct ipv6hdr)))
+		return lb_serve(w, &j, end, false, sent);
+	j.pkt.l4_off = sizeof(struct ipv6hdr);
+	return lb_serve_protocol(w, &j, end, sent);
+}
+
 static __always_inline enum lb_verdict lb_judge(struct lb_world *w, __u32 *sent)
 {
-	void *data = lb_world_data(w), *end = lb_world_data_end(w);
+	void *data = lb_world_data(w), *end = lb_world_data_end(w), *ip = data + sizeof(struct ethhdr);
 	enum lb_verdict v;
-	struct lb_job j = {0};
 	__be16 type;
 
 	v = lb_parse_eth(data, end, &type);
-	if (lb_unlikely(type != lb_htons(ETH_P_IP) && type != lb_htons(ETH_P_IPV6)))
+	if (lb_likely(type == lb_htons(ETH_P_IP))) {
+		if (lb_unlikely(!lb_is_ours(w, data)))
+			return lb_answer(LB_V_PASS_OTHER_HOST);
+		return lb_judge_ip4(w, ip, end, sent);
+	}
+	if (lb_unlikely(type != lb_htons(ETH_P_IPV6)))
 		return lb_answer(v);
 	if (lb_unlikely(!lb_is_ours(w, data)))
 		return lb_answer(LB_V_PASS_OTHER_HOST);
-	if (lb_likely(type == lb_htons(ETH_P_IP))) {
-		v = lb_parse_ip4(data + sizeof(struct ethhdr), end, &j.pkt);
-		return v == LB_V_FORWARDED ? lb_serve_protocol(w, &j, end, sizeof(struct iphdr), sent) : v;
-	}
-	v = lb_parse_ip6(data + sizeof(struct ethhdr), end, &j.pkt);
-	return v == LB_V_FORWARDED ? lb_serve_protocol(w, &j, end, sizeof(struct ipv6hdr), sent) : v;
+	return lb_judge_ip6(w, ip, end, sent);
 }
 
 /* Every packet is counted once by its verdict, where no backend counts it. @sent: the program's return value where that

@@ -38,7 +38,9 @@ static __always_inline __u16 lb_csum_ttl_less(__u16 check)
 static __always_inline __u32 lb_csum_hop(__u32 word)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	return word + 0xffff + (lb_unlikely(word >= 0xfffe0000U) ? lb_rarely(0x10000U) : 0);
+	if (lb_unlikely(word >= 0xfffe0000U))
+		word = lb_rarely(word + 0x10000);
+	return word + 0xffff;
 #else
 	return (((word >> 16) - 0x100) << 16) | lb_csum_ttl_less((__u16)word);
 #endif

@@ -128,10 +128,11 @@ static __always_inline __u64 lb_outer_source6(const struct lb_backend *b, __u8 p
 /* lb_outer_write4 - an IPv4 header of 20 bytes at @l3. Its ID need be unique only where it may be fragmented. */
 static __always_inline void lb_outer_write4(void *l3, const struct lb_inner *in, const struct lb_backend *b, __u8 plen)
 {
-	__u32 id = lb_likely(in->df) ? LB_IP4_DF : lb_rarely((__u32)(__u16)(in->id ^ (__u16)(in->hash >> 16)) << 16);
+	__be32 id = lb_likely(in->df) ? lb_htonl(LB_IP4_DF)
+				      : lb_rarely(lb_htonl((__u32)(__u16)(in->id ^ (__u16)(in->hash >> 16)) << 16));
 	__be32 word[5] = {
 		lb_htonl(0x45U << 24 | (__u32)in->tos << 16 | (sizeof(struct iphdr) + in->len)),
-		lb_htonl(id),
+		id,
 		lb_htonl((__u32)LB_OUTER_TTL << 24 | (__u32)in->proto << 16),
 		lb_outer_source4(b, plen, in->hash),
 		lb_get32(b->addr + 12),

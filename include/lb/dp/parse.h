@@ -34,13 +34,14 @@ struct lb_packet {
 	__u64 daddr[2];
 	__u64 saddr4; /* an IPv4 packet's, likewise */
 	__u64 daddr4;
-	__u32 ports;	/* source | destination << 16, as they lie in the packet */
+	__be16 sport; /* after lb_parse_source */
+	__be16 dport;
 	__u32 len;	/* bytes of the IP packet, as its header says */
 	__u32 room;	/* bytes that the frame has for it */
 	__u32 l4_off;	/* bytes from the IP header to the transport header */
 	__u32 l4_len;	/* bytes of the TCP header or the UDP datagram */
 	__u8 proto;	/* IPPROTO_TCP or IPPROTO_UDP */
-	__u8 tcp_flags; /* LB_TCP_*; 0 for UDP */
+	__u8 tcp_flags; /* LB_TCP_*; 0 for UDP; after lb_parse_source */
 	bool fragment;	/* the first of several */
 	bool v6;	/* the packet is IPv6 */
 };
@@ -97,40 +98,38 @@ static __always_inline enum lb_verdict lb_parse_l4(const void *data_end, struct 
 
 	p->room = data_end - p->ip;
 	if (lb_likely(p->proto == IPPROTO_TCP)) {
-		__u16 word;
-
 		if (lb_unlikely(l4 + LB_TCP_HLEN_MIN > data_end))
 			return lb_answer(LB_V_PASS_TRUNCATED);
-		word = lb_get16(l4 + 12);
-		p->ports = lb_get32(l4);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-		p->tcp_flags = (__u8)(word >> 8);
-		p->l4_len = (word & 0xf0) >> 2;
-#else
-		p->tcp_flags = (__u8)word;
-		p->l4_len = word >> 12 << 2;
-#endif
+		p->l4_len = (*(const __u8 *)(l4 + 12) & 0xf0) >> 2;
 	} else {
 		if (lb_unlikely(l4 + LB_UDP_HLEN > data_end))
 			return lb_answer(LB_V_PASS_TRUNCATED);
-		p->ports = lb_get32(l4);
-		p->tcp_flags = 0;
 		p->l4_len = lb_ntohs(lb_get16(l4 + 4));
 	}
+	p->dport = lb_get16(l4 + 2);
+	if (!p->v6)
+		p->daddr4 = lb_get32(p->ip + 16);
 	return LB_V_FORWARDED;
 }
 
-static __always_inline enum lb_verdict lb_parse_ip4(const void *data, const void *data_end, struct lb_packet *p)
+/* Is the header at @data, of at least 20 bytes, one without options and of no fragment? */
+static __always_inline bool lb_ip4_common(const void *data)
+{
+	return *(const __u8 *)data == 0x45 && !(lb_get16(data + 6) & lb_htons(0x3fff));
+}
+
+/* The rest of it, where that was asked. @common: the answer. */
+static __always_inline enum lb_verdict lb_parse_ip4(const void *data, struct lb_packet *p, const bool common)
 {
 	const struct iphdr *ip = data;
 	__u8 version_ihl;
-	__be16 frag;
 
-	if (lb_unlikely(data + sizeof(*ip) > data_end))
-		return lb_answer(LB_V_PASS_TRUNCATED);
-	version_ihl = *(const __u8 *)data;
+	p->ip = data;
+	p->v6 = false;
 	p->l4_off = sizeof(*ip);
-	if (lb_unlikely(version_ihl != 0x45)) {
+	p->fragment = false;
+	if (!common) {
+		version_ihl = *(const __u8 *)data;
 		if (version_ihl >> 4 != 4)
 			return lb_answer(LB_V_PASS_NOT_IP);
 		if (version_ihl < 0x45)
@@ -140,17 +139,11 @@ static __always_inline enum lb_verdict lb_parse_ip4(const void *data, const void
 	p->proto = ip->protocol;
 	if (lb_unlikely(p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP))
 		return lb_answer(LB_V_PASS_PROTOCOL);
-	frag = ip->frag_off;
-	p->fragment = false;
-	if (lb_unlikely(frag & lb_htons(0x3fff))) {
-		if (frag & lb_htons(0x1fff))
+	if (!common) {
+		if (ip->frag_off & lb_htons(0x1fff))
 			return lb_answer(LB_V_PASS_FRAGMENT);
-		p->fragment = true;
+		p->fragment = ip->frag_off & lb_htons(0x2000);
 	}
-
-	p->ip = data;
-	p->v6 = false;
-	p->daddr4 = ip->daddr;
 	p->len = lb_ntohs(ip->tot_len);
 	return LB_V_FORWARDED;
 }
@@ -222,15 +215,20 @@ static __always_inline enum lb_verdict lb_parse_ip6(const void *data, const void
 	return LB_V_FORWARDED;
 }
 
-/* lb_parse_source - read where it comes from, which nobody wants to know of packets that are for no service. */
+/* lb_parse_source - read where it comes from and what it wants there, which nobody has to know of packets that are for
+ * no service. */
 static __always_inline void lb_parse_source(struct lb_packet *p)
 {
+	const void *l4 = p->ip + p->l4_off;
+
 	if (p->v6) {
 		p->saddr[0] = lb_get64(p->ip + 8);
 		p->saddr[1] = lb_get64(p->ip + 16);
 	} else {
 		p->saddr4 = lb_get32(p->ip + 12);
 	}
+	p->sport = lb_get16(l4);
+	p->tcp_flags = p->proto == IPPROTO_TCP ? *(const __u8 *)(l4 + 13) : 0;
 }
 
 /* lb_parse_eth - the type of the frame [@data, @data_end), 0 where it is too short to have one; the verdict is for
@@ -267,32 +265,16 @@ static __always_inline bool lb_packet_opens(const struct lb_packet *p)
 	return (p->tcp_flags & (LB_TCP_SYN | LB_TCP_ACK)) == LB_TCP_SYN;
 }
 
-static __always_inline __be16 lb_packet_sport(const struct lb_packet *p)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	return (__be16)p->ports;
-#else
-	return (__be16)(p->ports >> 16);
-#endif
-}
-
 /* lb_packet_hash - its flow's. @vip: lb_vip_fold of what it is looked up by. */
 static __always_inline __u64 lb_packet_hash(const struct lb_packet *p, __u64 vip, const struct lb_hash_secret *s)
 {
-	return p->v6 ? lb_hash_flow6(s, vip, p->saddr, lb_packet_sport(p))
-		     : lb_hash_flow4(s, vip, p->saddr4, lb_packet_sport(p));
+	return p->v6 ? lb_hash_flow6(s, vip, p->saddr, p->sport) : lb_hash_flow4(s, vip, p->saddr4, p->sport);
 }
 
 /* lb_packet_vip - what the packet is looked up by. */
 static __always_inline struct lb_vip_key lb_packet_vip(const struct lb_packet *p)
 {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	const __be16 dport = (__be16)(p->ports >> 16);
-#else
-	const __be16 dport = (__be16)p->ports;
-#endif
-
-	return p->v6 ? lb_vip_key6(p->daddr, dport, p->proto) : lb_vip_key4(p->daddr4, dport, p->proto);
+	return p->v6 ? lb_vip_key6(p->daddr, p->dport, p->proto) : lb_vip_key4(p->daddr4, p->dport, p->proto);
 }
 
 #endif
