@@ -62,6 +62,7 @@ static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_jo
 
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return v;
+	j->common = common;
 	if (!common)
 		lb_parse_source(&j->pkt);
 	v = lb_packet_flaw(&j->pkt);

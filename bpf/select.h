@@ -5,6 +5,7 @@
 #define BPF_SELECT_H
 
 #include "lb/dp/flow.h"
+#include "lb/dp/sanity.h"
 #include "lb/dp/steer.h"
 #include "access.h"
 #include "choice.h"
@@ -129,11 +130,45 @@ static __always_inline __u32 lb_select_slowly(struct lb_world *w, struct lb_job 
 	return lb_world_flow_steer(w, q);
 }
 
+/* The usual answer to that, without a call: the flow is known, and there is nothing to be written. NULL: ask. */
+static __always_inline const struct lb_backend *lb_select_known(struct lb_world *w, struct lb_job *j)
+{
+	const struct lb_flow_set *set = lb_world_flows(w, lb_flow_set_idx(j->hash));
+	const struct lb_backend *b;
+	struct lb_service_cpu *row;
+	__u64 e, its;
+
+	if (lb_unlikely(!set))
+		return NULL;
+	e = lb_flow_entry(set, lb_flow_tag(j->hash));
+	b = lb_world_backend(w, LB_FLOW_BACKEND(e));
+	if (lb_unlikely(!b))
+		return NULL;
+	its = lb_backend_word(b);
+	if (lb_unlikely(LB_BACKEND_WORD_SERVICE(its) != lb_job_service(j) ||
+			!(lb_life_in(its).flags & LB_BACKEND_F_ALIVE) ||
+			!lb_flow_settled(e, lb_flow_age(lb_world_now_ns(w)), lb_life_in(its).gen)))
+		return NULL;
+	row = lb_world_service_cpu(w, lb_job_service(j));
+	if (row)
+		row->flow_hits++;
+	j->backend_idx = LB_FLOW_BACKEND(e);
+	return b;
+}
+
+/* May it be known by its flow alone? */
+static __always_inline bool lb_selects_known(const struct lb_job *j)
+{
+	return j->common && !(lb_job_flags(j) & ~LB_VIP_F_TRACK) &&
+	       (j->pkt.proto != IPPROTO_TCP || lb_packet_goes_on(&j->pkt));
+}
+
 /* Which backend gets it? None of those that its service does not let in. */
 static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_job *j)
 {
 	__u64 table = j->table;
 	const struct lb_conf *conf = lb_world_conf(w);
+	const struct lb_backend *b = NULL;
 	const struct lb_slot_line *line;
 	__u32 slot, word;
 	__u64 its;
@@ -147,18 +182,23 @@ static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_j
 		return lb_answer(LB_V_DROP_NO_BACKEND);
 	word = lb_load(&line->slot[slot % 16]);
 	if (lb_unlikely(lb_job_flags(j) | LB_SLOT_PHASE(word))) {
-		if (lb_asks_source(w, j)) {
+		b = lb_selects_known(j) ? lb_select_known(w, j) : NULL;
+		if (!b && lb_asks_source(w, j)) {
 			enum lb_verdict v = lb_admit_source(w, j);
 
 			if (v != LB_V_FORWARDED)
 				return lb_answer(v);
 		}
-		word = lb_select_slowly(w, j, table, word);
+		if (!b)
+			word = lb_select_slowly(w, j, table, word);
 	}
-	j->backend_idx = LB_SLOT_CUR(word);
-	j->backend = lb_world_backend(w, j->backend_idx);
-	if (lb_unlikely(!j->backend))
-		return lb_answer(LB_V_DROP_NO_BACKEND);
+	if (lb_likely(!b)) {
+		j->backend_idx = LB_SLOT_CUR(word);
+		b = lb_world_backend(w, j->backend_idx);
+		if (lb_unlikely(!b))
+			return lb_answer(LB_V_DROP_NO_BACKEND);
+	}
+	j->backend = b;
 	its = lb_backend_word(j->backend);
 	j->life = lb_life_in(its);
 	j->plain = lb_backend_plain(its, j->vip_word, j->pkt.v6);

@@ -97,6 +97,7 @@ struct lb_job {
 	const struct lb_backend *backend;
 	struct lb_life life; /* the backend's */
 	bool plain;	     /* lb_backend_plain */
+	bool common;	     /* the packet has no options and is no fragment */
 	__u64 vip_word;	     /* its VIP's line's: lb_job_service, lb_job_flags */
 	__u64 vip_fold;
 	__u32 backend_idx;
