@@ -4,6 +4,7 @@
 #define BPF_ACCESS_H
 
 #include "lb/dp/access.h"
+#include "lb/dp/sanity.h"
 #include "world.h"
 
 /* What lb_judge_source is told beside the source: LB_VIP_F_ACCESS, LB_VIP_F_RATE, and these. */

@@ -64,6 +64,15 @@ static __always_inline enum lb_verdict lb_encap_other(struct lb_world *w, const 
 	return LB_V_FORWARDED;
 }
 
+/* Bytes that forwarding adds to a packet. */
+static __always_inline __u32 lb_overhead(struct lb_life life)
+{
+	if (life.forward == LB_FORWARD_L2)
+		return 0;
+	return (life.flags & LB_BACKEND_F_V4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) +
+	       (life.forward == LB_FORWARD_GUE ? LB_GUE_BYTES(LB_GUE_WORDS) : 0);
+}
+
 /* Send it there. */
 static __always_inline enum lb_verdict lb_forward(struct lb_world *w, const struct lb_job *j, __u32 *sent)
 {

@@ -41,6 +41,14 @@ static __always_inline bool lb_world_grow(struct lb_world *w, int nr_bytes)
 	return !bpf_xdp_adjust_head(w->ctx, -nr_bytes);
 }
 
+static __always_inline bool lb_world_cut(struct lb_world *w, int nr_bytes)
+{
+	long len = lb_world_data_end(w) - lb_world_data(w);
+
+	asm volatile("" : "+r"(len)); /* pointers are not to be reckoned with in words of 32 bits */
+	return !bpf_xdp_adjust_tail(w->ctx, nr_bytes - (int)len);
+}
+
 static __always_inline __u32 lb_world_send(struct lb_world *w, __u32 oif, bool redirect)
 {
 	if (lb_likely(oif == w->ctx->ingress_ifindex && !redirect))
@@ -68,6 +76,11 @@ static __always_inline const struct lb_vip_set *lb_world_vips(struct lb_world *w
 	return bpf_map_lookup_elem(&lb_vips, &set);
 }
 
+static __always_inline const struct lb_service *lb_world_service(struct lb_world *w, __u32 service)
+{
+	return bpf_map_lookup_elem(&lb_services, &service);
+}
+
 static __always_inline const struct lb_slot_line *lb_world_slots(struct lb_world *w, __u32 line)
 {
 	return bpf_map_lookup_elem(&lb_slots, &line);
@@ -88,11 +101,6 @@ static __always_inline const struct lb_access *lb_world_access(struct lb_world *
 	return bpf_map_lookup_elem(&lb_access, key);
 }
 
-static __always_inline const struct lb_service *lb_world_service(struct lb_world *w, __u32 service)
-{
-	return bpf_map_lookup_elem(&lb_services, &service);
-}
-
 static __always_inline struct lb_rate_set *lb_world_rates(struct lb_world *w, __u32 set)
 {
 	return bpf_map_lookup_elem(&lb_rates, &set);
@@ -106,6 +114,11 @@ static __always_inline __u64 lb_world_now_ns(struct lb_world *w)
 static __always_inline struct lb_flow_set *lb_world_flows(struct lb_world *w, __u32 set)
 {
 	return bpf_map_lookup_elem(&lb_flows, &set);
+}
+
+static __always_inline struct lb_flow_set *lb_world_frags(struct lb_world *w, __u32 set)
+{
+	return bpf_map_lookup_elem(&lb_frags, &set);
 }
 
 static __always_inline struct lb_verdict_cpu *lb_world_verdict_cpu(struct lb_world *w)
@@ -226,6 +239,96 @@ static __always_inline __u32 lb_world_flow_steer(struct lb_world *w, struct lb_f
 	return lb_flow_steer_words(q.hash, q.source, q.service_idx, q.word, q.flags);
 }
 
+__attribute__((noinline)) __u32 lb_flow_look_words(__u64 hash, __u32 service_idx, __u32 word, __u32 flags)
+{
+	struct lb_world w = {0};
+	struct lb_flow_query q = {.hash = hash, .service_idx = service_idx, .word = word, .flags = flags};
+
+	return lb_world_has(&w, LB_HAS_ICMP) ? lb_flow_look(&w, q) : 0;
+}
+
+static __always_inline __u32 lb_world_flow_look(struct lb_world *w, struct lb_flow_query q)
+{
+	return lb_flow_look_words(q.hash, q.service_idx, q.word, q.flags);
+}
+
+/* So is what looks at the frame again. No global functions: on 5.10, those of extension programs, which libxdp's
+ * dispatcher makes of this one, cannot be handed the context. They are verified each time that they are called, so those
+ * that are long are called in one place. */
+static __attribute__((noinline)) __u32 lb_icmp_ctx(struct xdp_md *ctx)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	return lb_icmp(&w);
+}
+
+static __attribute__((noinline)) __u32 lb_fragment_ctx(struct xdp_md *ctx)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	return lb_fragment(&w);
+}
+
+static __attribute__((noinline)) __u32 lb_fragment_first_ctx(struct xdp_md *ctx, bool v6)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	return lb_fragment_first(&w, v6);
+}
+
+__attribute__((noinline)) __u32 lb_fragment_teach_words(__u32 backend_idx)
+{
+	struct lb_world w = {0};
+
+	lb_fragment_teach(&w, backend_idx);
+	return 0;
+}
+
+static __attribute__((noinline)) __u32 lb_too_big_ctx(struct xdp_md *ctx, __u32 backend_idx)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	return lb_too_big(&w, backend_idx);
+}
+
+static __attribute__((noinline)) __u32 lb_clamp_ctx(struct xdp_md *ctx, __u32 service_idx, __u32 l4_off)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	lb_clamp(&w, service_idx, l4_off);
+	return 0;
+}
+
+static __always_inline __u32 lb_world_icmp(struct lb_world *w)
+{
+	return lb_icmp_ctx(w->ctx);
+}
+
+static __always_inline __u32 lb_world_fragment(struct lb_world *w)
+{
+	return lb_fragment_ctx(w->ctx);
+}
+
+static __always_inline __u32 lb_world_fragment_first(struct lb_world *w, bool v6)
+{
+	return lb_fragment_first_ctx(w->ctx, v6);
+}
+
+static __always_inline void lb_world_fragment_teach(struct lb_world *w, __u32 backend_idx)
+{
+	lb_fragment_teach_words(backend_idx);
+}
+
+static __always_inline __u32 lb_world_too_big(struct lb_world *w, __u32 backend_idx)
+{
+	return lb_too_big_ctx(w->ctx, backend_idx);
+}
+
+static __always_inline void lb_world_clamp(struct lb_world *w, __u32 service_idx, __u32 l4_off)
+{
+	lb_clamp_ctx(w->ctx, service_idx, l4_off);
+}
+
 /* Its many paths all lead to the same end, which the verifier sees where a function returns. No global one: on 5.10,
  * those of extension programs, which libxdp's dispatcher makes of this one, cannot be handed the context. */
 static __attribute__((noinline)) void lb_gue_checksum_ctx(struct xdp_md *ctx)
@@ -273,7 +376,7 @@ int lb_main(struct xdp_md *ctx)
 	__u32 sent = XDP_DROP;
 	enum lb_verdict v = lb_pipeline(&w, &sent);
 
-	if (lb_likely(v == LB_V_FORWARDED))
+	if (lb_likely(v == LB_V_FORWARDED) || sent)
 		return sent;
 	return lb_verdict_passes(v) ? XDP_PASS : XDP_DROP;
 }

@@ -35,6 +35,7 @@ LB_ARRAY(lb_slots, struct lb_slot_line, LB_SLOTS / 16);
 LB_ARRAY(lb_backends, struct lb_backend, LB_MAX_BACKENDS);
 LB_ARRAY(lb_flows, struct lb_flow_set, LB_FLOW_SETS);
 LB_ARRAY(lb_rates, struct lb_rate_set, LB_RATE_SETS);
+LB_ARRAY(lb_frags, struct lb_flow_set, LB_FRAGMENT_SETS);
 LB_ARRAY(lb_verdict_cpu, struct lb_verdict_cpu, 1);
 LB_ARRAY(lb_service_cpu, struct lb_service_cpu, LB_MAX_SERVICES);
 LB_ARRAY(lb_backend_cpu, struct lb_backend_cpu, LB_MAX_BACKENDS);

@@ -10,7 +10,6 @@
 #include "forward.h"
 #include "select.h"
 #include "world.h"
-#include "lb/dp/sanity.h"
 
 /* Count it for the backend that got it. */
 static __always_inline void lb_account(struct lb_world *w, const struct lb_job *j)
@@ -22,13 +21,15 @@ static __always_inline void lb_account(struct lb_world *w, const struct lb_job *
 		return;
 	row->pkts++;
 	row->bytes += p->len;
-	if (p->tcp_flags & (LB_TCP_FIN | LB_TCP_SYN | LB_TCP_RST)) {
+	if (p->tcp_flags & (LB_TCP_FIN | LB_TCP_SYN | LB_TCP_RST | LB_TCP_FRAGMENT)) {
 		row->conns += lb_packet_opens(p);
 		row->closes += !!(p->tcp_flags & (LB_TCP_FIN | LB_TCP_RST));
+		if (lb_world_has(w, LB_HAS_FRAGMENTS) && p->tcp_flags & LB_TCP_FRAGMENT)
+			lb_world_fragment_teach(w, j->backend_idx);
 	}
 }
 
-/* Count it for the service that had no backend for it. */
+/* Count it for the service, as no backend does. */
 static __always_inline enum lb_verdict lb_account_dropped(struct lb_world *w, const struct lb_job *j, enum lb_verdict v)
 {
 	struct lb_service_cpu *row = lb_world_service_cpu(w, lb_job_service(j));
@@ -40,17 +41,34 @@ static __always_inline enum lb_verdict lb_account_dropped(struct lb_world *w, co
 	return v;
 }
 
-/* A packet that is not as it should be: dropped when it is for a service, else it is the host's. Its length may be one
- * of its flaws. */
+/* The same of one whose length may be wrong. */
+static __always_inline enum lb_verdict lb_account_flawed(struct lb_world *w, struct lb_job *j, enum lb_verdict v)
+{
+	if (j->pkt.len > j->pkt.room)
+		j->pkt.len = j->pkt.room;
+	return lb_account_dropped(w, j, v);
+}
+
+/* A packet that is not as it should be: dropped when it is for a service, else it is the host's. */
 static __always_inline enum lb_verdict lb_refuse(struct lb_world *w, struct lb_job *j, enum lb_verdict flaw)
 {
 	enum lb_verdict v = lb_classify(w, j);
 
-	if (v != LB_V_FORWARDED)
-		return v;
-	if (j->pkt.len > j->pkt.room)
-		j->pkt.len = j->pkt.room;
-	return lb_account_dropped(w, j, flaw);
+	return v == LB_V_FORWARDED ? lb_account_flawed(w, j, flaw) : v;
+}
+
+/* Send it, and count it. @sent: the program's return value; of LB_V_DROP_TOO_BIG for which backend, see
+ * LB_FATE_TOO_BIG. */
+static __always_inline enum lb_verdict lb_forward_counted(struct lb_world *w, const struct lb_job *j, __u32 *sent)
+{
+	enum lb_verdict v = lb_forward(w, j, sent);
+
+	if (lb_likely(v == LB_V_FORWARDED)) {
+		lb_account(w, j);
+		return LB_V_FORWARDED;
+	}
+	*sent = v == LB_V_DROP_TOO_BIG ? j->backend_idx : 0;
+	return lb_account_dropped(w, j, v);
 }
 
 /* What becomes of a packet whose IP header was parsed. @common: the transport header lies where it nearly always does.
@@ -66,8 +84,14 @@ static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_jo
 	if (!common)
 		lb_parse_source(&j->pkt);
 	v = lb_packet_flaw(&j->pkt);
-	if (lb_unlikely(v != LB_V_FORWARDED))
-		return lb_refuse(w, j, v);
+	if (lb_unlikely(v != LB_V_FORWARDED)) {
+		if (v == LB_V_DROP_FRAGMENT && lb_world_has(w, LB_HAS_FRAGMENTS)) {
+			v = (enum lb_verdict)lb_world_fragment_first(w, j->pkt.v6);
+			j->pkt.tcp_flags |= LB_TCP_FRAGMENT;
+		}
+		if (v != LB_V_FORWARDED)
+			return lb_refuse(w, j, v);
+	}
 	v = lb_classify(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return v;
@@ -77,15 +101,13 @@ static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_jo
 		v = lb_packet_sane(&j->pkt);
 		if (lb_unlikely(v != LB_V_FORWARDED))
 			return lb_account_dropped(w, j, v);
+		if (lb_world_has(w, LB_HAS_MSS) && j->pkt.tcp_flags & LB_TCP_SYN)
+			lb_world_clamp(w, lb_job_service(j), j->pkt.l4_off);
 	}
 	v = lb_select(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return lb_account_dropped(w, j, v);
-	v = lb_forward(w, j, sent);
-	if (lb_unlikely(v != LB_V_FORWARDED))
-		return lb_account_dropped(w, j, v);
-	lb_account(w, j);
-	return LB_V_FORWARDED;
+	return lb_forward_counted(w, j, sent);
 }
 
 /* Each protocol has a copy of the stages of its own, in which the other's branches and words are not. */
@@ -156,19 +178,43 @@ static __always_inline enum lb_verdict lb_judge(struct lb_world *w, __u32 *sent)
 	return lb_judge_ip6(w, ip, end, sent);
 }
 
-/* Every packet is counted once by its verdict, where no backend counts it. @sent: the program's return value where that
- * is LB_V_FORWARDED. */
+/* Off the fast path: a packet without the headers of a flow may still be about one, or a part of one's; and the sender
+ * of one that does not fit can do something about it. */
+static __always_inline __u32 lb_look_closer(struct lb_world *w, __u32 fate)
+{
+	const enum lb_verdict v = LB_FATE_VERDICT(fate);
+
+	if (v == LB_V_PASS_PROTOCOL && lb_world_has(w, LB_HAS_ICMP | LB_HAS_PING))
+		return lb_world_icmp(w);
+	if (v == LB_V_PASS_FRAGMENT && lb_world_has(w, LB_HAS_FRAGMENTS))
+		fate = lb_world_fragment(w);
+	if (LB_FATE_VERDICT(fate) != LB_V_DROP_TOO_BIG)
+		return fate;
+	return lb_world_has(w, LB_HAS_ICMP) ? lb_world_too_big(w, LB_FATE_BACKEND(fate)) : LB_V_DROP_TOO_BIG;
+}
+
+/* Every packet is counted once by its verdict, where no backend counts it. @sent: the program's return value, 0 where
+ * that is the verdict's. */
 static __always_inline enum lb_verdict lb_pipeline(struct lb_world *w, __u32 *sent)
 {
 	enum lb_verdict v = lb_judge(w, sent);
 
 	if (lb_unlikely(v != LB_V_FORWARDED)) {
-		struct lb_verdict_cpu *row = lb_world_verdict_cpu(w);
+		struct lb_verdict_cpu *row;
+		__u32 fate = LB_FATE(v, v == LB_V_DROP_TOO_BIG ? *sent : 0);
 
-		if (row)
+		fate = lb_look_closer(w, lb_forget(fate, lb_world_ingress(w)));
+		row = lb_world_verdict_cpu(w);
+		v = LB_FATE_VERDICT(fate);
+		*sent = LB_FATE_SENT(fate);
+		if (row && v != LB_V_FORWARDED)
 			row->pkts[v & (LB_VERDICTS_MAX - 1)]++;
 	}
 	return v;
 }
+
+#include "fragment.h"
+#include "icmp.h"
+#include "mss.h"
 
 #endif

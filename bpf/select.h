@@ -104,13 +104,40 @@ static __always_inline __u32 lb_flow_steer(struct lb_world *w, struct lb_flow_qu
 	return learn ? lb_learn(w, q, set, row, way, chosen, now_ns) : chosen;
 }
 
+/* The same of a packet that is not the flow's own: anybody can send it, so nothing is learned, confirmed or counted. */
+static __always_inline __u32 lb_flow_look(struct lb_world *w, struct lb_flow_query q)
+{
+	const struct lb_flow_set *set = lb_world_flows(w, lb_flow_set_idx(q.hash));
+	bool tcp = q.flags & LB_QUERY_TCP, learn;
+	__u32 tag = lb_flow_tag(q.hash);
+	const struct lb_backend *b;
+	struct lb_life life = {0};
+	__u64 e;
+	int way;
+
+	if (!set)
+		return LB_SLOT_CUR(q.word);
+	way = lb_flow_find(set, tag);
+	if (way >= 0) {
+		e = lb_load(&set->entry[way & (LB_FLOW_WAYS - 1)]);
+		b = lb_world_backend(w, LB_FLOW_BACKEND(e));
+		if (b)
+			life = lb_life_of(b);
+		if (LB_FLOW_TAG(e) == tag && b && LB_FLOW_GEN(e) == life.gen && b->service == q.service_idx &&
+		    (tcp || lb_flow_idle(e, lb_flow_age(lb_world_now_ns(w))) <= LB_FLOW_IDLE_UDP) &&
+		    lb_steer_hit_counts(life.flags, false, e & LB_FLOW_CLOSED))
+			return LB_FLOW_BACKEND(e);
+	}
+	return lb_steer_miss(q.word, !tcp, false, &learn);
+}
+
 /* Whose a packet is that the table alone does not decide: its slot's @word, or another one. */
 static __always_inline __u32 lb_select_slowly(struct lb_world *w, struct lb_job *j, __u64 table, __u32 word)
 {
 	bool tcp = j->pkt.proto == IPPROTO_TCP;
 	struct lb_flow_query q = {.hash = j->hash, .service_idx = lb_job_service(j), .word = word};
 
-	if (lb_world_has(w, LB_HAS_QUIC) && lb_job_flags(j) & LB_VIP_F_QUIC) {
+	if (lb_world_has(w, LB_HAS_QUIC) && lb_job_flags(j) & LB_VIP_F_QUIC && !j->look_only) {
 		__u32 server = lb_world_quic(w, sizeof(struct ethhdr) + j->pkt.l4_off, lb_job_service(j));
 
 		if (server)
@@ -123,6 +150,10 @@ static __always_inline __u32 lb_select_slowly(struct lb_world *w, struct lb_job 
 	}
 	if (!lb_steer_wants_flow(q.word, lb_job_flags(j)))
 		return q.word;
+	if (j->look_only) {
+		q.flags = tcp ? LB_QUERY_TCP : 0;
+		return lb_world_flow_look(w, q);
+	}
 	q.flags = (j->pkt.tcp_flags & (LB_TCP_FIN | LB_TCP_RST) ? LB_QUERY_CLOSES : 0) | (tcp ? LB_QUERY_TCP : 0) |
 		  (lb_packet_opens(&j->pkt) ? LB_QUERY_OPENS : 0) |
 		  (lb_job_flags(j) & LB_VIP_F_TRACK ? LB_QUERY_TRACKED : 0) |
@@ -183,7 +214,7 @@ static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_j
 	word = lb_load(&line->slot[slot % 16]);
 	if (lb_unlikely(lb_job_flags(j) | LB_SLOT_PHASE(word))) {
 		b = lb_selects_known(j) ? lb_select_known(w, j) : NULL;
-		if (!b && lb_asks_source(w, j)) {
+		if (!b && !j->look_only && lb_asks_source(w, j)) {
 			enum lb_verdict v = lb_admit_source(w, j);
 
 			if (v != LB_V_FORWARDED)

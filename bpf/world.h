@@ -22,6 +22,8 @@ static __always_inline bool lb_world_has(struct lb_world *w, __u32 feature);
 static __always_inline void *lb_world_data(struct lb_world *w);
 static __always_inline void *lb_world_data_end(struct lb_world *w);
 static __always_inline bool lb_world_grow(struct lb_world *w, int nr_bytes);
+/* Leaves the frame's first @nr_bytes, of more; likewise. */
+static __always_inline bool lb_world_cut(struct lb_world *w, int nr_bytes);
 /* Sends the frame out of interface @oif, by redirection when it is another than it came in by or when @redirect is set.
  * The program's return value, or LB_UNSENT where packets may not leave by it. */
 static __always_inline __u32 lb_world_send(struct lb_world *w, __u32 oif, bool redirect);
@@ -34,6 +36,7 @@ static __always_inline __u32 lb_world_ingress(struct lb_world *w);
 static __always_inline const struct lb_link *lb_world_link(struct lb_world *w, __u32 link);
 static __always_inline const struct lb_conf *lb_world_conf(struct lb_world *w);
 static __always_inline const struct lb_vip_set *lb_world_vips(struct lb_world *w, __u32 set);
+static __always_inline const struct lb_service *lb_world_service(struct lb_world *w, __u32 service);
 static __always_inline const struct lb_slot_line *lb_world_slots(struct lb_world *w, __u32 line);
 static __always_inline const struct lb_backend *lb_world_backend(struct lb_world *w, __u32 backend);
 
@@ -53,6 +56,14 @@ struct lb_flow_query {
 
 /* Answers with lb_flow_steer; the world may have it do so in a frame of its own. */
 static __always_inline __u32 lb_world_flow_steer(struct lb_world *w, struct lb_flow_query q);
+/* lb_flow_look, lb_icmp, lb_fragment, lb_fragment_first, lb_fragment_teach, lb_too_big, lb_clamp: likewise. */
+static __always_inline __u32 lb_world_flow_look(struct lb_world *w, struct lb_flow_query q);
+static __always_inline __u32 lb_world_icmp(struct lb_world *w);
+static __always_inline __u32 lb_world_fragment(struct lb_world *w);
+static __always_inline __u32 lb_world_fragment_first(struct lb_world *w, bool v6);
+static __always_inline void lb_world_fragment_teach(struct lb_world *w, __u32 backend_idx);
+static __always_inline __u32 lb_world_too_big(struct lb_world *w, __u32 backend_idx);
+static __always_inline void lb_world_clamp(struct lb_world *w, __u32 service_idx, __u32 l4_off);
 
 /* lb_gue_checksum6 of the frame, whose headers are written; the world may do it in a frame of its own, too. */
 static __always_inline void lb_world_gue_checksum(struct lb_world *w);
@@ -63,7 +74,6 @@ static __always_inline __u64 lb_world_wild_find(struct lb_world *w, __u64 hi, __
 
 /* Who may come in. The trie's answer to @key, NULL: none; a service's line; a set of sources and their rates. */
 static __always_inline const struct lb_access *lb_world_access(struct lb_world *w, const struct lb_access_key *key);
-static __always_inline const struct lb_service *lb_world_service(struct lb_world *w, __u32 service);
 static __always_inline struct lb_rate_set *lb_world_rates(struct lb_world *w, __u32 set);
 /* Answers with lb_judge_source, a verdict; the world may have it do so in a frame of its own. */
 static __always_inline __u32 lb_world_judge_source(struct lb_world *w, __u64 hi, __u64 lo, __u32 service, __u32 flags);
@@ -86,6 +96,7 @@ static __always_inline __s64 *lb_world_live(struct lb_world *w, __u32 backend);
 /* What the packets write: the flow cache, and this CPU's rows of counters. */
 static __always_inline __u64 lb_world_now_ns(struct lb_world *w);
 static __always_inline struct lb_flow_set *lb_world_flows(struct lb_world *w, __u32 set);
+static __always_inline struct lb_flow_set *lb_world_frags(struct lb_world *w, __u32 set);
 static __always_inline struct lb_verdict_cpu *lb_world_verdict_cpu(struct lb_world *w);
 static __always_inline struct lb_service_cpu *lb_world_service_cpu(struct lb_world *w, __u32 service);
 static __always_inline struct lb_backend_cpu *lb_world_backend_cpu(struct lb_world *w, __u32 backend);
@@ -102,6 +113,7 @@ struct lb_job {
 	__u64 vip_fold;
 	__u32 backend_idx;
 	__u64 hash;
+	bool look_only; /* it is none of its flow's: nothing is to be learned from it */
 };
 
 /* Its service. */
@@ -125,5 +137,24 @@ static __always_inline bool lb_verdict_passes(enum lb_verdict v)
 	return LB_VERDICTS_PASSING >> v & 1;
 }
 #undef X
+
+/* What became of a packet, off the fast path: its verdict and, 0 where that sends nothing, how it was sent. */
+#define LB_FATE(verdict, sent) ((sent) << 8 | (verdict))
+#define LB_FATE_VERDICT(fate) ((enum lb_verdict)((fate)&0xff))
+#define LB_FATE_SENT(fate) ((fate) >> 8)
+/* Until lb_look_closer has seen it, one that was too big for its backend says for which. */
+#define LB_FATE_TOO_BIG(backend) LB_FATE(LB_V_DROP_TOO_BIG, backend)
+#define LB_FATE_BACKEND(fate) ((fate) >> 8)
+
+/* Sends the frame back where it came from. */
+static __always_inline __u32 lb_answer_with(struct lb_world *w, enum lb_verdict v)
+{
+	__u32 ifindex = lb_world_ingress(w), sent;
+	const struct lb_link *link = lb_world_link(w, ifindex % LB_LINKS);
+
+	sent = lb_world_send(w, ifindex,
+			     link && lb_load(&link->ifindex) == ifindex && lb_load(&link->flags) & LB_LINK_F_REDIRECT);
+	return sent == LB_UNSENT ? LB_V_DROP_NO_NEXT_HOP : LB_FATE(v, sent);
+}
 
 #endif

@@ -12,7 +12,7 @@
 #include <linux/types.h>
 
 /* Raised whenever a layout or a meaning below changes; the pin folder carries it. */
-#define LB_ABI_VERSION 3
+#define LB_ABI_VERSION 4
 
 #define LB_MAX_SERVICES 16384 /* service 0 is never used */
 #define LB_MAX_BACKENDS 32768 /* backend 0 means "none" */
@@ -51,6 +51,7 @@
 #define LB_MAP_TURNS "lb_turns"
 #define LB_MAP_LIVE "lb_live"
 #define LB_MAP_CIDS "lb_cids"
+#define LB_MAP_FRAGS "lb_frags"
 
 /* What a program can do beyond forwarding by table: bits of lb_features in its .rodata. The verifier removes the code
  * of those that are not set. */
@@ -61,7 +62,11 @@
 #define LB_HAS_ACCESS (1U << 4) /* allow, deny */
 #define LB_HAS_SOURCE_RATE (1U << 5)
 #define LB_HAS_WILDCARDS (1U << 6) /* VIPs that are prefixes, or every port of an address */
-#define LB_HAS_ALL ((1U << 7) - 1)
+#define LB_HAS_ICMP (1U << 7)	   /* errors about flows, and refusals of what does not fit */
+#define LB_HAS_FRAGMENTS (1U << 8)
+#define LB_HAS_PING (1U << 9) /* answers echo requests */
+#define LB_HAS_MSS (1U << 10) /* mss_clamp */
+#define LB_HAS_ALL ((1U << 11) - 1)
 
 /* ---- lb_conf: ARRAY of one, mmapable ---- */
 #define LB_HASH_ROUNDS 4
@@ -83,11 +88,12 @@ _Static_assert(sizeof(struct lb_conf) == 128, "two cache lines");
  * Frames to other hosts' MAC addresses are not ours, though a switch floods them to us. An entry of another interface
  * says nothing. */
 #define LB_LINKS 256
+#define LB_LINK_F_REDIRECT (1U << 0) /* answers leave by redirection, as LB_BACKEND_F_REDIRECT has packets do */
 struct lb_link {
 	__u8 pad0[2]; /* 0; with mac one word, written in one store */
 	__u8 mac[6];
 	__u32 ifindex;
-	__u32 pad1;
+	__u32 flags; /* LB_LINK_F_* */
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct lb_link) == 16, "two words");
 
@@ -102,7 +108,7 @@ struct lb_links {
 struct lb_vip {
 	__u8 addr[16];
 	__be16 port;
-	__u8 proto; /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 proto; /* IPPROTO_TCP or IPPROTO_UDP; with port 0 IPPROTO_ICMP or IPPROTO_ICMPV6: answers echo requests */
 	__u8 pad;   /* 0 */
 };
 _Static_assert(sizeof(struct lb_vip) == 20, "no hole in a key");
@@ -176,7 +182,8 @@ struct lb_service {
 	__u64 table;   /* LB_TABLE(base, shift), written last in one store; 0: no table */
 	__u64 name_id; /* identity across restarts of lbd: FNV-1a 64 of the name; 0: unused */
 	__u32 flags;   /* LB_SERVICE_F_* */
-	__u32 pad0;
+	__u16 mss; /* bytes of a TCP segment that a SYN may announce at most; 0: any */
+	__u16 pad0;
 	__u64 quic;	   /* LB_QUIC_CONFIGs of lb/dp/quic.h; 0: none */
 	__u8 policy;	   /* enum lb_chooser */
 	__u8 turn_shift;   /* in turn: 1 << turn_shift turns are the whole table */
@@ -307,6 +314,9 @@ struct lb_cid {
 };
 _Static_assert(sizeof(struct lb_cid) == 16, "no hole in a key");
 
+/* ---- lb_frags: ARRAY [LB_FRAGMENT_SETS], mmapable: where datagrams' first fragments went (lb/dp/fragment.h) ---- */
+#define LB_FRAGMENT_SETS 4096 /* 32768 datagrams, 256 KiB */
+
 /* ---- counters: plain ARRAYs, mmapable, one row a possible CPU ----
  * lb_verdict_cpu [cpu]; lb_service_cpu [cpu * LB_MAX_SERVICES + service];
  * lb_backend_cpu [cpu * LB_MAX_BACKENDS + backend]. Only CPU n writes row n. Each has one row more
@@ -316,7 +326,13 @@ _Static_assert(sizeof(struct lb_cid) == 16, "no hole in a key");
 #define LB_VERDICTS_MAX 64
 struct lb_verdict_cpu {
 	__u64 pkts[LB_VERDICTS_MAX];
+	__u64 answer_start_ns; /* refusals of what is too big: start of the running second */
+	__u32 answer_count;    /* made in it */
+	__u32 pad0;
+	__u64 fragment; /* the datagram of the last first fragment: lb_fragment_hash */
+	__u64 pad1[5];
 };
+_Static_assert(sizeof(struct lb_verdict_cpu) % 64 == 0, "whole cache lines");
 
 struct lb_backend_cpu {
 	__u64 pkts;   /* of verdict "forwarded", which has no other counter */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "packet.h"
+#include "lb/dp/fragment.h"
 #include "lb/dp/hash.h"
 #include "lb/dp/vip.h"
 
@@ -106,7 +107,7 @@ static void addr_of(const struct spec *s, bool dst, uint8_t out[16])
 
 static size_t l4_len(const struct spec *s)
 {
-	return proto_of(s) == IPPROTO_TCP ? 20 : 8;
+	return proto_of(s) == IPPROTO_TCP ? (s->mss ? 24 : 20) : 8;
 }
 
 static size_t ext_len(const struct ext *e)
@@ -115,6 +116,25 @@ static size_t ext_len(const struct ext *e)
 }
 
 /* A hop-by-hop header is of type 0; it is never all zero here, for its padding option is not. */
+static int icmp_proto(const struct spec *s)
+{
+	return family_of(s) == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+}
+
+/* What carries an ICMP packet: for an error, @s is the packet of the flow that it is about. */
+static struct spec icmp_outer(const struct spec *s)
+{
+	struct spec outer = *s;
+
+	outer.error = outer.echo = 0;
+	outer.proto = icmp_proto(s);
+	if (!s->error)
+		return outer;
+	outer.src = family_of(s) == 4 ? "203.0.113.1" : "2001:db8:ffff::1";
+	outer.payload = (family_of(s) == 4 ? 20 : 40) + or_default(s->quoted, 8);
+	return outer;
+}
+
 static int nr_ext(const struct spec *s)
 {
 	int n = 0;
@@ -142,6 +162,11 @@ size_t frame_hdr_len(const struct spec *s)
 
 size_t frame_ip_len(const struct spec *s)
 {
+	if (s->error || s->echo) {
+		const struct spec outer = icmp_outer(s);
+
+		return frame_ip_len(&outer);
+	}
 	return l3_len(s) + l4_len(s) + (size_t)s->payload;
 }
 
@@ -193,6 +218,70 @@ static void put_ip6(struct frame *f, const struct spec *s)
 	}
 }
 
+/* The checksum of the ICMP message at @at, in the packet whose IP header is behind the Ethernet header. */
+static void set_icmp_checksum(struct frame *f, size_t at, int family, size_t len)
+{
+	uint8_t sum[FRAME_MAX + 40] = {0};
+	size_t pseudo = family == 4 ? 0 : 40;
+
+	if (family == 6) {
+		memcpy(sum, f->data + 22, 32);
+		sum[34] = (uint8_t)(len >> 8);
+		sum[35] = (uint8_t)len;
+		sum[39] = IPPROTO_ICMPV6;
+	}
+	set16(f, at + 2, 0);
+	memcpy(sum + pseudo, f->data + at, len);
+	set16(f, at + 2, naive_checksum(sum, pseudo + len + len % 2));
+}
+
+static void put_ip(struct frame *f, const struct spec *s)
+{
+	if (family_of(s) == 4)
+		put_ip4(f, s);
+	else
+		put_ip6(f, s);
+}
+
+static void make_icmp(const struct spec *s, struct frame *f)
+{
+	const struct spec outer = icmp_outer(s);
+	const struct spec quoted = {.family = s->family, .proto = s->proto, .payload = 1000};
+	size_t at, addrs;
+	uint8_t addr[16];
+
+	put_ip(f, &outer);
+	at = f->len;
+	put16(f, (unsigned int)(s->error ? s->error : s->echo));
+	put16(f, 0);
+	put16(f, s->error ? 0 : 0xabcd);
+	put16(f, s->error ? 1400 : 7);
+	if (s->error) {
+		size_t end = f->len + (size_t)outer.payload;
+
+		addrs = f->len + (family_of(s) == 4 ? 12 : 8);
+		put_ip(f, &quoted); /* the other way round */
+		for (int dst = 0; dst < 2; dst++) {
+			addr_of(s, !dst, addr);
+			if (family_of(s) == 4)
+				memcpy(f->data + addrs + 4 * dst, addr + 12, 4);
+			else
+				memcpy(f->data + addrs + 16 * dst, addr, 16);
+		}
+		put16(f, (unsigned int)or_default(s->dport, 80));
+		put16(f, (unsigned int)or_default(s->sport, 12345));
+		while (f->len < end)
+			put8(f, (unsigned int)f->len);
+	} else {
+		for (int i = 0; i < s->payload; i++)
+			put8(f, (unsigned int)i);
+	}
+	set_icmp_checksum(f, at, family_of(s), f->len - at);
+	for (int i = 0; i < s->pad; i++)
+		put8(f, 'p');
+	f->len -= (size_t)s->cut;
+}
+
 void frame_make(const struct spec *s, struct frame *f)
 {
 	static const uint8_t *const macs[] = {
@@ -202,17 +291,22 @@ void frame_make(const struct spec *s, struct frame *f)
 
 	f->len = 0;
 	put_eth(f, macs[s->mac], mac_client, (unsigned int)or_default(s->ethertype, type));
-	if (family_of(s) == 4)
-		put_ip4(f, s);
-	else
-		put_ip6(f, s);
+	if (s->error || s->echo) {
+		make_icmp(s, f);
+		return;
+	}
+	put_ip(f, s);
 	put16(f, (unsigned int)or_default(s->sport, 12345));
 	put16(f, (unsigned int)or_default(s->dport, 80));
 	if (proto_of(s) == IPPROTO_TCP) {
 		put(f, "\0\0\1\2\0\0\3\4", 8);
-		put8(f, (unsigned int)or_default(s->doff, 5) << 4);
+		put8(f, (unsigned int)or_default(s->doff, s->mss ? 6 : 5) << 4);
 		put8(f, (unsigned int)or_default(s->flags, 0x10));
 		put(f, "\x20\0\0\0\0\0", 6);
+		if (s->mss) {
+			put16(f, 0x0204);
+			put16(f, (unsigned int)s->mss);
+		}
 	} else {
 		put16(f, (unsigned int)or_default(s->udp_len, 8 + s->payload));
 		put16(f, 0);
@@ -303,6 +397,31 @@ static void expect_src(int family, int plen, uint64_t hash, uint8_t out[16])
 	}
 }
 
+/* The hash that an outer header is made of: later fragments have none of their flow's. */
+static uint64_t outer_hash(const struct spec *s)
+{
+	struct lb_packet p = {.v6 = family_of(s) == 6};
+	struct lb_fragment f = {.id = htons((uint16_t)or_default(s->id, 0x1234)), .proto = (__u8)proto_of(s)};
+	unsigned int at = (unsigned int)s->frag & 0x1fff;
+	bool fragment = s->frag & 0x3fff;
+	uint8_t addr[16];
+
+	for (int i = 0; i < nr_ext(s) && p.v6; i++) {
+		if (s->ext[i].type != IPPROTO_FRAGMENT || !s->ext[i].word || fragment)
+			continue;
+		fragment = true;
+		at = s->ext[i].word >> 3;
+		f.id = 0;
+	}
+	if (!fragment || !at || s->error)
+		return flow_hash(s);
+	addr_of(s, false, addr);
+	memcpy(p.saddr, addr, 16);
+	addr_of(s, true, addr);
+	memcpy(p.daddr, addr, 16);
+	return lb_fragment_hash((const __u64 *)hash_key, &f, &p) ^ (uint64_t)at << 16;
+}
+
 /* Bytes of UDP and GUE between the outer IP header and the inner one. */
 static unsigned int gue_len(const struct setup *setup)
 {
@@ -317,7 +436,7 @@ static unsigned int outer_proto(const struct setup *setup, const struct spec *s)
 static void expect_outer4(struct frame *f, const struct setup *setup, const struct spec *s, int backend)
 {
 	bool df = family_of(s) == 6 || s->frag & 0x4000;
-	uint64_t hash = flow_hash(s);
+	uint64_t hash = outer_hash(s);
 	size_t at = f->len;
 	uint8_t addr[16];
 
@@ -338,7 +457,7 @@ static void expect_outer4(struct frame *f, const struct setup *setup, const stru
 
 static void expect_outer6(struct frame *f, const struct setup *setup, const struct spec *s, int backend)
 {
-	uint64_t hash = flow_hash(s);
+	uint64_t hash = outer_hash(s);
 	uint8_t addr[16];
 
 	put8(f, 0x60 | (unsigned int)s->tos >> 4);
@@ -355,7 +474,7 @@ static void expect_outer6(struct frame *f, const struct setup *setup, const stru
 
 static void expect_gue(struct frame *f, const struct spec *s)
 {
-	put16(f, 0xc000 | (unsigned int)(flow_hash(s) >> 32 & 0x3fff));
+	put16(f, 0xc000 | (unsigned int)(outer_hash(s) >> 32 & 0x3fff));
 	put16(f, GUE_PORT);
 	put16(f, 12 + (unsigned int)frame_ip_len(s));
 	put16(f, 0);
@@ -394,8 +513,66 @@ void frame_expect(const struct setup *setup, const struct spec *s, int backend, 
 			expect_gue(out, s);
 		inner.ttl = or_default(s->ttl, 64) - 1;
 	}
+	if (setup->mss && inner.mss > setup->mss)
+		inner.mss = setup->mss;
 	frame_make(&inner, &in);
 	put(out, in.data + 14, in.len - 14);
 	if (gue_len(setup))
 		expect_gue_sum(out, setup, s);
+}
+
+static const char *text_or(const char *text, const char *usual)
+{
+	return text ? text : usual;
+}
+
+/* What answers @s, from the VIP to the client. */
+static struct spec answer_of(const struct spec *s)
+{
+	bool v4 = family_of(s) == 4;
+	struct spec a = {.family = family_of(s), .proto = icmp_proto(s)};
+
+	a.src = text_or(s->dst, v4 ? "192.0.2.10" : "2001:db8::10");
+	a.dst = text_or(s->src, v4 ? "198.51.100.7" : "2001:db8:1::7");
+	return a;
+}
+
+void frame_expect_echo(const struct spec *s, struct frame *out)
+{
+	struct spec reply = *s, a = answer_of(s);
+
+	reply.src = a.src;
+	reply.dst = a.dst;
+	reply.echo = family_of(s) == 4 ? 0 : 129 << 8;
+	reply.ttl = 64;
+	reply.proto = a.proto;
+	out->len = 0;
+	put_eth(out, mac_client, mac_own, family_of(s) == 4 ? 0x0800 : 0x86dd);
+	make_icmp(&reply, out);
+}
+
+void frame_expect_too_big(const struct spec *s, int mtu, struct frame *out)
+{
+	bool v4 = family_of(s) == 4;
+	struct spec a = answer_of(s);
+	struct frame in;
+	size_t at, len;
+
+	frame_make(s, &in);
+	len = in.len - 14 - (size_t)s->pad;
+	len = v4 ? (len < 548 ? 68 : 548) : 1232;
+	a.payload = (int)len;
+	a.frag = 0x4000;
+	a.id = ZERO;
+	a.tos = 0xc0;
+	out->len = 0;
+	put_eth(out, mac_client, mac_own, v4 ? 0x0800 : 0x86dd);
+	put_ip(out, &a);
+	at = out->len;
+	put16(out, v4 ? 0x0304 : 0x0200);
+	put16(out, 0);
+	put16(out, 0);
+	put16(out, (unsigned int)mtu);
+	put(out, in.data + 14, len);
+	set_icmp_checksum(out, at, family_of(s), out->len - at);
 }

@@ -135,6 +135,7 @@ int world_kernel_open(struct world *w)
 		.slots = map_memory(skel->maps.lb_slots),
 		.backends = map_memory(skel->maps.lb_backends),
 		.flows = map_memory(skel->maps.lb_flows),
+		.frags = map_memory(skel->maps.lb_frags),
 		.verdict_cpu = map_memory(skel->maps.lb_verdict_cpu),
 		.service_cpu = map_memory(skel->maps.lb_service_cpu),
 		.backend_cpu = map_memory(skel->maps.lb_backend_cpu),
@@ -150,7 +151,7 @@ int world_kernel_open(struct world *w)
 		.run = kernel_run,
 	};
 	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows ||
-	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu || !w->live || !w->rates)
+	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu || !w->live || !w->rates || !w->frags)
 		return -ENOMEM;
 	return 0;
 }

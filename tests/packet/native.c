@@ -57,6 +57,19 @@ static __always_inline bool lb_world_grow(struct lb_world *w, int nr_bytes)
 	return true;
 }
 
+static __always_inline bool lb_world_cut(struct lb_world *w, int nr_bytes)
+{
+	uint8_t *mem = calloc(1, OFFSET + (size_t)nr_bytes);
+
+	if (!mem)
+		return false;
+	w->len = (size_t)nr_bytes;
+	memcpy(mem + OFFSET, w->mem + OFFSET, w->len);
+	free(w->mem);
+	w->mem = mem;
+	return true;
+}
+
 static __always_inline __u32 lb_world_send(struct lb_world *w, __u32 oif, bool redirect)
 {
 	if (oif == INGRESS && !redirect)
@@ -85,6 +98,11 @@ static __always_inline const struct lb_link *lb_world_link(struct lb_world *w, _
 static __always_inline const struct lb_vip_set *lb_world_vips(struct lb_world *w, __u32 set)
 {
 	return set < LB_VIP_SETS ? &arrays.vips[set] : NULL;
+}
+
+static __always_inline const struct lb_service *lb_world_service(struct lb_world *w, __u32 service)
+{
+	return service < LB_MAX_SERVICES ? &arrays.services[service] : NULL;
 }
 
 static __always_inline const struct lb_slot_line *lb_world_slots(struct lb_world *w, __u32 line)
@@ -148,11 +166,6 @@ static __always_inline const struct lb_access *lb_world_access(struct lb_world *
 	return trie_find(&playing->access, key);
 }
 
-static __always_inline const struct lb_service *lb_world_service(struct lb_world *w, __u32 service)
-{
-	return service < LB_MAX_SERVICES ? &arrays.services[service] : NULL;
-}
-
 static __always_inline struct lb_rate_set *lb_world_rates(struct lb_world *w, __u32 set)
 {
 	return set < LB_RATE_SETS ? &arrays.rates[set] : NULL;
@@ -174,6 +187,11 @@ static __always_inline __u64 lb_world_now_ns(struct lb_world *w)
 static __always_inline struct lb_flow_set *lb_world_flows(struct lb_world *w, __u32 set)
 {
 	return set < LB_FLOW_SETS ? &arrays.flows[set] : NULL;
+}
+
+static __always_inline struct lb_flow_set *lb_world_frags(struct lb_world *w, __u32 set)
+{
+	return set < LB_FRAGMENT_SETS ? &arrays.frags[set] : NULL;
 }
 
 static __always_inline struct lb_verdict_cpu *lb_world_verdict_cpu(struct lb_world *w)
@@ -268,6 +286,41 @@ static __always_inline __u32 lb_world_flow_steer(struct lb_world *w, struct lb_f
 	return lb_flow_steer(w, q);
 }
 
+static __always_inline __u32 lb_world_icmp(struct lb_world *w)
+{
+	return lb_icmp(w);
+}
+
+static __always_inline __u32 lb_world_fragment(struct lb_world *w)
+{
+	return lb_fragment(w);
+}
+
+static __always_inline __u32 lb_world_fragment_first(struct lb_world *w, bool v6)
+{
+	return lb_fragment_first(w, v6);
+}
+
+static __always_inline void lb_world_fragment_teach(struct lb_world *w, __u32 backend_idx)
+{
+	lb_fragment_teach(w, backend_idx);
+}
+
+static __always_inline __u32 lb_world_flow_look(struct lb_world *w, struct lb_flow_query q)
+{
+	return lb_flow_look(w, q);
+}
+
+static __always_inline __u32 lb_world_too_big(struct lb_world *w, __u32 backend_idx)
+{
+	return lb_too_big(w, backend_idx);
+}
+
+static __always_inline void lb_world_clamp(struct lb_world *w, __u32 service_idx, __u32 l4_off)
+{
+	lb_clamp(w, service_idx, l4_off);
+}
+
 static __always_inline void lb_world_gue_checksum(struct lb_world *w)
 {
 	lb_gue_checksum6(lb_world_data(w) + sizeof(struct ethhdr), lb_world_data_end(w), LB_GUE_WORDS);
@@ -277,14 +330,14 @@ static int native_run(struct world *w, const struct frame *in, bool no_headroom,
 {
 	struct lb_world lw = {.mem = malloc(OFFSET + in->len), .len = in->len, .no_headroom = no_headroom};
 	enum lb_verdict v;
-	__u32 sent;
+	__u32 sent = 0;
 
 	if (!lw.mem)
 		return -ENOMEM;
 	memcpy(lw.mem + OFFSET, in->data, in->len);
 	playing = w;
 	v = lb_pipeline(&lw, &sent);
-	if (v == LB_V_FORWARDED)
+	if (v == LB_V_FORWARDED || sent)
 		*action = (int)sent;
 	else
 		*action = lb_verdict_passes(v) ? XDP_PASS : XDP_DROP;
@@ -314,6 +367,7 @@ int world_native_open(struct world *w)
 		.slots = calloc(LB_SLOTS / 16, sizeof(struct lb_slot_line)),
 		.backends = calloc(LB_MAX_BACKENDS, sizeof(struct lb_backend)),
 		.flows = calloc(LB_FLOW_SETS, sizeof(struct lb_flow_set)),
+		.frags = calloc(LB_FRAGMENT_SETS, sizeof(struct lb_flow_set)),
 		.verdict_cpu = calloc(NR_ROWS, sizeof(struct lb_verdict_cpu)),
 		.service_cpu = calloc(NR_ROWS * LB_MAX_SERVICES, sizeof(struct lb_service_cpu)),
 		.backend_cpu = calloc(NR_ROWS * LB_MAX_BACKENDS, sizeof(struct lb_backend_cpu)),
@@ -330,7 +384,7 @@ int world_native_open(struct world *w)
 	};
 	*w = arrays;
 	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows ||
-	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu || !w->live || !w->rates) {
+	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu || !w->live || !w->rates || !w->frags) {
 		fprintf(stderr, "native: out of memory\n");
 		return -ENOMEM;
 	}
@@ -347,6 +401,7 @@ void world_native_close(void)
 	free(arrays.backends);
 	free(arrays.flows);
 	free(arrays.rates);
+	free(arrays.frags);
 	free(arrays.verdict_cpu);
 	free(arrays.service_cpu);
 	free(arrays.backend_cpu);

@@ -52,6 +52,11 @@ struct spec {
 	int mac; /* the frame's destination: MAC_OWN */
 	/* lies */
 	int ethertype, version, ihl, ip_len, doff, udp_len;
+	/* an ICMP packet instead: type << 8 | code */
+	int error;  /* from a router, about a packet that answers the one described */
+	int quoted; /* bytes of that one's transport header in it: 8 */
+	int echo;
+	int mss;     /* the segment size that a TCP header of 24 bytes announces */
 	int pad;     /* bytes behind the packet */
 	int cut;     /* bytes missing at the end */
 	bool no_sum; /* UDP without a checksum */
@@ -107,6 +112,10 @@ struct setup {
 	struct entry client; /* the client's entry */
 	int live_old, live_new;
 	uint64_t quic; /* configurations; NEW has the server ID 0xa1b2 in configuration 1, SERVICE + 1 has 0xc3 */
+	bool ping;     /* the VIPs answer */
+	bool silent;   /* as many refusals were made in this second as may be */
+	int mss;       /* of the service */
+	bool veth;     /* answers leave by redirection */
 };
 
 struct row {
@@ -118,6 +127,7 @@ struct row {
 	int action;  /* XDP_*; 0 is what the verdict's name says, and XDP_TX */
 	int backend; /* that gets it: OLD */
 	int conns, closes, hits, misses, refused;
+	int mtu;	    /* that the sender was told */
 	struct entry after;	/* the flow's entry; its backend 0: none */
 	struct entry client;	/* the client's, after it */
 	int live_old, live_new; /* what it adds to the open connections */
@@ -148,6 +158,7 @@ struct world {
 	struct lb_slot_line *slots;
 	struct lb_backend *backends;
 	struct lb_flow_set *flows;
+	struct lb_flow_set *frags;
 	struct lb_verdict_cpu *verdict_cpu;
 	struct lb_service_cpu *service_cpu;
 	struct lb_backend_cpu *backend_cpu;
@@ -180,6 +191,9 @@ size_t frame_hdr_len(const struct spec *s);
 size_t frame_ip_len(const struct spec *s);
 /* What has to leave when @in, made from @s, is sent to @backend as configured. Written without the code under test. */
 void frame_expect(const struct setup *setup, const struct spec *s, int backend, struct frame *out);
+/* The reply to an echo request, and what says that @s should have had @mtu bytes at most. */
+void frame_expect_echo(const struct spec *s, struct frame *out);
+void frame_expect_too_big(const struct spec *s, int mtu, struct frame *out);
 
 uint64_t flow_hash(const struct spec *s);
 uint64_t client_hash(const struct setup *setup, const struct spec *s);

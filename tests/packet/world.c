@@ -29,7 +29,7 @@ void world_clear_counters(struct world *w)
 {
 	struct lb_service_cpu *row = &w->service_cpu[w->cpu * LB_MAX_SERVICES + SERVICE];
 
-	memset(&w->verdict_cpu[w->cpu], 0, sizeof(*w->verdict_cpu));
+	memset(w->verdict_cpu[w->cpu].pkts, 0, sizeof(w->verdict_cpu->pkts));
 	memset(&w->backend_cpu[w->cpu * LB_MAX_BACKENDS], 0, 8 * sizeof(*w->backend_cpu));
 	memset(&row->total, 0, sizeof(row->total));
 	row->flow_hits = row->flow_misses = row->learn_refused = 0;
@@ -42,6 +42,7 @@ void world_reset(struct world *w)
 	memset(w->backends, 0, 8 * sizeof(*w->backends));
 	memset(w->slots, 0, 8 * sizeof(*w->slots));
 	memset(w->flows, 0, LB_FLOW_SETS * sizeof(*w->flows));
+	memset(w->frags, 0, LB_FRAGMENT_SETS * sizeof(*w->frags));
 	memset(&w->service_cpu[w->cpu * LB_MAX_SERVICES], 0, 8 * sizeof(*w->service_cpu));
 	assert(!w->trie_clear(w, &w->wild));
 	assert(!w->trie_clear(w, &w->access));
@@ -89,19 +90,23 @@ static void setup_flow(struct world *w, const struct setup *s, const struct spec
 			LB_FLOW_CLOSED;
 }
 
-/* The service's VIPs, in both families and protocols. There is room for four. */
-static void setup_vips(struct world *w)
+/* The service's VIPs, in both families and protocols, and what @ping has answered. */
+static void setup_vips(struct world *w, bool ping)
 {
 	static const char *const text[] = {"::ffff:192.0.2.10", "2001:db8::10"};
-	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP};
+	static const uint8_t protos[2][3] = {{IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP},
+					     {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMPV6}};
 
-	for (int i = 0; i < 4; i++) {
-		struct lb_vip vip = {.port = htons(80), .proto = protos[i % 2]};
+	for (int i = 0; i < 6; i++) {
+		struct lb_vip vip = {.port = i % 3 < 2 ? htons(80) : 0, .proto = protos[i / 3][i % 3]};
 		struct lb_vip_line line;
 
-		inet_pton(AF_INET6, text[i / 2], vip.addr);
+		inet_pton(AF_INET6, text[i / 3], vip.addr);
 		line = lb_vipset_line(&vip, SERVICE, &w->services[SERVICE]);
-		assert(!lb_vipset_set(w->vips, &line));
+		if (vip.port || ping)
+			assert(!lb_vipset_set(w->vips, &line));
+		else
+			lb_vipset_del(w->vips, &vip);
 	}
 }
 
@@ -162,9 +167,13 @@ void world_setup(struct world *w, const struct setup *s, const struct spec *in)
 	struct lb_service_cpu *row = &w->service_cpu[w->cpu * LB_MAX_SERVICES + SERVICE];
 
 	w->conf->hash = lb_hash_secret((const __u64 *)hash_key);
+	memcpy(w->conf->hash_key, hash_key, sizeof(w->conf->hash_key));
 	w->conf->learn_rate = (__u32)s->rate;
 	w->links[INGRESS].ifindex = s->unlinked ? INGRESS + LB_LINKS : INGRESS;
 	memcpy(w->links[INGRESS].mac, mac_own, sizeof(mac_own));
+	w->links[INGRESS].flags = s->veth ? LB_LINK_F_REDIRECT : 0;
+	w->verdict_cpu[w->cpu].answer_start_ns = now_ns();
+	w->verdict_cpu[w->cpu].answer_count = s->silent ? UINT32_MAX : 0;
 	setup_backend(w, s, OLD, s->old);
 	setup_backend(w, s, NEW, s->new);
 	setup_backend(w, s, FOREIGN, OPEN);
@@ -201,10 +210,11 @@ void world_setup(struct world *w, const struct setup *s, const struct spec *in)
 	w->live[OLD] = s->live_old;
 	w->live[NEW] = s->live_new;
 	w->services[SERVICE].table = s->no_table ? 0 : LB_TABLE(TABLE_BASE, TABLE_SHIFT);
+	w->services[SERVICE].mss = (__u16)s->mss;
 	if (s->source_rate)
 		w->services[SERVICE].source_interval_ns = 1000000000U / (__u32)s->source_rate;
 	setup_access(w, s);
-	setup_vips(w);
+	setup_vips(w, s->ping);
 	if (s->wild)
 		setup_wild(w);
 }

@@ -158,7 +158,7 @@ static void test_output(void **state)
 		 "flows        5 of 1048576 entries\n"
 		 "forwarded    31415 packets\n"
 		 "dropped      4 drop_no_backend (its service has no usable backend)\n"
-		 "             2 drop_too_big (does not fit the next hop's MTU when forwarded)\n"},
+		 "             2 drop_too_big (does not fit the next hop's MTU when forwarded, and nobody was told)\n"},
 		{ARGS("status"), FRESH, 0,
 		 "lbd          0.1.0, pid 1, up 59s, not ready\n"
 		 "program      ab, abi 1\n"

@@ -422,6 +422,47 @@ static void test_references(void **state)
 	lb_service_image_put(NULL);
 }
 
+/* What answers echo requests to an address is published by several services, and is there while one of them is. */
+static void test_shared(void **state)
+{
+	struct sim *sim = calloc(1, sizeof(*sim));
+	struct wish w = {.used[1] = true, .used[2] = true, .used[3] = true};
+	struct lb_image *old = NULL;
+	struct lb_vip_conf vip = {.vip = {.addr[15] = 7, .proto = 1}, .plen = 128};
+	/* who wants it, and who may have it then */
+	static const unsigned int want[] = {0, 1 << 1, 1 << 1 | 1 << 2, 1 << 2, 1 << 2 | 1 << 3 | 1 << 1, 1 << 3, 0};
+
+	for (size_t round = 0; round < sizeof(want) / sizeof(want[0]); round++) {
+		struct lb_image *new = lb_image_new();
+		const struct sim_vip *got;
+		struct lb_plan plan;
+
+		for (uint16_t s = 1; s <= 3; s++) {
+			bool was = round && want[round - 1] >> s & 1, is = want[round] >> s & 1;
+
+			new->services[s] =
+				old &&was == is ? lb_service_image_get(old->services[s]) : service_image(&w, s);
+			if (is && (!old || was != is))
+				new->services[s]->vips[new->services[s]->nr_vips++] = vip;
+		}
+		assert_int_equal(lb_plan_make(old, new, &plan), 0);
+		for (size_t i = 0; i < plan.nr; i++) {
+			sim_do(sim, &plan.ops[i]);
+			if (round && want[round - 1] && want[round])
+				assert_non_null(sim_vip(sim, &vip));
+		}
+		lb_plan_fini(&plan);
+		got = sim_vip(sim, &vip);
+		assert_int_equal(!!got, !!want[round]);
+		assert_true(!got || want[round] >> got->service & 1);
+		expect_empty(new, new);
+		lb_image_free(old);
+		old = new;
+	}
+	lb_image_free(old);
+	sim_free(sim);
+}
+
 static void test_name_id(void **state)
 {
 	/* From the FNV reference's test vectors. */
@@ -435,7 +476,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random_images), cmocka_unit_test(test_least),
 		cmocka_unit_test(test_backend_del),   cmocka_unit_test(test_references),
-		cmocka_unit_test(test_name_id),
+		cmocka_unit_test(test_name_id),	      cmocka_unit_test(test_shared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

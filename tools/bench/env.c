@@ -2,6 +2,7 @@
 /* The bench's own load balancer: see env.h. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/icmp.h>
 #include <linux/if_ether.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
@@ -67,7 +68,7 @@ int bench_env_open(struct bench_env *e)
 		return -EINVAL;
 	bpf_object__for_each_map (map, e->lb->obj)
 		bpf_map__set_pin_path(map, NULL);
-	e->nr_cpus = lb_program_prepare(e->lb, 0, 0);
+	e->nr_cpus = lb_program_prepare(e->lb, 0, LB_HAS_ICMP | LB_HAS_FRAGMENTS);
 	if (e->nr_cpus < 0)
 		return e->nr_cpus;
 	start = bench_now_s();
@@ -171,6 +172,24 @@ int bench_env_set(struct bench_env *e, const struct bench_setup *s)
 	return set_services(e, s, services, each);
 }
 
+/* An option of four bytes is where the driver writes the source port. */
+static void make_error(const struct bench_setup *s, uint8_t *l3)
+{
+	struct iphdr ip, quoted;
+
+	memcpy(&ip, l3, sizeof(ip));
+	quoted = ip;
+	quoted.saddr = ip.daddr;
+	quoted.daddr = ip.saddr;
+	ip.ihl = 6;
+	ip.protocol = IPPROTO_ICMP;
+	memset(l3, 0, LB_BENCH_FRAME_BYTES - 14);
+	memcpy(l3, &ip, sizeof(ip));
+	l3[24] = ICMP_DEST_UNREACH;
+	memcpy(l3 + 32, &quoted, sizeof(quoted));
+	l3[53] = 80; /* the quoted packet's source port */
+}
+
 void bench_env_template(const struct bench_setup *s, uint8_t frame[LB_BENCH_FRAME_BYTES])
 {
 	struct ethhdr *eth = (struct ethhdr *)frame;
@@ -202,7 +221,9 @@ void bench_env_template(const struct bench_setup *s, uint8_t frame[LB_BENCH_FRAM
 		memcpy(&ip.daddr, addr + 12, 4);
 		memcpy(frame + 14, &ip, sizeof(ip));
 	}
-	if (s->proto == IPPROTO_TCP) {
+	if (s->error) {
+		make_error(s, frame + 14);
+	} else if (s->proto == IPPROTO_TCP) {
 		struct tcphdr tcp = {
 			.dest = htons(80), .doff = 5, .syn = s->syn, .ack = !s->syn, .window = htons(1024)};
 

@@ -55,6 +55,7 @@ static const struct bench_case cases[] = {
 	{"ipip4-moving-1048576", TARGET_LB, 1 << 20, {MOVING}},
 	{"flood-syn", TARGET_LB, 1 << 30, {IPIP, .syn = true}},
 	{"flood-ack", TARGET_LB, 1 << 30, {IPIP}},
+	{"icmp-error", TARGET_LB, 1, {IPIP, .error = true}},
 	{"pass", TARGET_LB, 1, {PLAIN, .pass = true}},
 	{"services-1", TARGET_LB, 1 << 16, {IPIP, .services = 1, .busy = 1}},
 	{"services-100", TARGET_LB, 1 << 16, {IPIP, .services = 100, .busy = 1}},
@@ -108,7 +109,9 @@ static int set_target(struct bench_env *e, enum target target)
 static int run_case(struct bench_env *e, size_t i, int round)
 {
 	const struct bench_case *c = &cases[i];
-	enum lb_verdict want = c->setup.pass ? LB_V_PASS_NO_SERVICE : LB_V_FORWARDED;
+	enum lb_verdict want = c->setup.pass	? LB_V_PASS_NO_SERVICE
+			       : c->setup.error ? LB_V_FORWARDED_ICMP
+						: LB_V_FORWARDED;
 	struct lb_bench *b = &e->driver->bss->bench;
 	uint8_t frame[LB_BENCH_FRAME_BYTES];
 	uint64_t before;

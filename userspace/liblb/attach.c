@@ -2,6 +2,8 @@
 /* The dataplane's program on interfaces: what xdp.c does for any program, and which interfaces were asked about. */
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <stddef.h>
@@ -34,8 +36,17 @@ static struct lb_xdp_prog program(const struct lb_dataplane *dp)
 	return prog;
 }
 
+/* A veth does not wake its far end after XDP_TX unless that has an XDP program, but always after a redirect. */
+static bool is_veth(int fd, struct ifreq *req)
+{
+	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
+
+	req->ifr_data = (void *)&info;
+	return !ioctl(fd, SIOCETHTOOL, req) && !strcmp(info.driver, "veth");
+}
+
 /* Tells the program which frames are for this host. Without an address, or when another interface has the place, it
- * takes those for all. */
+ * takes those for all, and answers by XDP_TX. */
 static void write_link(struct lb_dataplane *dp, uint32_t ifindex, bool attached)
 {
 	struct lb_link *link = &dp->links[ifindex % LB_LINKS];
@@ -45,17 +56,20 @@ static void write_link(struct lb_dataplane *dp, uint32_t ifindex, bool attached)
 	int fd = attached ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
 	bool known = fd >= 0 && if_indextoname(ifindex, req.ifr_name) && !ioctl(fd, SIOCGIFHWADDR, &req) &&
 		     req.ifr_hwaddr.sa_family == ARPHRD_ETHER;
+	bool redirect;
 
-	if (fd >= 0)
-		close(fd);
 	if (known) {
 		memcpy(line.mac, req.ifr_hwaddr.sa_data, sizeof(line.mac));
 		memcpy(&word, &line, sizeof(word));
+		redirect = is_veth(fd, &req) && !lb_port_ensure(dp, ifindex, NULL);
+		__atomic_store_n(&link->flags, redirect ? LB_LINK_F_REDIRECT : 0, __ATOMIC_RELAXED);
 		__atomic_store_n((uint64_t *)(void *)link, word, __ATOMIC_RELAXED);
 		__atomic_store_n(&link->ifindex, ifindex, __ATOMIC_RELEASE);
 	} else if (link->ifindex == ifindex) {
 		__atomic_store_n(&link->ifindex, 0, __ATOMIC_RELEASE);
 	}
+	if (fd >= 0)
+		close(fd);
 }
 
 static void forget(struct lb_dataplane *dp, uint32_t ifindex)

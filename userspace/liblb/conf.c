@@ -268,12 +268,16 @@ static bool is_wildcard(const struct lb_vip_conf *v)
 
 uint32_t lb_service_conf_features(const struct lb_service_conf *s)
 {
-	uint32_t features = 0;
+	uint32_t features = LB_HAS_ICMP | LB_HAS_FRAGMENTS; /* off the fast path: without a switch */
 
 	if (s->forward == LB_FORWARD_GUE)
 		features |= LB_HAS_GUE;
 	if (s->quic.nr_configs)
 		features |= LB_HAS_QUIC;
+	if (s->ping)
+		features |= LB_HAS_PING;
+	if (s->mss_clamp)
+		features |= LB_HAS_MSS;
 	if (s->affinity.by == LB_AFFINITY_SOURCE)
 		features |= LB_HAS_AFFINITY;
 	if (s->policy != LB_POLICY_MAGLEV)

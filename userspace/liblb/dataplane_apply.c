@@ -185,6 +185,10 @@ static bool port_in_use(const struct lb_dataplane *dp, uint32_t ifindex)
 		if (dp->backends[i].oif == ifindex)
 			return true;
 	}
+	for (size_t i = 0; i < dp->nr_ifaces; i++) {
+		if (dp->ifaces[i] == ifindex)
+			return true;
+	}
 	return false;
 }
 
@@ -204,7 +208,7 @@ static void prune_ports(struct lb_dataplane *dp)
 
 /* Packets may leave by redirection only through interfaces in lb_ports. One that has gone (ENODEV, or EINVAL: no such
  * index in this network namespace) is no error: the next hop over it will be gone in a moment, too. */
-static int ensure_port(struct lb_dataplane *dp, uint32_t ifindex, struct lb_err *err)
+int lb_port_ensure(struct lb_dataplane *dp, uint32_t ifindex, struct lb_err *err)
 {
 	uint32_t value;
 	int ret;
@@ -233,7 +237,7 @@ static int set_backend(struct lb_dataplane *dp, const struct lb_op *op, struct l
 	if (!op->idx || op->idx >= LB_MAX_BACKENDS)
 		return lb_err_set(err, -EINVAL, NULL, "plan: no backend index %u", op->idx);
 	if (op->backend->oif)
-		ret = ensure_port(dp, op->backend->oif, err);
+		ret = lb_port_ensure(dp, op->backend->oif, err);
 	if (ret)
 		return ret;
 	/* Another backend than the line had: what was counted is not its own. A new generation alone (it was down) is

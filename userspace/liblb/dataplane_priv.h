@@ -87,5 +87,7 @@ int lb_tries_each_access(const struct lb_dataplane *dp, lb_tries_access_fn each,
 /* dataplane_apply.c: takes the tables that are in use out of @dp->regions; words that name no possible table are
  * cleared. */
 int lb_tables_adopt(struct lb_dataplane *dp, struct lb_err *err);
+/* Packets may leave by redirection through @ifindex from here on. */
+int lb_port_ensure(struct lb_dataplane *dp, uint32_t ifindex, struct lb_err *err);
 
 #endif

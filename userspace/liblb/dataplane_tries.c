@@ -3,6 +3,7 @@
  * sources that services let in or do not. A line is replaced whole by one update. */
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "dataplane_priv.h"
@@ -12,7 +13,7 @@
 
 bool lb_tries_has_vip(const struct lb_vip_conf *vip)
 {
-	return vip->plen < 128 || !vip->vip.port;
+	return vip->plen < 128 || (!vip->vip.port && vip->vip.proto != IPPROTO_ICMP && vip->vip.proto != IPPROTO_ICMPV6);
 }
 
 static struct lb_wild_key wild_key(const struct lb_vip_conf *vip)

@@ -57,7 +57,7 @@ static bool same_prefixes(const struct lb_prefix *a, size_t nr_a, const struct l
 /* As far as the model is concerned: how a check is made is the prober's business. */
 static bool same_service(const struct lb_service_conf *a, const struct lb_service_conf *b)
 {
-	if (a->forward != b->forward || a->gue_port != b->gue_port ||
+	if (a->forward != b->forward || a->gue_port != b->gue_port || a->ping != b->ping || a->mss_clamp != b->mss_clamp ||
 	    lb_service_conf_state(a) != lb_service_conf_state(b) || a->on_down != b->on_down ||
 	    a->on_disable != b->on_disable || a->panic_threshold != b->panic_threshold ||
 	    a->policy != b->policy || memcmp(&a->affinity, &b->affinity, sizeof(a->affinity)) ||

@@ -2,6 +2,7 @@
 /* One service of the model: who is chosen, which slot is whose, and what the maps should hold of it. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -448,6 +449,27 @@ static int connection_ids(const struct lb_service_entry *s, struct lb_service_im
 	return 0;
 }
 
+/* Its VIPs and, behind them, what has echo requests to their addresses answered: each address once. */
+static void publish_vips(const struct lb_service_conf *conf, struct lb_service_image *image)
+{
+	for (size_t i = 0; i < conf->nr_vips; i++)
+		image->vips[i] = conf->vips[i];
+	image->nr_vips = conf->nr_vips;
+	for (size_t i = 0; i < conf->nr_vips && conf->ping; i++) {
+		struct lb_vip_conf vip = conf->vips[i];
+		bool known = false;
+
+		if (vip.plen < 128)
+			continue;
+		vip.vip.port = 0;
+		vip.vip.proto = lb_addr_is_v4(vip.vip.addr) ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+		for (size_t k = conf->nr_vips; k < image->nr_vips; k++)
+			known |= !memcmp(&image->vips[k], &vip, sizeof(vip));
+		if (!known)
+			image->vips[image->nr_vips++] = vip;
+	}
+}
+
 struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct lb_service_entry *s,
 					const struct lb_ids *ids)
 {
@@ -460,6 +482,7 @@ struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct 
 		return NULL;
 	image->idx = s->pub.idx;
 	image->line.name_id = lb_name_id(conf->name);
+	image->line.mss = conf->mss_clamp;
 	if (state == LB_STATE_NONE)
 		image->line.flags = LB_SERVICE_F_NO_STATE;
 	else if (state == LB_STATE_ALL)
@@ -469,7 +492,7 @@ struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct 
 	choosing(s, &image->line);
 	image->shift = s->pub.slots->shift;
 	image->slots = malloc(slots_bytes);
-	image->vips = calloc(conf->nr_vips ? conf->nr_vips : 1, sizeof(*image->vips));
+	image->vips = calloc(conf->nr_vips ? 2 * conf->nr_vips : 1, sizeof(*image->vips));
 	image->backends = calloc(conf->nr_backends ? conf->nr_backends : 1, sizeof(*image->backends));
 	if (conf->source_rate_limit)
 		image->line.source_interval_ns = 1000000000U / conf->source_rate_limit;
@@ -479,9 +502,7 @@ struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct 
 		return NULL;
 	}
 	memcpy(image->slots, s->pub.slots->word, slots_bytes);
-	if (conf->nr_vips)
-		memcpy(image->vips, conf->vips, conf->nr_vips * sizeof(*image->vips));
-	image->nr_vips = conf->nr_vips;
+	publish_vips(conf, image);
 	for (size_t i = 0; i < conf->nr_backends; i++) {
 		image->backends[i].idx = s->pub.backends[i].idx;
 		lb_entry_line(c, s, &s->pub.backends[i], ids, &image->backends[i].line);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The difference of two images as ordered operations. */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -327,9 +328,46 @@ static int compare_published(const void *a, const void *b)
 		      sizeof(struct lb_vip_conf));
 }
 
+static int compare_owned(const void *a, const void *b)
+{
+	int ret = compare_published(a, b);
+
+	return ret ? ret : ((const struct published *)a)->idx - ((const struct published *)b)->idx;
+}
+
+/* Sorted, and each VIP once: what answers echo requests to an address is published by all services that have it, and
+ * belongs to the first one. */
+static void tidy(struct published_list *list)
+{
+	size_t nr = 0;
+
+	if (list->nr)
+		qsort(list->at, list->nr, sizeof(*list->at), compare_owned);
+	for (size_t i = 0; i < list->nr; i++)
+		if (!nr || compare_published(&list->at[i], &list->at[nr - 1]))
+			list->at[nr++] = list->at[i];
+	list->nr = nr;
+}
+
+/* Who else has it, of those that answer echo requests together? 0: nobody, as of every other VIP. */
+static uint16_t heir(const struct work *w, const struct lb_vip_conf *vip)
+{
+	if (vip->vip.proto != IPPROTO_ICMP && vip->vip.proto != IPPROTO_ICMPV6)
+		return 0;
+	for (uint32_t i = 1; i < LB_MAX_SERVICES; i++) {
+		const struct lb_service_image *s = w->new->services[i];
+
+		for (size_t k = 0; s && k < s->nr_vips; k++)
+			if (!memcmp(&s->vips[k], vip, sizeof(*vip)))
+				return s->idx;
+	}
+	return 0;
+}
+
 static int add_vip(struct work *w, enum lb_op_kind kind, const struct published *p)
 {
-	struct lb_op *op = add_op(w, kind, p->idx);
+	uint16_t next = kind == LB_OP_VIP_DEL ? heir(w, &p->vip) : 0;
+	struct lb_op *op = add_op(w, next ? LB_OP_VIP_SET : kind, next ? next : p->idx);
 
 	if (!op)
 		return -ENOMEM;
@@ -367,10 +405,8 @@ static int plan_all_vips(struct work *w)
 			ret = publish(&new, w->pairs[i].new);
 	}
 	if (!ret) {
-		if (old.nr)
-			qsort(old.at, old.nr, sizeof(*old.at), compare_published);
-		if (new.nr)
-			qsort(new.at, new.nr, sizeof(*new.at), compare_published);
+		tidy(&old);
+		tidy(&new);
 		ret = plan_vips(w, LB_OP_VIP_SET, &new, &old, true);
 	}
 	if (!ret)

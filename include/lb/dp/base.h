@@ -44,6 +44,17 @@
 #define lb_rarely(v) (v)
 #endif
 
+/* lb_forget - @word, of which a verifier is to forget how it came about: it would go on once for each way that led
+ * here.
+ * @any: a word that it knows nothing of. */
+static __always_inline __u32 lb_forget(__u32 word, __u32 any)
+{
+#ifdef __bpf__
+	__asm__ volatile("%0 += %1\n\t%0 -= %1" : "+r"(word) : "r"(any));
+#endif
+	return word;
+}
+
 #define lb_likely(x) __builtin_expect(!!(x), 1)
 #define lb_unlikely(x) __builtin_expect(!!(x), 0)
 

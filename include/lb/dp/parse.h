@@ -18,12 +18,16 @@
 #include "lb/dp/hash.h"
 #include "lb/dp/vip.h"
 
-#define LB_IP6_EXT_MAX 8 /* extension headers followed; sane packets have at most one of each of five kinds */
+#define LB_IP6_EXT_MAX 8      /* extension headers followed; sane packets have at most one of each of five kinds */
+#define LB_L4_OFF_BITS 0x7fff /* so many are not further than that */
 
 #define LB_TCP_FIN 0x01
 #define LB_TCP_SYN 0x02
 #define LB_TCP_RST 0x04
 #define LB_TCP_ACK 0x10
+#define LB_TCP_FRAGMENT                                                                                                \
+	0x100 /* no flag of TCP: the first fragment of a datagram, whose later ones are to follow it                   \
+	       */
 
 #define LB_TCP_HLEN_MIN 20
 #define LB_UDP_HLEN 8
@@ -34,16 +38,23 @@ struct lb_packet {
 	__u64 daddr[2];
 	__u64 saddr4; /* an IPv4 packet's, likewise */
 	__u64 daddr4;
-	__be16 sport; /* after lb_parse_source */
-	__be16 dport;
-	__u32 len;	/* bytes of the IP packet, as its header says */
-	__u32 room;	/* bytes that the frame has for it */
-	__u32 l4_off;	/* bytes from the IP header to the transport header */
-	__u32 l4_len;	/* bytes of the TCP header or the UDP datagram */
-	__u8 proto;	/* IPPROTO_TCP or IPPROTO_UDP */
-	__u8 tcp_flags; /* LB_TCP_*; 0 for UDP; after lb_parse_source */
-	bool fragment;	/* the first of several */
-	bool v6;	/* the packet is IPv6 */
+	union {
+		__u32 ports; /* as they lie in the packet */
+		struct {
+			__be16 sport; /* after lb_parse_source */
+			__be16 dport;
+		};
+	};
+	__u32 len;     /* bytes of the IP packet, as its header says */
+	__u32 room;    /* bytes that the frame has for it */
+	__u32 l4_off;  /* bytes from the IP header to the transport header */
+	__u32 l4_len;  /* bytes of the TCP header or the UDP datagram */
+	__u8 proto;    /* IPPROTO_TCP or IPPROTO_UDP */
+	bool fragment; /* the first of several */
+	bool v6;       /* the packet is IPv6 */
+	__u8 pad0;
+	__u16 tcp_flags; /* LB_TCP_*; of UDP none of TCP's; after lb_parse_source */
+	__u16 pad1;
 };
 
 /* The second word of an IPv4 address, and the address in it. */
@@ -99,11 +110,11 @@ static __always_inline enum lb_verdict lb_parse_l4(const void *data_end, struct 
 	p->room = data_end - p->ip;
 	if (lb_likely(p->proto == IPPROTO_TCP)) {
 		if (lb_unlikely(l4 + LB_TCP_HLEN_MIN > data_end))
-			return lb_answer(LB_V_PASS_TRUNCATED);
+			return p->fragment ? lb_answer(LB_V_PASS_FRAGMENT) : lb_answer(LB_V_PASS_TRUNCATED);
 		p->l4_len = (*(const __u8 *)(l4 + 12) & 0xf0) >> 2;
 	} else {
 		if (lb_unlikely(l4 + LB_UDP_HLEN > data_end))
-			return lb_answer(LB_V_PASS_TRUNCATED);
+			return p->fragment ? lb_answer(LB_V_PASS_FRAGMENT) : lb_answer(LB_V_PASS_TRUNCATED);
 		p->l4_len = lb_ntohs(lb_get16(l4 + 4));
 	}
 	p->dport = lb_get16(l4 + 2);
@@ -181,6 +192,7 @@ static __always_inline enum lb_verdict lb_parse_ext(const void *ip, const void *
 				return LB_V_PASS_EXTENSION;
 			p->l4_off += ((__u32)ext[1] + 1) * 8;
 		}
+		p->l4_off = lb_forget(p->l4_off, lb_get32(at)) & LB_L4_OFF_BITS;
 		*next = ext[0];
 	}
 	return *next == IPPROTO_TCP || *next == IPPROTO_UDP ? LB_V_FORWARDED : LB_V_PASS_EXTENSION;

@@ -1,0 +1,155 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# ICMP errors reach the flow's backend, in both modes and families: a large answer gets through a router with a smaller
+# MTU, and a large request into a tunnel that it does not fit. Fragmented datagrams arrive whole, and VIPs answer pings.
+. "$(dirname "$0")/lib.sh"
+
+VIP4=192.0.2.10 VIP6=2001:db8::10
+lab_up 2
+lab_vip $VIP4 2
+lab_vip $VIP6 2
+
+# far: a client behind a router, whose link to it takes less than either end knows.
+lab_host router eth0 200 1500
+host router sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+lab_namespace far
+ip -n far link add eth0 type veth peer name far netns router
+host far ethtool -K eth0 tx off >/dev/null
+host router ethtool -K far tx off >/dev/null
+ip -n far -batch - <<-END
+	link set eth0 up
+	address add 10.1.0.2/24 dev eth0
+	address add fd01::2/64 dev eth0 nodad
+	route add default via 10.1.0.1
+	route add default via fd01::1
+END
+ip -n router -batch - <<-END
+	link set far mtu 1400 up
+	address add 10.1.0.1/24 dev far
+	address add fd01::1/64 dev far nodad
+	route add $VIP4/32 via 10.0.0.2
+	route add $VIP6/128 via fd00::2
+END
+for i in 1 2; do
+	ip -n "b$i" -batch - <<-END
+		route add 10.1.0.0/24 via 10.0.0.200
+		route add fd01::/64 via fd00::200
+	END
+	dir=$RUN/web$i
+	mkdir -p "$dir"
+	for ((n = 0; n < 20000; n++)); do
+		echo "line $n of a large answer"
+	done >"$dir/large"
+	cat >"$dir/nginx.conf" <<-END
+		daemon off; master_process off; user root; pid $dir/pid;
+		events { worker_connections 512; }
+		http {
+			access_log off; default_type text/plain; client_max_body_size 10m; client_body_temp_path $dir/body;
+			proxy_temp_path $dir/p; fastcgi_temp_path $dir/f; uwsgi_temp_path $dir/u; scgi_temp_path $dir/s;
+			server {
+				listen 80; listen [::]:80; listen 81; listen [::]:81;
+				root $dir;
+				location = /name { return 200 "b$i\n"; }
+			}
+		}
+	END
+	nsenter --net="/run/netns/b$i" -- nginx -p "$dir" -c "$dir/nginx.conf" -e "$dir/log" &
+	wait_for 10 host "b$i" curl -sf -o /dev/null http://127.0.0.1/name || bail "nginx on b$i starts"
+done
+servers_start 2 5301 5302
+nodes_attach 2
+lbd_config </dev/null
+lbd_start
+ok "attach" lbctl attach lb0
+
+counted() { # VERDICT
+	metric "lb_packets_total{verdict=\"$1\"}"
+}
+
+fails() {
+	! "$@"
+}
+
+rises() { # VERDICT COMMAND...: the command succeeds and the verdict was counted meanwhile
+	local before
+
+	before=$(counted "$1")
+	"${@:2}" || return 1
+	[ "$(counted "$1")" -gt "$before" ] || { echo "$1 is still $before"; return 1; }
+}
+
+forget_mtus() {
+	local h
+
+	for h in client far b1 b2; do
+		host "$h" ip route flush cache
+		host "$h" ip -6 route flush cache
+	done
+}
+
+large_answer() { # HOST URL
+	[ "$(host "$1" curl -sf --max-time 20 "$2/large" | sha256sum)" = "$(sha256sum <"$RUN/web1/large")" ]
+}
+
+large_request() { # URL
+	[ "$(host client curl -s --max-time 20 -H Expect: -o /dev/null -w '%{http_code}' --data-binary "@$RUN/web1/large" "$1/name")" = 200 ]
+}
+
+datagrams() { # VIP BYTES N: of different flows, each answered
+	local i
+
+	for ((i = 0; i < $3; i++)); do
+		host client timeout 5 bash -c "exec 3<>/dev/udp/$1/\$0 && head -c $2 /dev/zero |
+			dd bs=$2 iflag=fullblock status=none >&3 && read -r -n 1 -t 3 answer <&3 && [ \$answer = b ]" "$4" ||
+			{ echo "datagram $i was not answered"; return 1; }
+	done
+}
+
+mode() { # NAME VIP-OF-URL BACKEND-FAMILY FORWARD PORT UDP-PORT
+	local vip=${2//[\[\]]/}
+
+	FAMILY=$3
+	echo "# $1"
+	forget_mtus
+	service_up "$1-tcp" "$2:$5" 2 --forward "$4" --check none
+	service_up "$1-udp" "$2:$6/udp" 2 --forward "$4" --check none
+	ok "$1: a large answer through a smaller MTU" rises forwarded_icmp large_answer far "http://$2:$5"
+	ok "$1: large datagrams" datagrams "$vip" 4000 8 "$6"
+}
+
+mode ipip4 $VIP4 4 ipip 80 5301
+mode ipip6 "[$VIP6]" 6 ipip 80 5301
+mode l2-4 $VIP4 4 l2 81 5302
+mode l2-6 "[$VIP6]" 6 l2 81 5302
+
+echo "# a tunnel that full-sized packets do not fit"
+for h in lb b1 b2; do
+	ip -n $h link set "$([ $h = lb ] && echo lb0 || echo eth0)" mtu 1500
+done
+ok "4 in 4: the client is told" wait_for 20 rises answered_too_big large_request "http://$VIP4"
+forget_mtus
+ok "6 in 6: the client is told" rises answered_too_big large_request "http://[$VIP6]"
+
+echo "# echo requests"
+ok "no ping yet" fails host client ping -c 1 -W 1 $VIP4
+ok "service set ping" lbctl service set ipip4-tcp --ping true
+ok "service set ping, IPv6" lbctl service set ipip6-tcp --ping true
+ok "the VIP answers" rises answered_echo host client ping -c 3 -i 0.2 -W 2 $VIP4
+ok "the IPv6 VIP answers" rises answered_echo host client ping -c 3 -i 0.2 -W 2 $VIP6
+ok "two services of an address" lbctl service set ipip4-udp --ping true
+ok "one of them gives it up" lbctl service set ipip4-tcp --ping false
+ok "the VIP still answers" rises answered_echo host client ping -c 1 -W 2 $VIP4
+ok "so does the other" lbctl service set ipip4-udp --ping false
+ok "the VIP does not answer any more" fails host client ping -c 1 -W 1 $VIP4
+
+echo "# segment sizes"
+mss_of() { # what b1 and b2 may send at most, of the connection to PORT
+	{ host b1 ss -Htin "sport = $1"; host b2 ss -Htin "sport = $1"; } | grep -o ' mss:[0-9]*' | sort -u
+}
+FAMILY=4
+service_up clamped $VIP4:5301 2 --check none --forward l2 --mss-clamp 900
+talk_start held host client "$TRAFFIC" hold --to "$VIP4:5301" --count 1
+talk_read held
+matches "the backend's segments are clamped" "$(mss_of :5301)" '^ mss:(900|888)$'
+talk held quit
+done_testing
