@@ -95,6 +95,12 @@ static void test_requests(void **state)
 		{ARGS("backend", "list", "web"), "GET /v1/services/web", NULL},
 		{ARGS("export"), "GET /v1/config", NULL},
 		{ARGS("export", "--json"), "GET /v1/config", NULL},
+		{ARGS("flows"), "GET /v1/flows", NULL},
+		{ARGS("flows", "a b"), "GET /v1/flows?service=a%20b", NULL},
+		{ARGS("flows", "flush"), "DELETE /v1/flows", NULL},
+		{ARGS("flows", "flush", "web"), "DELETE /v1/flows?service=web", NULL},
+		{ARGS("monitor"), "GET /v1/events", NULL},
+		{ARGS("monitor", "--since", "a&b", "-n", "2"), "GET /v1/events?since=a%26b", NULL},
 	};
 	struct seen s;
 
@@ -180,11 +186,25 @@ static void test_usage(void **state)
 		{ARGS("status", "--json=yes"), "status: option --json takes no value;| status"},
 		{ARGS("service", "add", "a", "b", "--slow-start", "1s"),
 		 "service add: option --slow-start is not available in this version;| service add"},
-		{ARGS("top"), "command 'top' is not available in this version;|"},
+		{ARGS("top", "-n", "0"), "top: -n takes a number from 1, not 0;| top"},
+		{ARGS("top", "--interval", "9ms"),
+		 "top: --interval takes a time of at least 100ms, such as 2s, not 9ms;| top"},
+		{ARGS("top", "--interval", "often"),
+		 "top: --interval takes a time of at least 100ms, such as 2s, not often;| top"},
+		{ARGS("monitor", "web"), "monitor: 'web' is one argument too many;| monitor"},
+		{ARGS("monitor", "-n", "3x"), "monitor: -n takes a number from 1, not 3x;| monitor"},
+		{ARGS("monitor", "-x"), "monitor: unknown option -x;| monitor"},
+		{ARGS("apply", "-f", "/dev/null", "--if-generation", "x"),
+		 "apply: --if-generation takes a number, not x;| apply"},
+		{ARGS("apply", "-f", "/dev/null", "--if-generation="),
+		 "apply: --if-generation takes a number, not \"\";| apply"},
 		{ARGS("trace", "--from", "192.0.2.1"), "command 'trace' is not available in this version;|"},
-		{ARGS("--json", "flows", "web", "--limit=3"), "command 'flows' is not available in this version;|"},
-		{ARGS("monitor", "-x", "\xff"), "command 'monitor' is not available in this version;|"},
-		{ARGS("top", "--help"), "command 'top' is not available in this version;|"},
+		{ARGS("--json", "flows", "web", "--limit=3"),
+		 "flows: option --limit is not available in this version;| flows"},
+		{ARGS("flows", "--client", "192.0.2.1"),
+		 "flows: option --client is not available in this version;| flows"},
+		{ARGS("flows", "flush", "a", "b"), "flows flush: 'b' is one argument too many;| flows flush"},
+		{ARGS("trace", "--help"), "command 'trace' is not available in this version;|"},
 		{ARGS("backend", "add", "web"), "backend add: ADDR[:PORT] is missing;| backend add"},
 		{ARGS("backend", "set", "web", "a"), "backend set: say what to set, with an option;| backend set"},
 		{ARGS("backend", "set", "web", "a", "--weight"),
@@ -329,6 +349,11 @@ static void test_apply_file(void **state)
 	run(ARGS("apply", "-f-"), yaml, answer, &s);
 	check_request(ARGS("apply"), &s, "PUT /v1/config?name=stdin");
 	same(ARGS("apply"), "the body", body_of(&s), yaml);
+	seen_fini(&s);
+
+	run(ARGS("apply", "-f", "-", "--if-generation", "12"), yaml, answer, &s);
+	assert_int_equal(s.exit, 0);
+	assert_non_null(strcasestr(s.request.data, "\r\nIf-Match: \"12\"\r\n"));
 	seen_fini(&s);
 
 	/* An empty file is lbd's to judge: it is sent as an empty body. */

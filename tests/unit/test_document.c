@@ -92,6 +92,32 @@ static void test_values(void **state)
 	lb_config_free(c);
 }
 
+/* ---- errors that are found later ---- */
+
+static void test_locate(void **state)
+{
+	static const char text[] = "# two\ninterfaces:\n  - {name: eth0}\n  - name: eth1\n";
+	struct lb_err err;
+
+	lb_err_set(&err, -ENODEV, "interfaces[eth1]", "there is no interface eth1");
+	lb_document_locate(text, sizeof(text) - 1, "a.yaml", &err);
+	assert_int_equal(err.code, -ENODEV);
+	assert_string_equal(lb_err_str(&err), "a.yaml:4: interfaces[1]: there is no interface eth1");
+	lb_err_set(&err, -ENODEV, "interfaces[eth0]", "is in use");
+	lb_document_locate(text, sizeof(text) - 1, NULL, &err);
+	assert_string_equal(lb_err_str(&err), "interfaces[0]: is in use");
+	/* What the text does not have, and what is about something else, stays. */
+	lb_err_set(&err, -ENODEV, "interfaces[eth2]", "is in use");
+	lb_document_locate(text, sizeof(text) - 1, "a.yaml", &err);
+	assert_string_equal(lb_err_str(&err), "interfaces[eth2]: is in use");
+	lb_err_set(&err, -EINVAL, "services[a]", "no");
+	lb_document_locate(text, sizeof(text) - 1, "a.yaml", &err);
+	assert_string_equal(lb_err_str(&err), "services[a]: no");
+	lb_err_set(&err, -EINVAL, "interfaces[eth0]", "no");
+	lb_document_locate("{", 1, "a.yaml", &err);
+	assert_string_equal(lb_err_str(&err), "interfaces[eth0]: no");
+}
+
 /* ---- the API's parts ---- */
 
 static void expect_err(int ret, const struct lb_err *err, const char *want)
@@ -534,12 +560,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_golden),	     cmocka_unit_test(test_examples),
-		cmocka_unit_test(test_values),	     cmocka_unit_test(test_service_part),
-		cmocka_unit_test(test_backend_part), cmocka_unit_test(test_iface_part),
-		cmocka_unit_test(test_nearest),	     cmocka_unit_test(test_fixed_point),
-		cmocka_unit_test(test_truncated),    cmocka_unit_test(test_flipped),
-		cmocka_unit_test(test_huge),	     cmocka_unit_test(test_full),
-		cmocka_unit_test(test_silent),
+		cmocka_unit_test(test_values),	     cmocka_unit_test(test_locate),
+		cmocka_unit_test(test_service_part), cmocka_unit_test(test_backend_part),
+		cmocka_unit_test(test_iface_part),   cmocka_unit_test(test_nearest),
+		cmocka_unit_test(test_fixed_point),  cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_flipped),	     cmocka_unit_test(test_huge),
+		cmocka_unit_test(test_full),	     cmocka_unit_test(test_silent),
 	};
 
 	return cmocka_run_group_tests_name("document", tests, NULL, NULL);

@@ -76,12 +76,18 @@ const struct lb_option lb_options[] = {
 
 	{LB_OPT_FILE, "file", 'f', .value = "FILE", .required = true, .help = "the configuration; -: standard input"},
 	{LB_OPT_DRY_RUN, "dry-run", .help = "say what would change, and change nothing"},
+	{LB_OPT_GENERATION, "if-generation", .value = "N", .help = "only if no change was made since generation N"},
+
+	{LB_OPT_SINCE, "since", .value = "SEQ", .help = "begin after event SEQ; 0: with the oldest that is kept"},
+	{LB_OPT_INTERVAL, "interval", .value = "T", .help = "time between two looks, as 2s (default 1s)"},
+	{LB_OPT_NUMBER, "number", 'n', .value = "N", .help = "end after so many"},
+	{LB_OPT_COUNT, "count", .help = "the number alone"},
 	{.name = NULL},
 };
 
 bool lb_args_later(const char *word)
 {
-	static const char *const words[] = {"flows",	   "trace",	   "monitor",	     "top",
+	static const char *const words[] = {"trace",	   "--client",	   "--limit",
 					    "--check-via", "--slow-start", "--drain-timeout"};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)

@@ -21,6 +21,11 @@ enum {
 	LB_OPT_ATTACH = 1 << 3,
 	LB_OPT_FILE = 1 << 4,
 	LB_OPT_DRY_RUN = 1 << 5,
+	LB_OPT_GENERATION = 1 << 6,
+	LB_OPT_SINCE = 1 << 7,
+	LB_OPT_INTERVAL = 1 << 8,
+	LB_OPT_NUMBER = 1 << 9,
+	LB_OPT_COUNT = 1 << 10,
 };
 
 struct lb_option {

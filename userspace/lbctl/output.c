@@ -469,3 +469,79 @@ void lb_show_changes(const json_t *changes)
 		putchar('\n');
 	}
 }
+
+/* What an event is about: "web 10.0.0.11:80", "10.0.0.11", "eth0"; "": lbd as a whole. */
+static const char *subject(const json_t *event, char buf[CELL])
+{
+	const char *service = str(event, "service"), *backend = str(event, "backend");
+
+	if (*service)
+		snprintf(buf, CELL, "%s%s%s", service, *backend ? " " : "", backend);
+	else
+		snprintf(buf, CELL, "%s%s", str(event, "address"), str(event, "interface"));
+	return buf;
+}
+
+/* What parts of a line are there, with a comma between them. */
+static const char *comma(bool *first)
+{
+	const char *text = *first ? " " : ", ";
+
+	*first = false;
+	return text;
+}
+
+void lb_show_event(const json_t *event)
+{
+	const char *from = str(event, "from"), *to = str(event, "to"), *reason = str(event, "reason");
+	bool lost = !strcmp(str(event, "type"), "lost"), first = true;
+	json_int_t nr = num(event, "count");
+	char buf[CELL];
+
+	printf("%s  %-15s ", str(event, "time"), str(event, "type"));
+	if (*subject(event, buf))
+		printf(" %s:", buf);
+	if (*to)
+		printf("%s%s%s%s", comma(&first), from, *from ? " -> " : "", to);
+	if (*str(event, "origin"))
+		printf("%sby %s", comma(&first), str(event, "origin"));
+	if (nr)
+		printf("%s%" JSON_INTEGER_FORMAT " %s%s", comma(&first), nr, lost ? "event" : "change",
+		       nr == 1 ? "" : "s");
+	if (num(event, "generation"))
+		printf("%sgeneration %" JSON_INTEGER_FORMAT, comma(&first), num(event, "generation"));
+	printf("%s%s%s\n", *reason ? " (" : "", reason, *reason ? ")" : "");
+}
+
+void lb_show_flows(const json_t *flows)
+{
+	static const struct column columns[] = {
+		{"SERVICE", CELL_TEXT, "service", false},
+		{"BACKEND", CELL_TEXT, "backend", false},
+		{"FLOWS", CELL_COUNT, "entries", true},
+		{"PROVEN", CELL_COUNT, "proven", true},
+	};
+
+	TABLE(columns, flows);
+}
+
+void lb_show_rates(const json_t *rows, size_t max)
+{
+	static const struct column columns[] = {
+		{"SERVICE", CELL_TEXT, "service", false},
+		{"BACKEND", CELL_TEXT, "backend", false},
+		{"STATE", CELL_TEXT, "state", false},
+		{"CONN/S", CELL_COUNT, "connections_per_second", true},
+		{"PKT/S", CELL_COUNT, "packets_per_second", true},
+		{"BIT/S", CELL_COUNT, "bits_per_second", true},
+		{"ACTIVE", CELL_COUNT, "active_connections", true},
+	};
+	json_t *shown = json_array();
+
+	for (size_t i = 0; shown && i < json_array_size(rows) && i < max; i++)
+		json_array_append(shown, json_array_get(rows, i));
+	TABLE(columns, shown);
+	if (json_array_size(rows) > max)
+		printf("and %zu more\n", json_array_size(rows) - max);
+	json_decref(shown);
+}

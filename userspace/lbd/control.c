@@ -12,6 +12,7 @@
 #include "log.h"
 #include "source.h"
 #include "stats.h"
+#include "tell.h"
 
 #define TICK_NS (5 * LB_NSEC_PER_SEC)
 #define TICK_SOON_NS (2 * LB_NSEC_PER_SEC + LB_NSEC_PER_SEC / 10) /* after slots changed: they may go on by then */
@@ -129,6 +130,7 @@ static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb
 	}
 	c->build_ns = 0;
 	lb_plan_fini(&plan);
+	lb_tell_dataplane(c, ret ? err : NULL);
 	if (ret) {
 		lb_image_free(want);
 		resync(c);
@@ -144,6 +146,7 @@ static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb
 		commit_soon(c);
 	if (table && !lb_model_settled(c->model))
 		tick_within(c, TICK_SOON_NS);
+	lb_watch_model(c->watch, c->model);
 	return 0;
 }
 
@@ -173,8 +176,10 @@ static void on_next_hop(void *ctx, const uint8_t addr[16], const struct lb_next_
 	lb_log(LB_LOG_DEBUG, "msg=\"next hop\" address=%s ifindex=%u mtu=%u mac=%02x:%02x:%02x:%02x:%02x:%02x",
 	       lb_addr_format(addr, text), nh->ifindex, nh->mtu, nh->dmac[0], nh->dmac[1], nh->dmac[2], nh->dmac[3],
 	       nh->dmac[4], nh->dmac[5]);
-	if (lb_model_set_next_hop(c->model, addr, nh, lb_now_s()) > 0)
+	if (lb_model_set_next_hop(c->model, addr, nh, lb_now_s()) > 0) {
 		commit_soon(c);
+		lb_tell_next_hop(c, addr, nh);
+	}
 	c->build_ns += lb_now_ns() - start_ns;
 }
 
@@ -191,6 +196,7 @@ static void on_health(void *ctx, const char *service, const struct lb_endpoint *
 	       "msg=\"health\" service=%s backend=%s from=%s to=%s reason=%s", service,
 	       lb_endpoint_format(backend, text), lb_health_name(from), lb_health_name(h->health),
 	       lb_reason_name(h->reason));
+	lb_tell_health(c, service, backend, from, h);
 	if (ret < 0)
 		lb_log(LB_LOG_ERROR, "msg=\"cannot take the health\" service=%s error=%s", service,
 		       lb_quoted(strerror(-ret)));
@@ -258,6 +264,7 @@ static void look_after_ifaces(struct lb_control *c)
 {
 	if (lb_ifaces_retry(&c->ifaces, c->dp))
 		lb_announce_update(c->announce, is_forwarding(c));
+	lb_watch_ifaces(c->watch, &c->ifaces);
 }
 
 static void on_links_settled(evutil_socket_t fd, short what, void *ctx)
@@ -303,6 +310,7 @@ static int realize(struct lb_control *c, const struct lb_config *conf, struct lb
 	uint64_t start_ns = lb_now_ns();
 	int ret;
 
+	c->epoch++;
 	ret = lb_model_apply(c->model, conf, lb_now_s(), err);
 	if (ret)
 		return ret;
@@ -398,10 +406,13 @@ static int apply(struct lb_control *c, struct lb_config *conf, const char *origi
 	if (ret || !nr)
 		lb_config_free(conf);
 	if (ret) {
+		if (fingerprint != c->fingerprint)
+			lb_source_locate(c->options.config_path, err);
 		lb_log(LB_LOG_WARN, "msg=\"refused; what runs keeps running\" origin=%s error=%s", origin,
 		       lb_quoted(lb_err_str(err)));
 		if (whole)
 			set_last_apply(c, false, lb_err_str(err));
+		lb_tell_apply(c, origin, 0, err);
 		return ret;
 	}
 	if (fingerprint != c->fingerprint)
@@ -411,6 +422,8 @@ static int apply(struct lb_control *c, struct lb_config *conf, const char *origi
 	lb_log(LB_LOG_INFO, "msg=\"applied\" origin=%s changes=%d generation=%llu", origin, nr,
 	       (unsigned long long)c->generation);
 	set_last_apply(c, true, "");
+	if (nr)
+		lb_tell_apply(c, origin, nr, NULL);
 	return 0;
 }
 
@@ -433,6 +446,7 @@ void lb_control_reload(struct lb_control *c)
 	lb_log(LB_LOG_ERROR, "msg=\"refused; what runs keeps running\" origin=reload error=%s",
 	       lb_quoted(lb_err_str(&err)));
 	set_last_apply(c, false, lb_err_str(&err));
+	lb_tell_apply(c, "reload", 0, &err);
 }
 
 void lb_control_inherit(const struct lb_control *c, struct lb_config *conf)
@@ -544,7 +558,9 @@ int lb_control_start(struct event_base *base, const struct lb_control_options *o
 	c->options = *options;
 	c->start_ns = lb_now_ns();
 	c->store = lb_store_new(c->options.state_dir);
-	if (!c->store)
+	c->events = lb_events_new();
+	c->watch = lb_watch_new(c->events);
+	if (!c->store || !c->events || !c->watch)
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	ret = lb_source_start(options, &state, &previous, err);
 	if (ret)
@@ -566,6 +582,7 @@ int lb_control_start(struct event_base *base, const struct lb_control_options *o
 		return ret;
 	c->started = true;
 	set_last_apply(c, true, "");
+	lb_tell_started(c);
 	lb_log(LB_LOG_INFO, "msg=\"dataplane\" adopted=%s program=%s services=%zu interfaces=%zu generation=%llu",
 	       c->adopted ? "true" : "false", lb_dataplane_tag(c->dp), c->config->nr_services, c->config->nr_ifaces,
 	       (unsigned long long)c->generation);
@@ -609,6 +626,8 @@ void lb_control_free(struct lb_control *c)
 	lb_dataplane_free(c->dp);
 	lb_config_free(c->config);
 	lb_store_free(c->store);
+	lb_watch_free(c->watch);
+	lb_events_free(c->events);
 	free(c);
 }
 

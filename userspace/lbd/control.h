@@ -11,11 +11,13 @@
 
 #include "announce.h"
 #include "dataplane.h"
+#include "events.h"
 #include "histogram.h"
 #include "ifaces.h"
 #include "nexthops.h"
 #include "prober.h"
 #include "store.h"
+#include "watch.h"
 
 #define LB_CENSUS_MAX_AGE_NS 1000000000ULL
 
@@ -61,6 +63,10 @@ struct lb_control {
 	unsigned int ticks, upkeeps;
 	uint64_t census_ns; /* when flow entries were last counted */
 	uint64_t flow_entries;
+	struct lb_events *events;
+	struct lb_watch *watch;
+	bool failing; /* the dataplane could not be updated last time */
+	uint64_t epoch; /* rises whenever pointers into the model, the configuration or the checks may have died */
 };
 
 /* lb_control_start - read file and state, adopt or make the dataplane, apply. Errors leave the dataplane alone, except

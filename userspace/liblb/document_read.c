@@ -491,6 +491,23 @@ out:
 	return ret;
 }
 
+void lb_document_locate(const char *text, size_t len, const char *name, struct lb_err *err)
+{
+	struct reader r = {.name = name, .err = err};
+	struct lb_err own = {0};
+	const struct lb_node *n = NULL;
+	unsigned int line;
+	char iface[16];
+
+	if (sscanf(err->path, "interfaces[%15[^]]]", iface) != 1)
+		return;
+	if (!lb_tree_read(text, len, &r.tree, &line, &own))
+		n = find_item(&r, child(r.tree.root, "interfaces"), "interfaces", "name", iface);
+	if (n)
+		locate(&r, n->line, err->code);
+	lb_tree_fini(&r.tree);
+}
+
 /* ---- parts ---- */
 
 /* @identity: the object that @obj is a copy of; NULL: a new one. */
