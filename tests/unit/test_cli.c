@@ -38,10 +38,10 @@ static void test_requests(void **state)
 		{ARGS("service", "set", "w", "--allow", "none", "--deny", "10.0.0.0/8,", "--quic", "0:4:8,1:4:8"),
 		 "PATCH /v1/services/w", "{'allow':[],'deny':['10.0.0.0/8',''],'quic':{'configs':['0:4:8','1:4:8']}}"},
 		{ARGS("service", "set", "w", "--quic", "none", "--gue-port", "1", "--on-down", "keep", "--on-disable",
-		      "terminate", "--source-rate-limit", "5", "--ping", "true", "--mss-clamp", "none"),
+		      "terminate", "--source-rate-limit", "5", "--ping", "true", "--mss-clamp", "none", "--announce", "true", "--quorum", "2"),
 		 "PATCH /v1/services/w",
 		 "{'quic':{'configs':[]},'gue_port':'1','on_down':'keep','on_disable':'terminate',"
-		 "'source_rate_limit':'5','ping':'true','mss_clamp':'none'}"},
+		 "'source_rate_limit':'5','ping':'true','mss_clamp':'none','announce':'true','quorum':'2'}"},
 		{ARGS("service", "set", "w", "--vip", "192.0.2.0/28:*,x"), "PATCH /v1/services/w",
 		 "{'vip':['192.0.2.0/28:*,x']}"},
 		{ARGS("backend", "set", "w", "a", "--server-id", "0a0b"), "PATCH /v1/services/w/backends/a",

@@ -86,6 +86,10 @@ const struct lb_option lb_options[] = {
 	{LB_OPT_SERVICE, "fall", .value = "N", .json = "check.fall", .help = "failures in a row that make it down"},
 	{LB_OPT_SERVICE, "panic-threshold", .value = "PERCENT", .json = "panic_threshold",
 	 .help = "with fewer backends up, use all of them; 0: never"},
+	{LB_OPT_SERVICE, "announce", .value = "true|false", .json = "announce",
+	 .help = "have routes of the VIPs for routing daemons"},
+	{LB_OPT_SERVICE, "quorum", .value = "N", .json = "quorum",
+	 .help = "healthy backends that announcing takes; 0: none"},
 
 	{LB_OPT_BACKEND, "weight", .value = "N", .json = "weight", .help = "share of new connections; 0: none"},
 	{LB_OPT_BACKEND, "tier", .value = "N", .json = "tier", .help = "the lowest tier with a usable backend serves"},

@@ -358,6 +358,22 @@ static void show_options(const json_t *service)
 	show_quic(at(service, "quic.configs"));
 }
 
+static void show_routes(const json_t *service)
+{
+	const json_t *r;
+	size_t i;
+
+	json_array_foreach (at(service, "status.routes"), i, r) {
+		bool there = json_is_true(at(r, "announced"));
+
+		field(i ? "" : "announced", "%s%s%s", str(r, "route"), there ? "" : ": no, ",
+		      there ? "" : str(r, "reason"));
+	}
+	if (i)
+		field("", "%" JSON_INTEGER_FORMAT " healthy, quorum %" JSON_INTEGER_FORMAT,
+		      num(service, "status.healthy"), num(service, "quorum"));
+}
+
 void lb_show_service(const json_t *service)
 {
 	const json_t *st = at(service, "status"), *vip;
@@ -376,6 +392,7 @@ void lb_show_service(const json_t *service)
 	snprintf(buf[1], CELL, ", tier %" JSON_INTEGER_FORMAT " serves", num(st, "tier"));
 	field("status", "%s, %s backends up%s%s%s", str(st, "state"), up_of(service, buf[0]),
 	      strcmp(str(st, "state"), "down") ? buf[1] : "", *str(st, "reason") ? ": " : "", str(st, "reason"));
+	show_routes(service);
 	field("table",
 	      "%" JSON_INTEGER_FORMAT " slots: %" JSON_INTEGER_FORMAT " stable, %" JSON_INTEGER_FORMAT
 	      " moving, %" JSON_INTEGER_FORMAT " settling; digest %s",
@@ -437,6 +454,12 @@ void lb_show_status(const json_t *status)
 	      num(status, "services.total"));
 	field("backends", "%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " serving",
 	      num(status, "backends.serving"), num(status, "backends.total"));
+	if (num(status, "announce.wanted") || num(status, "announce.routes"))
+		field("announced",
+		      "%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " routes in table %" JSON_INTEGER_FORMAT
+		      ", protocol %" JSON_INTEGER_FORMAT,
+		      num(status, "announce.routes"), num(status, "announce.wanted"), num(status, "announce.table"),
+		      num(status, "announce.protocol"));
 	field("flows", "%s of %s entries", count(num(status, "flows.entries"), buf[0]),
 	      count(num(status, "flows.capacity"), buf[1]));
 	field("forwarded", "%s packets", count(num(verdicts, "forwarded"), buf[0]));

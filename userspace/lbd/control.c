@@ -20,6 +20,7 @@
 #define FLIGHT_NS (LB_NSEC_PER_SEC / 10) /* by then they have made their entries in the flow cache */
 #define TICKS_SETTLED 12		 /* while nothing moves, only every so many ticks do anything */
 #define UPKEEP_NS (2 * LB_NSEC_PER_SEC)
+#define LINKS_NS (LB_NSEC_PER_SEC / 50) /* changes of interfaces come in bursts */
 #define UPKEEPS_CONFIRMED 5 /* by then a next hop that was adopted has been confirmed, or is gone */
 #define COMMIT_RETRY_NS LB_NSEC_PER_SEC
 #define CHANGES_LOGGED 16
@@ -75,6 +76,15 @@ static void resync(struct lb_control *c)
 	c->image = found;
 }
 
+/* Are packets for VIPs balanced, on any interface? */
+static bool is_forwarding(const struct lb_control *c)
+{
+	for (size_t i = 0; i < c->ifaces.nr; i++)
+		if (c->ifaces.list[i].attached)
+			return true;
+	return !c->ifaces_known;
+}
+
 static bool builds_table(const struct lb_plan *plan)
 {
 	for (size_t i = 0; i < plan->nr; i++)
@@ -83,8 +93,10 @@ static bool builds_table(const struct lb_plan *plan)
 	return false;
 }
 
-/* Brings the dataplane to what the model wants, which @make_image tells. */
-static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb_model *m), struct lb_err *err)
+/* Brings the dataplane to what the model wants, which @make_image tells. Routes to VIPs go before it changes, all of
+ * them where it is an operator's @change, and come after. */
+static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb_model *m), bool change,
+		  struct lb_err *err)
 {
 	uint64_t start_ns = lb_now_ns();
 	struct lb_plan plan = {0};
@@ -104,6 +116,7 @@ static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb
 	table = builds_table(&plan);
 	if (table)
 		lb_histogram_add(&c->table_build, c->build_ns);
+	lb_announce_withdraw(c->announce, is_forwarding(c), change);
 	start_ns = lb_now_ns();
 	ret = plan.nr ? lb_dataplane_apply(c->dp, &plan, err) : 0;
 	if (plan.nr)
@@ -126,6 +139,8 @@ static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb
 	}
 	lb_image_free(c->image);
 	c->image = want;
+	if (c->ifaces_known)
+		lb_announce_update(c->announce, is_forwarding(c));
 	c->uncommitted = lb_model_stale(c->model);
 	if (c->uncommitted)
 		commit_soon(c);
@@ -145,7 +160,7 @@ static void on_commit(evutil_socket_t fd, short what, void *ctx)
 
 	c->build_ns += lb_now_ns() - start_ns;
 	if (!ret)
-		ret = commit(c, lb_model_image_prepared, &err);
+		ret = commit(c, lb_model_image_prepared, false, &err);
 	if (ret < 0)
 		again = lb_timeval(COMMIT_RETRY_NS);
 	if (ret)
@@ -235,14 +250,35 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 		commit_soon(c);
 }
 
+/* An interface that is back is attached at once, not when the next upkeep comes by. */
+static void on_links(void *ctx)
+{
+	struct lb_control *c = ctx;
+	struct timeval tv = lb_timeval(LINKS_NS);
+
+	if (!evtimer_pending(c->links_event, NULL))
+		evtimer_add(c->links_event, &tv);
+}
+
+static void look_after_ifaces(struct lb_control *c)
+{
+	if (lb_ifaces_retry(&c->ifaces, c->dp))
+		lb_announce_update(c->announce, is_forwarding(c));
+	lb_watch_ifaces(c->watch, &c->ifaces);
+}
+
+static void on_links_settled(evutil_socket_t fd, short what, void *ctx)
+{
+	look_after_ifaces(ctx);
+}
+
 static void on_upkeep(evutil_socket_t fd, short what, void *ctx)
 {
 	struct lb_control *c = ctx;
 
 	if (++c->upkeeps == UPKEEPS_CONFIRMED)
 		lb_nexthops_give_up(c->nexthops, c->model);
-	lb_ifaces_retry(&c->ifaces, c->dp);
-	lb_watch_ifaces(c->watch, &c->ifaces);
+	look_after_ifaces(c);
 	lb_nexthops_refresh(c->nexthops);
 }
 
@@ -280,10 +316,13 @@ static int realize(struct lb_control *c, const struct lb_config *conf, struct lb
 		return ret;
 	tell_health(c);
 	c->build_ns += lb_now_ns() - start_ns;
+	ret = lb_announce_configure(c->announce, c->model, err);
+	if (ret)
+		return ret;
 	ret = lb_nexthops_sync(c->nexthops, c->model);
 	if (ret)
 		return lb_err_set(err, ret, NULL, "cannot follow next hops: %s", strerror(-ret));
-	return commit(c, lb_model_image, err);
+	return commit(c, lb_model_image, true, err);
 }
 
 static int save(struct lb_control *c, struct lb_config *conf, uint64_t generation, const char *fingerprint,
@@ -306,6 +345,7 @@ static void roll_back(struct lb_control *c, const struct lb_config *refused)
 	if (save(c, c->config, c->generation, c->fingerprint, &err))
 		lb_log(LB_LOG_ERROR, "msg=\"cannot save\" error=%s", lb_quoted(lb_err_str(&err)));
 	lb_ifaces_change(&c->ifaces, c->dp, c->config, false, NULL);
+	lb_announce_update(c->announce, is_forwarding(c));
 	lb_ifaces_drop(c->dp, refused, c->config);
 }
 
@@ -456,13 +496,14 @@ static int make_parts(struct lb_control *c, struct lb_err *err)
 	c->commit_event = evtimer_new(c->base, on_commit, c);
 	c->tick_event = evtimer_new(c->base, on_tick, c);
 	c->upkeep_event = event_new(c->base, -1, EV_PERSIST, on_upkeep, c);
+	c->links_event = evtimer_new(c->base, on_links_settled, c);
 	c->prober = lb_prober_new(c->base, on_health, c);
-	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->prober)
+	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->links_event || !c->prober)
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
-	return lb_nexthops_new(c->base, on_next_hop, c, &c->nexthops, err);
+	return lb_nexthops_new(c->base, on_next_hop, on_links, c, &c->nexthops, err);
 }
 
-/* Maps first, interfaces last: no packet meets a program without its services. */
+/* Maps first, then interfaces: no packet meets a program without its services. Routes last: packets come by them. */
 static int first_apply(struct lb_control *c, const struct lb_config *previous, struct lb_err *err)
 {
 	struct change_log log = {.origin = "file"};
@@ -486,6 +527,8 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, s
 	if (ret)
 		return ret;
 	lb_ifaces_drop_unknown(c->dp, c->config);
+	c->ifaces_known = true;
+	lb_announce_update(c->announce, is_forwarding(c));
 	if (lb_prober_sync(c->prober, c->model))
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	return 0;
@@ -529,6 +572,8 @@ int lb_control_start(struct event_base *base, const struct lb_control_options *o
 	if (!ret)
 		ret = make_parts(c, err);
 	if (!ret)
+		ret = lb_announce_new(base, previous ? &previous->announce : &c->config->announce, &c->announce, err);
+	if (!ret)
 		ret = first_apply(c, previous, err);
 	if (!ret)
 		ret = start_timers(c, err);
@@ -544,9 +589,28 @@ int lb_control_start(struct event_base *base, const struct lb_control_options *o
 	return 0;
 }
 
+void lb_control_leave(struct lb_control *c, bool detach)
+{
+	const struct lb_announce_conf *conf = &c->config->announce;
+	struct timeval drain = lb_timeval(conf->drain_ns);
+	size_t nr;
+
+	if (!detach && conf->on_exit == LB_ANNOUNCE_LEAVE)
+		return;
+	nr = lb_announce_end(c->announce);
+	lb_log(LB_LOG_INFO, "msg=\"routes withdrawn\" routes=%zu drain_ms=%llu", nr,
+	       (unsigned long long)(detach && nr ? conf->drain_ns / 1000000 : 0));
+	if (!detach || !nr || !conf->drain_ns)
+		return;
+	/* A second signal ends it early. */
+	event_base_loopexit(c->base, &drain);
+	event_base_dispatch(c->base);
+}
+
 void lb_control_free(struct lb_control *c)
 {
-	struct event *events[] = {c ? c->commit_event : NULL, c ? c->tick_event : NULL, c ? c->upkeep_event : NULL};
+	struct event *events[] = {c ? c->commit_event : NULL, c ? c->tick_event : NULL, c ? c->upkeep_event : NULL,
+				  c ? c->links_event : NULL};
 
 	if (!c)
 		return;
@@ -555,6 +619,7 @@ void lb_control_free(struct lb_control *c)
 			event_free(events[i]);
 	lb_prober_free(c->prober);
 	lb_nexthops_free(c->nexthops);
+	lb_announce_free(c->announce);
 	lb_ifaces_fini(&c->ifaces);
 	lb_image_free(c->image);
 	lb_model_free(c->model);

@@ -9,6 +9,7 @@
 
 #include <event2/event.h>
 
+#include "announce.h"
 #include "dataplane.h"
 #include "events.h"
 #include "histogram.h"
@@ -44,6 +45,8 @@ struct lb_control {
 	struct lb_prober *prober;
 	struct lb_store *store;
 	struct lb_ifaces ifaces;
+	bool ifaces_known; /* what is attached was looked at: before, an lbd before us may have attached it */
+	struct lb_announce *announce;
 	uint64_t generation; /* changes applied, ever */
 	char fingerprint[LB_FINGERPRINT_LEN];
 	bool adopted; /* the dataplane was there before us */
@@ -52,7 +55,7 @@ struct lb_control {
 	uint64_t start_ns; /* CLOCK_MONOTONIC */
 	uint64_t build_ns; /* spent on the model since the last commit */
 	struct lb_histogram table_build;
-	struct event *commit_event, *tick_event, *upkeep_event;
+	struct event *commit_event, *tick_event, *upkeep_event, *links_event;
 	bool uncommitted;	/* the model has changes that the dataplane has not */
 	uint64_t committed_ns;	/* when the dataplane last changed */
 	uint64_t rest_until_ns; /* facts that come in earlier wait: see commit_soon */
@@ -81,6 +84,10 @@ int lb_control_apply(struct lb_control *c, struct lb_config *conf, const char *o
 
 /* lb_control_reload - what SIGHUP asks for: read the file again and apply it. */
 void lb_control_reload(struct lb_control *c);
+
+/* lb_control_leave - lbd is about to end. @detach: and the dataplane with it: routes go first, and packets are forwarded
+ * for as long as the configuration says; this runs the event loop. Else the configuration says whether they go. */
+void lb_control_leave(struct lb_control *c, bool detach);
 
 /* lb_control_inherit - give @conf what it leaves to lbd: the hash key in use. */
 void lb_control_inherit(const struct lb_control *c, struct lb_config *conf);

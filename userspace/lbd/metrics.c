@@ -140,6 +140,7 @@ struct backend_row {
 	const struct lb_model_backend *backend;
 	const struct lb_target_stats *stats; /* NULL: not checked */
 	struct lb_backend_cpu count;
+	enum lb_way way; /* what keeps packets from it */
 };
 
 struct job {
@@ -214,6 +215,8 @@ static void read_backend(struct job *j, size_t i)
 		 lb_endpoint_format(&r->backend->conf.address, address));
 	if (r->service->conf.check.type != LB_CHECK_NONE)
 		r->stats = lb_prober_stats(j->control->prober, r->service->conf.name, &r->backend->conf.address);
+	if (!r->backend->next_hop.ifindex)
+		r->way = lb_nexthops_way(j->control->nexthops, r->backend->conf.address.addr);
 	lb_dataplane_backend(j->control->dp, r->backend->idx, &r->count);
 }
 
@@ -236,15 +239,20 @@ BACKEND_FAMILY(connections, "lb_backend_connections_total", "counter", "Connecti
 BACKEND_FAMILY(active, "lb_backend_active_connections", "gauge", "Connections begun and not seen to end, an estimate.",
 	       lb_stats_active(&r->count))
 BACKEND_FAMILY(weight, "lb_backend_weight", "gauge", "The configured weight.", r->backend->conf.weight)
-BACKEND_FAMILY(up, "lb_backend_up", "gauge", "Is the backend healthy, or not checked?",
-	       r->backend->health == LB_HEALTH_UP || r->backend->health == LB_HEALTH_UNCHECKED)
+BACKEND_FAMILY(up, "lb_backend_up", "gauge", "Is the backend healthy, or not checked, and can it be reached?",
+	       r->backend->next_hop.ifindex &&
+		       (r->backend->health == LB_HEALTH_UP || r->backend->health == LB_HEALTH_UNCHECKED))
 
-static const char *state_of(const struct lb_model_backend *b)
+static const char *state_of(const struct backend_row *r)
 {
+	const struct lb_model_backend *b = r->backend;
+
 	if (b->conf.admin == LB_ADMIN_DISABLED)
 		return "disabled";
 	if (b->conf.admin == LB_ADMIN_DRAINING)
 		return "draining";
+	if (r->way != LB_WAY_KNOWN)
+		return lb_way_name(r->way);
 	return lb_health_name(b->health);
 }
 
@@ -255,12 +263,17 @@ static void head_backend_state(struct job *j)
 
 static void row_backend_state(struct job *j, size_t i)
 {
-	static const char *const states[] = {"up", "down", "unknown", "unchecked", "draining", "disabled"};
-	const char *now = state_of(j->backends[i].backend);
+	static const char *const states[] = {"up",	"down", "unknown", "unchecked", "draining", "disabled",
+#define X(id, name, help) name,
+					     LB_WAYS(X)
+#undef X
+	};
+	const char *now = state_of(&j->backends[i]);
 
 	for (size_t k = 0; k < sizeof(states) / sizeof(states[0]); k++)
-		fprintf(j->f, "lb_backend_state{%s,state=\"%s\"} %d\n", j->backends[i].labels, states[k],
-			!strcmp(states[k], now));
+		if (*states[k])
+			fprintf(j->f, "lb_backend_state{%s,state=\"%s\"} %d\n", j->backends[i].labels, states[k],
+				!strcmp(states[k], now));
 }
 
 static void head_check(struct job *j)
@@ -288,6 +301,29 @@ static void row_duration(struct job *j, size_t i)
 {
 	if (j->backends[i].stats)
 		histogram(j->f, "lb_check_duration_seconds", j->backends[i].labels, &j->backends[i].stats->duration);
+}
+
+/* ---- announcing ---- */
+
+static void head_announced(struct job *j)
+{
+	family(j->f, "lb_vip_announced", "gauge", "Is the VIP a route that routing daemons export?");
+}
+
+/* One line for each VIP of a service that is to be announced. */
+static void row_announced(struct job *j, size_t i)
+{
+	const struct lb_service_conf *s = &j->services[i].service->conf;
+	char vip[LB_ADDR_STRLEN];
+
+	for (size_t v = 0; s->announce && v < s->nr_vips; v++) {
+		struct lb_prefix dst = lb_announce_prefix(&s->vips[v]);
+		struct lb_announced state;
+
+		lb_announce_state(j->control->announce, &dst, &state);
+		fprintf(j->f, "lb_vip_announced{service=\"%s\",vip=\"%s\"} %d\n", s->name,
+			lb_vip_format(&s->vips[v], vip), state.there);
+	}
 }
 
 /* ---- in their order ---- */
@@ -359,6 +395,7 @@ static const struct section {
 	{head_backend_state, row_backend_state, BACKENDS},
 	{head_check, row_check, BACKENDS},
 	{head_duration, row_duration, BACKENDS},
+	{head_announced, row_announced, SERVICES},
 	{head_process, NULL, NOTHING},
 	{head_service_pkts, row_service_pkts, SERVICES},
 	{head_service_bytes, row_service_bytes, SERVICES},

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -56,12 +57,16 @@ static void put_backend_status(struct lb_render *r, const struct lb_control *c, 
 	const struct lb_target_stats *t = lb_prober_stats(c->prober, s->conf.name, &b->conf.address);
 	bool probed = t && (t->health.ok || t->health.failed || t->results[LB_REASON_INTERNAL]);
 	double slots = s->policy_table ? (double)(1ULL << s->policy_shift) : 0;
+	const char *reason = probed ? lb_reason_name(t->health.reason) : "";
 	struct lb_backend_cpu row;
 	char since[LB_TIME_STRLEN];
 
+	/* Whatever its checks say: what mends it is another thing. */
+	if (!b->next_hop.ifindex)
+		reason = lb_way_name(lb_nexthops_way(c->nexthops, b->conf.address.addr));
 	lb_dataplane_backend(c->dp, b->idx, &row);
 	lb_text_printf(&r->text, ",\"status\":{\"health\":\"%s\",\"reason\":\"%s\",\"since\":\"%s\"",
-		       lb_health_name(t ? t->health.health : b->health), probed ? lb_reason_name(t->health.reason) : "",
+		       lb_health_name(t ? t->health.health : b->health), reason,
 		       t ? lb_time_format(t->health.since_ns, since) : "");
 	lb_text_printf(&r->text, ",\"serving\":%s,\"share\":%.6f,\"active_connections\":%" PRIu64,
 		       b->chosen ? "true" : "false", slots > 0 ? b->nr_slots / slots : 0.0, lb_stats_active(&row));
@@ -97,6 +102,31 @@ void lb_render_service_backend(struct lb_render *r, const struct lb_control *c, 
 	lb_render_backend(r, c, s, i);
 }
 
+/* Of each destination that the service announces: is it a route now? */
+static void put_routes(struct lb_text *t, const struct lb_control *c, const struct lb_service_conf *s)
+{
+	const char *separator = "";
+
+	lb_text_puts(t, ",\"routes\":[");
+	for (size_t i = 0; s->announce && i < s->nr_vips; i++) {
+		struct lb_prefix dst = lb_announce_prefix(&s->vips[i]);
+		struct lb_announced state;
+		char text[LB_ADDR_STRLEN];
+
+		/* VIPs are in order of address: those that differ in port alone are one route. */
+		if (i && !memcmp(s->vips[i].vip.addr, s->vips[i - 1].vip.addr, sizeof(dst.addr)) &&
+		    s->vips[i].plen == s->vips[i - 1].plen)
+			continue;
+		lb_announce_state(c->announce, &dst, &state);
+		lb_text_printf(t, "%s{\"route\":\"%s\",\"announced\":%s,\"reason\":", separator,
+			       lb_prefix_format(&dst, text), state.there ? "true" : "false");
+		lb_text_json_string(t, state.why);
+		lb_text_puts(t, "}");
+		separator = ",";
+	}
+	lb_text_puts(t, "]");
+}
+
 void lb_render_service_end(struct lb_render *r, const struct lb_control *c, const struct lb_model_service *s)
 {
 	struct lb_text *t = &r->text;
@@ -117,6 +147,8 @@ void lb_render_service_end(struct lb_render *r, const struct lb_control *c, cons
 	lb_text_printf(t, ",\"slots\":{\"stable\":%zu,\"moving\":%zu,\"settling\":%zu}", phases[LB_PHASE_STABLE],
 		       phases[LB_PHASE_MOVING], phases[LB_PHASE_SETTLING]);
 	put_counts(t, &total);
+	lb_text_printf(t, ",\"healthy\":%zu", lb_announce_healthy(s));
+	put_routes(t, c, &s->conf);
 	lb_text_puts(t, "}}");
 }
 
@@ -171,6 +203,15 @@ static json_t *render_verdicts(const struct lb_control *c)
 	return j;
 }
 
+static json_t *render_announce(const struct lb_control *c)
+{
+	const struct lb_announce_conf *conf = &c->config->announce;
+	size_t wanted, nr = lb_announce_count(c->announce, &wanted);
+
+	return json_pack("{s:I, s:I, s:I, s:I}", "table", (json_int_t)conf->table, "protocol",
+			 (json_int_t)conf->protocol, "routes", (json_int_t)nr, "wanted", (json_int_t)wanted);
+}
+
 json_t *lb_render_status(struct lb_control *c)
 {
 	const struct lb_model_service *const *list;
@@ -182,15 +223,15 @@ json_t *lb_render_status(struct lb_control *c)
 		backends += list[i]->conf.nr_backends;
 		serving += list[i]->choice.chosen;
 	}
-	return json_pack("{s:s, s:i, s:i, s:f, s:b, s:b, s:s, s:I, s:{s:b, s:s, s:s}, s:o, s:{s:I, s:I}, s:{s:I, s:I}, "
-			 "s:{s:I, s:I}, s:o}",
-			 "version", LB_VERSION, "abi", LB_ABI_VERSION, "pid", (int)getpid(), "uptime_seconds",
-			 (double)((lb_now_ns() - c->start_ns) / 1000000) / 1e3, "ready",
-			 lb_control_ready(c, why, sizeof(why)), "adopted", c->adopted, "program_tag",
-			 lb_dataplane_tag(c->dp), "generation", (json_int_t)c->generation, "last_apply", "success",
-			 c->last_apply.success, "time", lb_time_format(c->last_apply.time_ns, time), "error",
-			 c->last_apply.error, "interfaces", render_ifaces(c), "services", "total", (json_int_t)nr, "up",
-			 (json_int_t)up, "backends", "total", (json_int_t)backends, "serving", (json_int_t)serving,
-			 "flows", "entries", (json_int_t)lb_stats_flows(c), "capacity",
-			 (json_int_t)LB_FLOW_SETS * LB_FLOW_WAYS, "verdicts", render_verdicts(c));
+	return json_pack(
+		"{s:s, s:i, s:i, s:f, s:b, s:b, s:s, s:I, s:{s:b, s:s, s:s}, s:o, s:{s:I, s:I}, s:{s:I, s:I}, "
+		"s:{s:I, s:I}, s:o, s:o}",
+		"version", LB_VERSION, "abi", LB_ABI_VERSION, "pid", (int)getpid(), "uptime_seconds",
+		(double)((lb_now_ns() - c->start_ns) / 1000000) / 1e3, "ready", lb_control_ready(c, why, sizeof(why)),
+		"adopted", c->adopted, "program_tag", lb_dataplane_tag(c->dp), "generation", (json_int_t)c->generation,
+		"last_apply", "success", c->last_apply.success, "time", lb_time_format(c->last_apply.time_ns, time),
+		"error", c->last_apply.error, "interfaces", render_ifaces(c), "services", "total", (json_int_t)nr, "up",
+		(json_int_t)up, "backends", "total", (json_int_t)backends, "serving", (json_int_t)serving, "flows",
+		"entries", (json_int_t)lb_stats_flows(c), "capacity", (json_int_t)LB_FLOW_SETS * LB_FLOW_WAYS,
+		"verdicts", render_verdicts(c), "announce", render_announce(c));
 }

@@ -27,6 +27,13 @@ struct lb_config *lb_config_new(void)
 		.udp_ns = 5 * 60 * S,
 		.udp_unreplied_ns = 30 * S,
 	};
+	c->announce = (struct lb_announce_conf){
+		.table = LB_ANNOUNCE_TABLE,
+		.protocol = LB_ANNOUNCE_PROTOCOL,
+		.delay_ns = 5 * S, /* first checks and the slots that they moved are settled by then */
+		.drain_ns = 1 * S,
+	};
+	c->defaults.quorum = 1;
 	c->defaults.forward = LB_FORWARD_IPIP;
 	c->defaults.gue_port = LB_GUE_PORT_DEFAULT;
 	c->defaults.affinity = (struct lb_affinity_conf){.ipv4_prefix = 32, .ipv6_prefix = 128};

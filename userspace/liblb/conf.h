@@ -15,6 +15,8 @@
 #define LB_WEIGHT_DEFAULT 100
 #define LB_GUE_PORT_DEFAULT 6080 /* IANA's */
 #define LB_MAX_SNAT 64		 /* addresses of a service */
+#define LB_ANNOUNCE_TABLE 76	 /* small enough for FRR, whose tables end at 252 */
+#define LB_ANNOUNCE_PROTOCOL 76
 
 /* They belong into enum lb_forward of lb/abi.h. */
 #define LB_FORWARD_NAT 4
@@ -37,6 +39,8 @@ enum lb_dns_record { LB_DNS_A, LB_DNS_AAAA };
 enum lb_policy { LB_POLICY_MAGLEV, LB_POLICY_ROUND_ROBIN, LB_POLICY_LEAST_CONN, LB_POLICY_RANDOM };
 enum lb_affinity { LB_AFFINITY_NONE, LB_AFFINITY_SOURCE };
 enum lb_fate { LB_FATE_TERMINATE, LB_FATE_KEEP }; /* of connections whose backend goes */
+enum lb_announce_exit { LB_ANNOUNCE_LEAVE, LB_ANNOUNCE_WITHDRAW };
+enum lb_announce_shared { LB_ANNOUNCE_ANY, LB_ANNOUNCE_ALL };
 enum lb_admin { LB_ADMIN_ENABLED, LB_ADMIN_DRAINING, LB_ADMIN_DISABLED };
 
 struct lb_iface_conf {
@@ -144,6 +148,18 @@ struct lb_service_conf {
 	uint32_t panic_threshold; /* percent; 0: off */
 	struct lb_backend_conf *backends;
 	size_t nr_backends;
+	bool announce;	 /* the VIPs are routes while the service is healthy */
+	uint32_t quorum; /* healthy backends that it takes for that; 0: always */
+};
+
+/* Where VIPs are announced: as routes that routing daemons export. */
+struct lb_announce_conf {
+	uint32_t table;		 /* of lbd's own, looked up by nobody */
+	uint32_t protocol;	 /* 5..255, of lbd's own: routes in the table that have it are lbd's */
+	uint64_t delay_ns;	 /* a service has been healthy for so long before its VIPs are announced */
+	uint64_t drain_ns;	 /* between withdrawing and removing the dataplane at exit */
+	enum lb_announce_exit on_exit;	/* what becomes of the routes where the dataplane stays */
+	enum lb_announce_shared shared; /* how many of the services that share an address have to be healthy */
 };
 
 /* How long a translated connection that is silent is remembered: RFC 5382 REQ-5, RFC 4787 REQ-5. */
@@ -171,6 +187,7 @@ struct lb_config {
 	size_t nr_ifaces;
 	struct lb_service_conf *services;
 	size_t nr_services;
+	struct lb_announce_conf announce;
 };
 
 /* All of these own what they point to. Constructors return NULL only when out of memory. */

@@ -448,6 +448,16 @@ static size_t nr_connection_ids(const struct lb_service_conf *s)
 	return nr * s->quic.nr_configs;
 }
 
+/* The kernel's own tables are looked up: a route there would be taken for a way. */
+static int check_announce(const struct lb_announce_conf *a, struct lb_conf_where *where, struct lb_err *err)
+{
+	if (a->table < 253 || a->table > 255)
+		return 0;
+	lb_err_set(err, -EINVAL, NULL,
+		   "%u is a table that the kernel looks up (253 default, 254 main, 255 local); write another", a->table);
+	return refuse_field(where, "announce.table");
+}
+
 int lb_config_check_at(const struct lb_config *c, struct lb_conf_where *where, struct lb_err *err)
 {
 	size_t nr_vips = 0, nr_backends = 0, nr_access = 0, nr_cids = 0;
@@ -458,6 +468,8 @@ int lb_config_check_at(const struct lb_config *c, struct lb_conf_where *where, s
 	if (!ret)
 		ret = check_times(&c->defaults.check, "defaults.check.timeout", "defaults.check.fast_interval", where,
 				  err);
+	if (!ret)
+		ret = check_announce(&c->announce, where, err);
 	for (size_t i = 0; !ret && i < c->nr_services; i++) {
 		const struct lb_service_conf *s = &c->services[i];
 

@@ -206,6 +206,12 @@ static const struct lb_field service_fields[] = {
 	ELSEWHERE("protocol", "is no key of its own; write it in vip: ADDR:PORT/PROTO"),
 	LATER("slow_start"),
 	LATER("drain_timeout"),
+	{.name = "announce", .kind = LB_FIELD_BOOL, PLACE(lb_service_conf, announce)},
+	{.name = "quorum",
+	 .kind = LB_FIELD_NUMBER,
+	 .what = "number of backends",
+	 .max = LB_MAX_BACKENDS - 1,
+	 PLACE(lb_service_conf, quorum)},
 	{0},
 };
 
@@ -311,6 +317,7 @@ static const struct lb_field config_fields[] = {
 	 .object = &lb_object_service,
 	 .nr_offset = offsetof(struct lb_config, nr_services),
 	 PLACE(lb_config, services)},
+	{.name = "announce", .kind = LB_FIELD_OBJECT, .object = &lb_object_announce, PLACE(lb_config, announce)},
 	{0},
 };
 
