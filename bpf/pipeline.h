@@ -6,7 +6,6 @@
 #ifndef BPF_PIPELINE_H
 #define BPF_PIPELINE_H
 
-#include "access.h"
 #include "classify.h"
 #include "forward.h"
 #include "select.h"
@@ -33,13 +32,21 @@ static __always_inline void lb_account(struct lb_world *w, const struct lb_job *
 /* Count it for the service, as no backend does. */
 static __always_inline enum lb_verdict lb_account_dropped(struct lb_world *w, const struct lb_job *j, enum lb_verdict v)
 {
-	struct lb_service_cpu *row = lb_world_service_cpu(w, j->service_idx);
+	struct lb_service_cpu *row = lb_world_service_cpu(w, lb_job_service(j));
 
 	if (row) {
 		row->total.pkts++;
-		row->total.bytes += j->pkt.len < j->pkt.room ? j->pkt.len : j->pkt.room;
+		row->total.bytes += j->pkt.len;
 	}
 	return v;
+}
+
+/* The same of one whose length may be wrong. */
+static __always_inline enum lb_verdict lb_account_flawed(struct lb_world *w, struct lb_job *j, enum lb_verdict v)
+{
+	if (j->pkt.len > j->pkt.room)
+		j->pkt.len = j->pkt.room;
+	return lb_account_dropped(w, j, v);
 }
 
 /* A packet that is not as it should be: dropped when it is for a service, else it is the host's. */
@@ -47,27 +54,36 @@ static __always_inline enum lb_verdict lb_refuse(struct lb_world *w, struct lb_j
 {
 	enum lb_verdict v = lb_classify(w, j);
 
-	return v == LB_V_FORWARDED ? lb_account_dropped(w, j, flaw) : v;
+	return v == LB_V_FORWARDED ? lb_account_flawed(w, j, flaw) : v;
 }
 
-/* Send it, and count it. */
-static __always_inline __u32 lb_forward_counted(struct lb_world *w, const struct lb_job *j)
+/* Send it, and count it. @sent: the program's return value; of LB_V_DROP_TOO_BIG for which backend, see
+ * LB_FATE_TOO_BIG. */
+static __always_inline enum lb_verdict lb_forward_counted(struct lb_world *w, const struct lb_job *j, __u32 *sent)
 {
-	__u32 fate = lb_forward(w, j);
+	enum lb_verdict v = lb_forward(w, j, sent);
 
-	if (lb_likely(LB_FATE_VERDICT(fate) == LB_V_FORWARDED)) {
+	if (lb_likely(v == LB_V_FORWARDED)) {
 		lb_account(w, j);
-		return fate;
+		return LB_V_FORWARDED;
 	}
-	lb_account_dropped(w, j, LB_FATE_VERDICT(fate));
-	return LB_FATE_VERDICT(fate) == LB_V_DROP_TOO_BIG ? LB_FATE_TOO_BIG(j->backend_idx) : fate;
+	*sent = v == LB_V_DROP_TOO_BIG ? j->backend_idx : 0;
+	return lb_account_dropped(w, j, v);
 }
 
-/* What becomes of a packet that was parsed. */
-static __always_inline __u32 lb_serve(struct lb_world *w, struct lb_job *j)
+/* What becomes of a packet whose IP header was parsed. @common: the transport header lies where it nearly always does.
+ * Where it may lie anywhere it is read at once, or the verifier would follow each place to the end. */
+static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_job *j, const void *end,
+						const bool common, __u32 *sent)
 {
-	enum lb_verdict v = lb_packet_flaw(&j->pkt);
+	enum lb_verdict v = lb_parse_l4(end, &j->pkt);
 
+	if (lb_unlikely(v != LB_V_FORWARDED))
+		return v;
+	j->common = common;
+	if (!common)
+		lb_parse_source(&j->pkt);
+	v = lb_packet_flaw(&j->pkt);
 	if (lb_unlikely(v != LB_V_FORWARDED)) {
 		if (v == LB_V_DROP_FRAGMENT && lb_world_has(w, LB_HAS_FRAGMENTS)) {
 			v = (enum lb_verdict)lb_world_fragment_first(w, j->pkt.v6);
@@ -79,22 +95,31 @@ static __always_inline __u32 lb_serve(struct lb_world *w, struct lb_job *j)
 	v = lb_classify(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return v;
+	if (common)
+		lb_parse_source(&j->pkt);
 	if (lb_unlikely(!lb_packet_goes_on(&j->pkt))) {
 		v = lb_packet_sane(&j->pkt);
 		if (lb_unlikely(v != LB_V_FORWARDED))
 			return lb_account_dropped(w, j, v);
 		if (lb_world_has(w, LB_HAS_MSS) && j->pkt.tcp_flags & LB_TCP_SYN)
-			lb_world_clamp(w, j->service_idx, j->pkt.l4_off);
-	}
-	if (lb_unlikely(lb_asks_source(w, j))) {
-		v = lb_admit_source(w, j);
-		if (lb_unlikely(v != LB_V_FORWARDED))
-			return lb_account_dropped(w, j, v);
+			lb_world_clamp(w, lb_job_service(j), j->pkt.l4_off);
 	}
 	v = lb_select(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return lb_account_dropped(w, j, v);
-	return lb_forward_counted(w, j);
+	return lb_forward_counted(w, j, sent);
+}
+
+/* Each protocol has a copy of the stages of its own, in which the other's branches and words are not. */
+static __always_inline enum lb_verdict lb_serve_protocol(struct lb_world *w, struct lb_job *j, const void *end,
+							 __u32 *sent)
+{
+	if (lb_likely(j->pkt.proto == IPPROTO_TCP)) {
+		j->pkt.proto = IPPROTO_TCP;
+		return lb_serve(w, j, end, true, sent);
+	}
+	j->pkt.proto = IPPROTO_UDP;
+	return lb_serve(w, j, end, true, sent);
 }
 
 /* Is the frame for this host? @data has an Ethernet header. */
@@ -105,25 +130,52 @@ static __always_inline bool lb_is_ours(struct lb_world *w, const void *data)
 	return lb_eth_is_to(data, lb_world_link(w, ifindex % LB_LINKS), ifindex);
 }
 
-/* Each family has a copy of the stages of its own, in which the other's branches and words are not. */
-static __always_inline __u32 lb_judge(struct lb_world *w)
+/* So has each family, and what has something between the IP header and the transport header, or is a fragment. */
+static __always_inline enum lb_verdict lb_judge_ip4(struct lb_world *w, const void *ip, const void *end, __u32 *sent)
 {
-	void *data = lb_world_data(w), *end = lb_world_data_end(w);
-	enum lb_verdict v;
 	struct lb_job j = {0};
+	enum lb_verdict v;
+
+	if (lb_unlikely(ip + sizeof(struct iphdr) > end))
+		return lb_answer(LB_V_PASS_TRUNCATED);
+	if (lb_likely(lb_ip4_common(ip))) {
+		v = lb_parse_ip4(ip, &j.pkt, true);
+		return v == LB_V_FORWARDED ? lb_serve_protocol(w, &j, end, sent) : v;
+	}
+	v = lb_parse_ip4(ip, &j.pkt, false);
+	return v == LB_V_FORWARDED ? lb_serve(w, &j, end, false, sent) : v;
+}
+
+static __always_inline enum lb_verdict lb_judge_ip6(struct lb_world *w, const void *ip, const void *end, __u32 *sent)
+{
+	struct lb_job j = {0};
+	enum lb_verdict v = lb_parse_ip6(ip, end, &j.pkt);
+
+	if (v != LB_V_FORWARDED)
+		return v;
+	if (lb_unlikely(j.pkt.l4_off != sizeof(struct ipv6hdr)))
+		return lb_serve(w, &j, end, false, sent);
+	j.pkt.l4_off = sizeof(struct ipv6hdr);
+	return lb_serve_protocol(w, &j, end, sent);
+}
+
+static __always_inline enum lb_verdict lb_judge(struct lb_world *w, __u32 *sent)
+{
+	void *data = lb_world_data(w), *end = lb_world_data_end(w), *ip = data + sizeof(struct ethhdr);
+	enum lb_verdict v;
 	__be16 type;
 
 	v = lb_parse_eth(data, end, &type);
-	if (type != lb_htons(ETH_P_IP) && type != lb_htons(ETH_P_IPV6))
-		return v;
+	if (lb_likely(type == lb_htons(ETH_P_IP))) {
+		if (lb_unlikely(!lb_is_ours(w, data)))
+			return lb_answer(LB_V_PASS_OTHER_HOST);
+		return lb_judge_ip4(w, ip, end, sent);
+	}
+	if (lb_unlikely(type != lb_htons(ETH_P_IPV6)))
+		return lb_answer(v);
 	if (lb_unlikely(!lb_is_ours(w, data)))
 		return lb_answer(LB_V_PASS_OTHER_HOST);
-	if (lb_likely(type == lb_htons(ETH_P_IP))) {
-		v = lb_parse_ip4(data + sizeof(struct ethhdr), end, &j.pkt);
-		return v == LB_V_FORWARDED ? lb_serve(w, &j) : v;
-	}
-	v = lb_parse_ip6(data + sizeof(struct ethhdr), end, &j.pkt);
-	return v == LB_V_FORWARDED ? lb_serve(w, &j) : v;
+	return lb_judge_ip6(w, ip, end, sent);
 }
 
 /* Off the fast path: a packet without the headers of a flow may still be about one, or a part of one's; and the sender
@@ -141,20 +193,24 @@ static __always_inline __u32 lb_look_closer(struct lb_world *w, __u32 fate)
 	return lb_world_has(w, LB_HAS_ICMP) ? lb_world_too_big(w, LB_FATE_BACKEND(fate)) : LB_V_DROP_TOO_BIG;
 }
 
-/* Every packet is counted once by its verdict, where no backend counts it. */
-static __always_inline __u32 lb_pipeline(struct lb_world *w)
+/* Every packet is counted once by its verdict, where no backend counts it. @sent: the program's return value, 0 where
+ * that is the verdict's. */
+static __always_inline enum lb_verdict lb_pipeline(struct lb_world *w, __u32 *sent)
 {
-	__u32 fate = lb_judge(w);
+	enum lb_verdict v = lb_judge(w, sent);
 
-	if (lb_unlikely(LB_FATE_VERDICT(fate) != LB_V_FORWARDED)) {
+	if (lb_unlikely(v != LB_V_FORWARDED)) {
 		struct lb_verdict_cpu *row;
+		__u32 fate = LB_FATE(v, v == LB_V_DROP_TOO_BIG ? *sent : 0);
 
 		fate = lb_look_closer(w, lb_forget(fate, lb_world_ingress(w)));
 		row = lb_world_verdict_cpu(w);
-		if (row && LB_FATE_VERDICT(fate) != LB_V_FORWARDED)
-			row->pkts[fate & (LB_VERDICTS_MAX - 1)]++;
+		v = LB_FATE_VERDICT(fate);
+		*sent = LB_FATE_SENT(fate);
+		if (row && v != LB_V_FORWARDED)
+			row->pkts[v & (LB_VERDICTS_MAX - 1)]++;
 	}
-	return fate;
+	return v;
 }
 
 #include "fragment.h"

@@ -67,7 +67,7 @@ echo '# nothing' >"$RUN/comment.yaml"
 refused 1 'comment.yaml: the document is empty; write \{\} ' apply -f "$RUN/comment.yaml"
 matches "and for lbd --check-config" "$("$BUILD/lbd" --check-config --config "$RUN/comment.yaml" 2>&1)" 'comment.yaml: the document is empty; write \{\} '
 echo 'interfaces: [{name: lb0}, {name: nosuch7}]' >"$RUN/iface.yaml"
-refused 1 'interfaces.nosuch7.: there is no interface nosuch7' apply -f "$RUN/iface.yaml"
+refused 1 'iface.yaml:1: interfaces.1.: there is no interface nosuch7' apply -f "$RUN/iface.yaml"
 
 # lbd_refused STATUS REGEX ARG...: lbd ARG... does not start
 lbd_refused() {

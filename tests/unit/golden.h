@@ -56,6 +56,60 @@ static inline char *export(const struct lb_config *c)
 	return yaml;
 }
 
+/* The whole, a backend at a time. */
+static inline char *write_in_steps(const struct lb_config *c, bool yaml)
+{
+	struct lb_text t = {0};
+	size_t backend = 0;
+	char *text;
+
+	lb_document_config_begin(&t, c, yaml);
+	for (size_t i = 0; i < c->nr_services; i += !backend)
+		backend = lb_document_config_service(&t, c, i, backend, 1, yaml);
+	lb_document_config_end(&t, c, yaml);
+	text = lb_text_take(&t, NULL);
+	assert_non_null(text);
+	return text;
+}
+
+/* What is written without a tree is what a tree would be: @text (taken over) and @json (taken over). */
+static inline void check_same_json(char *text, json_t *json)
+{
+	json_error_t error;
+	json_t *read = json_loads(text, 0, &error);
+
+	if (!read || !json_equal(read, json))
+		fail_msg("%s\n%s", read ? "not the same" : error.text, text);
+	json_decref(read);
+	json_decref(json);
+	free(text);
+}
+
+static inline void check_texts(const struct lb_config *c)
+{
+	char *yaml = lb_document_yaml(c), *steps = write_in_steps(c, true);
+
+	assert_string_equal(steps, yaml);
+	free(steps);
+	free(yaml);
+	check_same_json(write_in_steps(c, false), lb_document_config(c));
+	for (size_t i = 0; i < c->nr_services; i++) {
+		const struct lb_service_conf *s = &c->services[i];
+		struct lb_text t = {0};
+		json_t *json = lb_document_service(s);
+
+		lb_document_put_service(&t, s);
+		lb_text_puts(&t, "}");
+		json_object_del(json, "backends");
+		check_same_json(lb_text_take(&t, NULL), json);
+		for (size_t k = 0; k < s->nr_backends; k++) {
+			lb_document_put_backend(&t, &s->backends[k]);
+			lb_text_puts(&t, "}");
+			check_same_json(lb_text_take(&t, NULL), lb_document_backend(&s->backends[k]));
+		}
+	}
+}
+
 /* export -> read -> export is the same, byte by byte, and changes nothing; so is the way through JSON. */
 static inline void check_fixed_point(const struct lb_config *c)
 {
@@ -64,6 +118,7 @@ static inline void check_fixed_point(const struct lb_config *c)
 	struct lb_config *again;
 	struct lb_err err = {0};
 
+	check_texts(c);
 	if (lb_document_read(first, strlen(first), "export.yaml", &again, &err))
 		fail_msg("%s\n%s", lb_err_str(&err), first);
 	second = export(again);

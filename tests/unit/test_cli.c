@@ -38,10 +38,10 @@ static void test_requests(void **state)
 		{ARGS("service", "set", "w", "--allow", "none", "--deny", "10.0.0.0/8,", "--quic", "0:4:8,1:4:8"),
 		 "PATCH /v1/services/w", "{'allow':[],'deny':['10.0.0.0/8',''],'quic':{'configs':['0:4:8','1:4:8']}}"},
 		{ARGS("service", "set", "w", "--quic", "none", "--gue-port", "1", "--on-down", "keep", "--on-disable",
-		      "terminate", "--source-rate-limit", "5", "--ping", "true", "--mss-clamp", "none"),
+		      "terminate", "--source-rate-limit", "5", "--ping", "true", "--mss-clamp", "none", "--announce", "true", "--quorum", "2"),
 		 "PATCH /v1/services/w",
 		 "{'quic':{'configs':[]},'gue_port':'1','on_down':'keep','on_disable':'terminate',"
-		 "'source_rate_limit':'5','ping':'true','mss_clamp':'none'}"},
+		 "'source_rate_limit':'5','ping':'true','mss_clamp':'none','announce':'true','quorum':'2'}"},
 		{ARGS("service", "set", "w", "--vip", "192.0.2.0/28:*,x"), "PATCH /v1/services/w",
 		 "{'vip':['192.0.2.0/28:*,x']}"},
 		{ARGS("backend", "set", "w", "a", "--server-id", "0a0b"), "PATCH /v1/services/w/backends/a",
@@ -62,6 +62,24 @@ static void test_requests(void **state)
 		 "'slow_start':'30s','drain_timeout':'none'}"},
 		{ARGS("status", "--verify"), "GET /v1/status?verify=1", NULL},
 		{ARGS("service", "set", "web", "--check", "tcp"), "PATCH /v1/services/web", "{'check':{'type':'tcp'}}"},
+		{ARGS("service", "set", "w", "--check", "https:/a", "--check-method", "HEAD", "--check-header",
+		      "A: b,c", "--check-header", "D: e", "--check-verify", "false", "--check-server-name", "n",
+		      "--check-ca-file", "/f"),
+		 "PATCH /v1/services/w",
+		 "{'check':{'type':'https','path':'/a','method':'HEAD','headers':['A: b,c','D: "
+		 "e'],'verify':'false','server_name':'n','ca_file':'/f'}}"},
+		{ARGS("service", "set", "w", "--check", "grpc:a.B", "--check-tls", "true"), "PATCH /v1/services/w",
+		 "{'check':{'type':'grpc','service':'a.B','tls':'true'}}"},
+		{ARGS("service", "set", "w", "--check", "grpc", "--check-fast-interval", "none"),
+		 "PATCH /v1/services/w", "{'check':{'type':'grpc','fast_interval':'none'}}"},
+		{ARGS("service", "set", "w", "--check", "dns:a.b", "--check-record", "AAAA"), "PATCH /v1/services/w",
+		 "{'check':{'type':'dns','name':'a.b','record':'AAAA'}}"},
+		{ARGS("service", "set", "w", "--check", "exec:/a:b", "--check-arg", "x y", "--check-arg=--z"),
+		 "PATCH /v1/services/w", "{'check':{'type':'exec','program':'/a:b','args':['x y','--z']}}"},
+		{ARGS("service", "set", "w", "--check-arg", "none", "--check-header", "none"), "PATCH /v1/services/w",
+		 "{'check':{'args':[],'headers':[]}}"},
+		{ARGS("service", "set", "w", "--check", "udp", "--check-send", "\\x00:", "--check-expect", "a"),
+		 "PATCH /v1/services/w", "{'check':{'type':'udp','send':'\\\\x00:','expect':'a'}}"},
 		{ARGS("service", "set", "web", "--check", "http:/a", "--check", "tcp"), "PATCH /v1/services/web",
 		 "{'check':{'type':'tcp'}}"},
 		{ARGS("service", "set", "web", "--rise", "5", "--rise", "6"), "PATCH /v1/services/web",
@@ -101,6 +119,12 @@ static void test_requests(void **state)
 		{ARGS("backend", "list", "web"), "GET /v1/services/web", NULL},
 		{ARGS("export"), "GET /v1/config", NULL},
 		{ARGS("export", "--json"), "GET /v1/config", NULL},
+		{ARGS("flows"), "GET /v1/flows", NULL},
+		{ARGS("flows", "a b"), "GET /v1/flows?service=a%20b", NULL},
+		{ARGS("flows", "flush"), "DELETE /v1/flows", NULL},
+		{ARGS("flows", "flush", "web"), "DELETE /v1/flows?service=web", NULL},
+		{ARGS("monitor"), "GET /v1/events", NULL},
+		{ARGS("monitor", "--since", "a&b", "-n", "2"), "GET /v1/events?since=a%26b", NULL},
 	};
 	struct seen s;
 
@@ -186,11 +210,25 @@ static void test_usage(void **state)
 		{ARGS("status", "--json=yes"), "status: option --json takes no value;| status"},
 		{ARGS("service", "add", "a", "b", "--check-via", "vip"),
 		 "service add: option --check-via is not available in this version;| service add"},
-		{ARGS("top"), "command 'top' is not available in this version;|"},
+		{ARGS("top", "-n", "0"), "top: -n takes a number from 1, not 0;| top"},
+		{ARGS("top", "--interval", "9ms"),
+		 "top: --interval takes a time of at least 100ms, such as 2s, not 9ms;| top"},
+		{ARGS("top", "--interval", "often"),
+		 "top: --interval takes a time of at least 100ms, such as 2s, not often;| top"},
+		{ARGS("monitor", "web"), "monitor: 'web' is one argument too many;| monitor"},
+		{ARGS("monitor", "-n", "3x"), "monitor: -n takes a number from 1, not 3x;| monitor"},
+		{ARGS("monitor", "-x"), "monitor: unknown option -x;| monitor"},
+		{ARGS("apply", "-f", "/dev/null", "--if-generation", "x"),
+		 "apply: --if-generation takes a number, not x;| apply"},
+		{ARGS("apply", "-f", "/dev/null", "--if-generation="),
+		 "apply: --if-generation takes a number, not \"\";| apply"},
 		{ARGS("trace", "--from", "192.0.2.1"), "command 'trace' is not available in this version;|"},
-		{ARGS("--json", "flows", "web", "--limit=3"), "command 'flows' is not available in this version;|"},
-		{ARGS("monitor", "-x", "\xff"), "command 'monitor' is not available in this version;|"},
-		{ARGS("top", "--help"), "command 'top' is not available in this version;|"},
+		{ARGS("--json", "flows", "web", "--limit=3"),
+		 "flows: option --limit is not available in this version;| flows"},
+		{ARGS("flows", "--client", "192.0.2.1"),
+		 "flows: option --client is not available in this version;| flows"},
+		{ARGS("flows", "flush", "a", "b"), "flows flush: 'b' is one argument too many;| flows flush"},
+		{ARGS("trace", "--help"), "command 'trace' is not available in this version;|"},
 		{ARGS("backend", "add", "web"), "backend add: ADDR[:PORT] is missing;| backend add"},
 		{ARGS("backend", "set", "web", "a"), "backend set: say what to set, with an option;| backend set"},
 		{ARGS("backend", "set", "web", "a", "--weight"),
@@ -335,6 +373,11 @@ static void test_apply_file(void **state)
 	run(ARGS("apply", "-f-"), yaml, answer, &s);
 	check_request(ARGS("apply"), &s, "PUT /v1/config?name=stdin");
 	same(ARGS("apply"), "the body", body_of(&s), yaml);
+	seen_fini(&s);
+
+	run(ARGS("apply", "-f", "-", "--if-generation", "12"), yaml, answer, &s);
+	assert_int_equal(s.exit, 0);
+	assert_non_null(strcasestr(s.request.data, "\r\nIf-Match: \"12\"\r\n"));
 	seen_fini(&s);
 
 	/* An empty file is lbd's to judge: it is sent as an empty body. */

@@ -52,9 +52,33 @@ struct output_case {
 	"'services':{'total':0,'up':0},'backends':{'total':0,'serving':0},'flows':{'entries':0,'capacity':8},"         \
 	"'verdicts':{'forwarded':0}}"
 
+#define EVENT(rest) "{'seq':7,'time':'2026-01-01T00:00:00.123Z'," rest "}\n"
+
 static void test_output(void **state)
 {
 	const struct output_case cases[] = {
+		{ARGS("monitor"),
+		 EVENT("'type':'health','service':'web','backend':'10.0.0.1:80','from':'up','to':'down','reason':'"
+		       "refused'") "\n" EVENT("'type':'next_hop','address':'10.0.0.1','to':'lost'")
+			 EVENT("'type':'config_applied','origin':'api','generation':7,'count':1")
+				 EVENT("'type':'interface','interface':'eth0','from':'detached','to':'native'")
+					 EVENT("'type':'started','to':'0.1.0','generation':7")
+						 EVENT("'type':'lost','count':12"),
+		 0,
+		 "2026-01-01T00:00:00.123Z  health           web 10.0.0.1:80: up -> down (refused)\n"
+		 "2026-01-01T00:00:00.123Z  next_hop         10.0.0.1: lost\n"
+		 "2026-01-01T00:00:00.123Z  config_applied   by api, 1 change, generation 7\n"
+		 "2026-01-01T00:00:00.123Z  interface        eth0: detached -> native\n"
+		 "2026-01-01T00:00:00.123Z  started          0.1.0, generation 7\n"
+		 "2026-01-01T00:00:00.123Z  lost             12 events\n"},
+		{ARGS("flows"),
+		 "{'entries':12,'capacity':1048576,'flows':[{'service':'web','backend':'10.0.0.1:80','entries':12,'"
+		 "proven':3}]}",
+		 0, "SERVICE BACKEND     FLOWS PROVEN\nweb     10.0.0.1:80    12      3\n"},
+		{ARGS("flows", "--count"), "{'entries':12,'capacity':1048576,'flows':[]}", 0, "12\n"},
+		{ARGS("flows", "flush"), "{'flushed':12}", 0, ""},
+		{ARGS("monitor", "-n", "1", "--json"), EVENT("'type':'x'") EVENT("'type':'y'"), 0,
+		 "{\"seq\":7,\"time\":\"2026-01-01T00:00:00.123Z\",\"type\":\"x\"}\n"},
 		{ARGS("service", "list"), "{'services':[" IDLE "," WEB "]}", 0,
 		 "NAME VIP                  FORWARD STATE    BACKENDS   CONNS PKTS  BYTES\n"
 		 "idle 192.0.2.11:53/udp    l2      down          0/0       0    0      0\n"
@@ -82,13 +106,17 @@ static void test_output(void **state)
 		 "','port':null,'host':'','interval':'2s','timeout':'1s','rise':2,'fall':3,'expect_status':'200-399'},"
 		 "'panic_threshold':0,'backends':[],'status':{'state':'down','reason':'','tier':0,'table_slots':0,"
 		 "'table_digest':'00','slots':{'stable':0,'moving':0,'settling':0},'packets':0,'bytes':0,'connections':"
-		 "0}}",
+		 "0,'healthy':1,'routes':[{'route':'1.2.3.4','announced':true,'reason':''},{'route':'1.2.3.0/24',"
+		 "'announced':false,'reason':'too few backends are healthy'}]},'quorum':2}",
 		 0,
 		 "name         t\n"
 		 "vip          1.2.3.4:5/tcp\n"
 		 "forward      l2, policy maglev, state none\n"
 		 "check        tcp every 2s, timeout 1s, rise 2, fall 3\n"
 		 "status       down, 0/0 backends up\n"
+		 "announced    1.2.3.4\n"
+		 "             1.2.3.0/24: no, too few backends are healthy\n"
+		 "             1 healthy, quorum 2\n"
 		 "table        0 slots: 0 stable, 0 moving, 0 settling; digest 00\n"
 		 "traffic      0 connections, 0 packets, 0 bytes\n"},
 		{ARGS("service", "show", "o"),

@@ -65,6 +65,8 @@ static struct lb_backend line(struct lb_model *m, uint32_t n)
 	}
 	assert_int_equal(found.gen, image->gen[idx]);
 	lb_image_free(image);
+	/* What the checks found changes nothing for packets; test_adopt_health.c looks at it. */
+	found.flags &= (uint8_t)~LB_BACKEND_F_HEALTH;
 	return found;
 }
 
@@ -528,7 +530,7 @@ static void test_panic(void **state)
 	assert_int_equal(health(m, 1, LB_HEALTH_DOWN, 1), 1);
 	assert_int_equal(health(m, 2, LB_HEALTH_UP, 1), 1);
 	after = lb_model_image(m);
-	assert_int_equal(plan_size(before, after), 0);
+	assert_int_equal(plan_size(before, after), 2); /* two lines, which say what the checks found */
 	lb_image_free(before);
 	lb_image_free(after);
 	assert_int_equal(health(m, 3, LB_HEALTH_UP, 2), 1);
@@ -593,7 +595,7 @@ static void test_check_changes(void **state)
 	apply(m, c, 1);
 	after = lb_model_image(m);
 	assert_int_equal(backend(m, WEB, 1)->health, LB_HEALTH_UP);
-	assert_int_equal(plan_size(before, after), 0);
+	assert_int_equal(plan_size(before, after), 2); /* two lines, which say what is known of health */
 	assert_int_equal(health(m, 1, LB_HEALTH_DOWN, 2), 1);
 	lb_config_service(c, WEB)->check.type = LB_CHECK_HTTP;
 	apply(m, c, 3);

@@ -444,8 +444,6 @@ static void test_restart_changes_nothing(void **state)
 
 			w.now_ns += SECOND;
 			change_conf(&w);
-			/* Who has not been checked yet would be taken for what the maps say: alive. */
-			set_all_health(&w, LB_HEALTH_UP);
 			change_health(&w);
 			sync(&w);
 			/* How far a slow start has come is not in the maps: it ends with a restart. */

@@ -44,7 +44,7 @@ static int load_rich(struct bench_env *e)
 		return -EINVAL;
 	bpf_object__for_each_map (map, e->rich->obj) {
 		same = bpf_object__next_map(e->lb->obj, same);
-		if (!bpf_map__is_internal(map) &&
+		if (lb_program_shares(map) &&
 		    (bpf_map__set_pin_path(map, NULL) || bpf_map__reuse_fd(map, bpf_map__fd(same))))
 			return -EINVAL;
 	}
@@ -77,7 +77,7 @@ int bench_env_open(struct bench_env *e)
 	e->load_s = bench_now_s() - start;
 	if (load_rich(e))
 		return -EINVAL;
-	e->links = map_values(e->lb->maps.lb_links);
+	e->links = map_values(e->lb->maps.data_lb_links);
 	e->vips = map_values(e->lb->maps.lb_vips);
 	e->services = map_values(e->lb->maps.lb_services);
 	e->backends = map_values(e->lb->maps.lb_backends);
@@ -85,7 +85,7 @@ int bench_env_open(struct bench_env *e)
 	e->flows = map_values(e->lb->maps.lb_flows);
 	e->verdicts = map_values(e->lb->maps.lb_verdict_cpu);
 	e->backend_counts = map_values(e->lb->maps.lb_backend_cpu);
-	e->conf = map_values(e->lb->maps.lb_conf);
+	e->conf = map_values(e->lb->maps.data_lb_conf);
 	return e->links && e->vips && e->services && e->backends && e->slots && e->flows && e->verdicts &&
 			       e->backend_counts && e->conf
 		       ? 0

@@ -21,7 +21,12 @@ enum {
 	LB_OPT_ATTACH = 1 << 3,
 	LB_OPT_FILE = 1 << 4,
 	LB_OPT_DRY_RUN = 1 << 5,
-	LB_OPT_VERIFY = 1 << 6,
+	LB_OPT_GENERATION = 1 << 6,
+	LB_OPT_SINCE = 1 << 7,
+	LB_OPT_INTERVAL = 1 << 8,
+	LB_OPT_NUMBER = 1 << 9,
+	LB_OPT_COUNT = 1 << 10,
+	LB_OPT_VERIFY = 1 << 11,
 };
 
 struct lb_option {
@@ -36,6 +41,10 @@ struct lb_option {
 	bool commas;	       /* a list: several in one value, or "none" */
 	bool required;
 	const char *help;
+	/* Other paths than json_rest, by what is before the colon; ends with NULL. */
+	const char *const (*json_rests)[2];
+	/* A list without commas: "none" adds nothing. */
+	bool none;
 };
 
 struct lb_args {

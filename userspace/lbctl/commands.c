@@ -368,15 +368,23 @@ static int read_file(const char *name, char **text, size_t *len)
 static int put_file(const struct lb_ctl *c, bool dry_run, json_t **doc)
 {
 	const char *name = lb_args_value(c->args, "file");
+	const char *generation = lb_args_value(c->args, "if-generation");
 	struct lb_request rq = {.method = "PUT", .content_type = "application/yaml"};
 	struct lb_response answer = {0};
-	char *text = NULL, *path;
+	char *text = NULL, *path, tag[32];
 	int ret;
 
+	if (generation &&
+	    (!*generation || strlen(generation) > 20 || strspn(generation, "0123456789") != strlen(generation)))
+		return lb_ctl_misused(c, "--if-generation takes a number, not %s", lb_err_text(generation));
 	ret = read_file(name, &text, &rq.body_bytes);
 	if (ret)
 		return ret;
 	rq.body = text;
+	if (generation) {
+		snprintf(tag, sizeof(tag), "\"%s\"", generation);
+		rq.if_match = tag;
+	}
 	path = lb_client_query(PATH("config"), "name", strcmp(name, "-") ? name : "stdin");
 	if (dry_run)
 		path = lb_client_query(path, "dry_run", "1");
@@ -480,4 +488,38 @@ int lb_ctl_version(struct lb_ctl *c)
 	lb_client_free(client);
 	free(path);
 	return LB_EXIT_DONE;
+}
+
+int lb_ctl_call(const struct lb_ctl *c, const char *method, char *path, json_t *body, json_t **doc)
+{
+	return call(c, method, path, body, doc);
+}
+
+int lb_ctl_stream(const struct lb_ctl *c, char *path, bool (*line)(void *ctx, const char *text), void *ctx)
+{
+	struct lb_request rq = {.method = "GET", .accept = "application/x-ndjson"};
+	struct lb_response answer = {0};
+	struct lb_client *client = NULL;
+	struct lb_err err = {0};
+	int ret;
+
+	if (!path)
+		return no_memory();
+	rq.path = path;
+	ret = lb_client_new(socket_path(c), &client, &err);
+	if (!ret)
+		ret = lb_client_stream(client, &rq, line, ctx, &answer, &err);
+	if (ret == -ECONNRESET)
+		ret = fail(LB_EXIT_UNREACHABLE, "lbd at %s went away", socket_path(c));
+	else if (ret)
+		ret = fail(ret == -ENAMETOOLONG		      ? LB_EXIT_USAGE
+			   : ret == -ENOMEM || ret == -EPROTO ? LB_EXIT_REFUSED
+							      : LB_EXIT_UNREACHABLE,
+			   "%s", lb_err_str(&err));
+	else if (answer.status < 200 || answer.status > 299)
+		ret = refused(&answer);
+	lb_response_fini(&answer);
+	lb_client_free(client);
+	free(path);
+	return ret;
 }

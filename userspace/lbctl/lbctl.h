@@ -54,6 +54,17 @@ int lb_ctl_diff(struct lb_ctl *c);
 int lb_ctl_export(struct lb_ctl *c);
 int lb_ctl_version(struct lb_ctl *c);
 
+/* commands.c, for live.c: a request, and an answer that comes line by line until @line returns false. What went wrong
+ * has been said. */
+int lb_ctl_call(const struct lb_ctl *c, const char *method, char *path, json_t *body, json_t **doc);
+int lb_ctl_stream(const struct lb_ctl *c, char *path, bool (*line)(void *ctx, const char *text), void *ctx);
+
+/* live.c */
+int lb_ctl_monitor(struct lb_ctl *c);
+int lb_ctl_top(struct lb_ctl *c);
+int lb_ctl_flows(struct lb_ctl *c);
+int lb_ctl_flows_flush(struct lb_ctl *c);
+
 /* lbctl.c: one line on stderr, which ends with where the usage is told; returns LB_EXIT_USAGE. */
 int lb_ctl_misused(const struct lb_ctl *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int lb_ctl_help(struct lb_ctl *c);
@@ -65,5 +76,8 @@ void lb_show_services(const json_t *services); /* an array */
 void lb_show_service(const json_t *service);
 void lb_show_backends(const json_t *backends); /* an array, each with its "service" */
 void lb_show_changes(const json_t *changes);   /* an array */
+void lb_show_event(const json_t *event);
+void lb_show_flows(const json_t *flows);	    /* an array */
+void lb_show_rates(const json_t *rows, size_t max); /* an array; at most so many of it */
 
 #endif

@@ -269,10 +269,30 @@ static void field(const char *label, const char *fmt, ...)
 	putchar('\n');
 }
 
+/* What of a backend is asked for. */
+static void show_checked(const json_t *check, const char *type)
+{
+	const char *method = str(check, "method");
+	bool http = !strcmp(type, "http") || !strcmp(type, "https");
+
+	if (http && *method && strcmp(method, "GET"))
+		printf(" %s", method);
+	if (http)
+		printf(" %s", str(check, "path"));
+	if (!strcmp(type, "grpc") && *str(check, "service"))
+		printf(" %s", str(check, "service"));
+	if (!strcmp(type, "grpc") && json_is_true(at(check, "tls")))
+		printf(" over TLS");
+	if (!strcmp(type, "dns"))
+		printf(" %s %s", str(check, "name"), str(check, "record"));
+	if (!strcmp(type, "exec"))
+		printf(" %s", str(check, "program"));
+}
+
 static void show_check(const json_t *check)
 {
 	const char *type = str(check, "type");
-	bool http = !strcmp(type, "http");
+	bool http = !strcmp(type, "http") || !strcmp(type, "https");
 	char buf[CELL];
 
 	if (!*type || !strcmp(type, "none")) {
@@ -280,11 +300,13 @@ static void show_check(const json_t *check)
 		return;
 	}
 	printf("%-12s %s", "check", type);
-	if (http)
-		printf(" %s", str(check, "path"));
+	show_checked(check, type);
 	if (num(check, "port"))
 		printf(" on port %" JSON_INTEGER_FORMAT, num(check, "port"));
-	printf(" every %s, timeout %s", str(check, "interval"), str(check, "timeout"));
+	printf(" every %s", str(check, "interval"));
+	if (*str(check, "fast_interval") && strcmp(str(check, "fast_interval"), "none"))
+		printf(" (%s while health is changing)", str(check, "fast_interval"));
+	printf(", timeout %s", str(check, "timeout"));
 	printf(", rise %" JSON_INTEGER_FORMAT ", fall %" JSON_INTEGER_FORMAT "\n", num(check, "rise"),
 	       num(check, "fall"));
 	if (num(check, "flaps"))
@@ -365,6 +387,22 @@ static void show_options(const json_t *service)
 	show_quic(at(service, "quic.configs"));
 }
 
+static void show_routes(const json_t *service)
+{
+	const json_t *r;
+	size_t i;
+
+	json_array_foreach (at(service, "status.routes"), i, r) {
+		bool there = json_is_true(at(r, "announced"));
+
+		field(i ? "" : "announced", "%s%s%s", str(r, "route"), there ? "" : ": no, ",
+		      there ? "" : str(r, "reason"));
+	}
+	if (i)
+		field("", "%" JSON_INTEGER_FORMAT " healthy, quorum %" JSON_INTEGER_FORMAT,
+		      num(service, "status.healthy"), num(service, "quorum"));
+}
+
 void lb_show_service(const json_t *service)
 {
 	const json_t *st = at(service, "status"), *vip;
@@ -389,6 +427,7 @@ void lb_show_service(const json_t *service)
 	snprintf(buf[1], CELL, ", tier %" JSON_INTEGER_FORMAT " serves", num(st, "tier"));
 	field("status", "%s, %s backends up%s%s%s", str(st, "state"), up_of(service, buf[0]),
 	      strcmp(str(st, "state"), "down") ? buf[1] : "", *str(st, "reason") ? ": " : "", str(st, "reason"));
+	show_routes(service);
 	field("table",
 	      "%" JSON_INTEGER_FORMAT " slots: %" JSON_INTEGER_FORMAT " stable, %" JSON_INTEGER_FORMAT
 	      " moving, %" JSON_INTEGER_FORMAT " settling; digest %s",
@@ -468,6 +507,12 @@ void lb_show_status(const json_t *status)
 	      num(status, "services.total"));
 	field("backends", "%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " serving",
 	      num(status, "backends.serving"), num(status, "backends.total"));
+	if (num(status, "announce.wanted") || num(status, "announce.routes"))
+		field("announced",
+		      "%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " routes in table %" JSON_INTEGER_FORMAT
+		      ", protocol %" JSON_INTEGER_FORMAT,
+		      num(status, "announce.routes"), num(status, "announce.wanted"), num(status, "announce.table"),
+		      num(status, "announce.protocol"));
 	field("flows", "%s of %s entries", count(num(status, "flows.entries"), buf[0]),
 	      count(num(status, "flows.capacity"), buf[1]));
 	field("forwarded", "%s packets", count(num(verdicts, "forwarded"), buf[0]));
@@ -499,4 +544,80 @@ void lb_show_changes(const json_t *changes)
 			printf(": %s", text(add ? to : from, buf[0]));
 		putchar('\n');
 	}
+}
+
+/* What an event is about: "web 10.0.0.11:80", "10.0.0.11", "eth0"; "": lbd as a whole. */
+static const char *subject(const json_t *event, char buf[CELL])
+{
+	const char *service = str(event, "service"), *backend = str(event, "backend");
+
+	if (*service)
+		snprintf(buf, CELL, "%s%s%s", service, *backend ? " " : "", backend);
+	else
+		snprintf(buf, CELL, "%s%s", str(event, "address"), str(event, "interface"));
+	return buf;
+}
+
+/* What parts of a line are there, with a comma between them. */
+static const char *comma(bool *first)
+{
+	const char *text = *first ? " " : ", ";
+
+	*first = false;
+	return text;
+}
+
+void lb_show_event(const json_t *event)
+{
+	const char *from = str(event, "from"), *to = str(event, "to"), *reason = str(event, "reason");
+	bool lost = !strcmp(str(event, "type"), "lost"), first = true;
+	json_int_t nr = num(event, "count");
+	char buf[CELL];
+
+	printf("%s  %-15s ", str(event, "time"), str(event, "type"));
+	if (*subject(event, buf))
+		printf(" %s:", buf);
+	if (*to)
+		printf("%s%s%s%s", comma(&first), from, *from ? " -> " : "", to);
+	if (*str(event, "origin"))
+		printf("%sby %s", comma(&first), str(event, "origin"));
+	if (nr)
+		printf("%s%" JSON_INTEGER_FORMAT " %s%s", comma(&first), nr, lost ? "event" : "change",
+		       nr == 1 ? "" : "s");
+	if (num(event, "generation"))
+		printf("%sgeneration %" JSON_INTEGER_FORMAT, comma(&first), num(event, "generation"));
+	printf("%s%s%s\n", *reason ? " (" : "", reason, *reason ? ")" : "");
+}
+
+void lb_show_flows(const json_t *flows)
+{
+	static const struct column columns[] = {
+		{"SERVICE", CELL_TEXT, "service", false},
+		{"BACKEND", CELL_TEXT, "backend", false},
+		{"FLOWS", CELL_COUNT, "entries", true},
+		{"PROVEN", CELL_COUNT, "proven", true},
+	};
+
+	TABLE(columns, flows);
+}
+
+void lb_show_rates(const json_t *rows, size_t max)
+{
+	static const struct column columns[] = {
+		{"SERVICE", CELL_TEXT, "service", false},
+		{"BACKEND", CELL_TEXT, "backend", false},
+		{"STATE", CELL_TEXT, "state", false},
+		{"CONN/S", CELL_COUNT, "connections_per_second", true},
+		{"PKT/S", CELL_COUNT, "packets_per_second", true},
+		{"BIT/S", CELL_COUNT, "bits_per_second", true},
+		{"ACTIVE", CELL_COUNT, "active_connections", true},
+	};
+	json_t *shown = json_array();
+
+	for (size_t i = 0; shown && i < json_array_size(rows) && i < max; i++)
+		json_array_append(shown, json_array_get(rows, i));
+	TABLE(columns, shown);
+	if (json_array_size(rows) > max)
+		printf("and %zu more\n", json_array_size(rows) - max);
+	json_decref(shown);
 }

@@ -14,21 +14,25 @@ static const struct {
 	const char *pattern; /* "*" takes any one segment */
 	lb_api_fn handler;
 	const char *query[3]; /* the parameters it takes; NULL at the end */
+	enum lb_api_tag tag;  /* what its conditions are about */
 } routes[] = {
-	{"GET", "/v1/status", lb_api_status_get, {"verify"}},
-	{"GET", "/v1/config", lb_api_config_get, {NULL}},
-	{"PUT", "/v1/config", lb_api_config_put, {"dry_run", "name"}},
-	{"POST", "/v1/config/check", lb_api_config_check, {"name"}},
-	{"GET", "/v1/services", lb_api_services_get, {NULL}},
-	{"POST", "/v1/services", lb_api_services_post, {NULL}},
-	{"GET", "/v1/services/*", lb_api_service_get, {NULL}},
-	{"PATCH", "/v1/services/*", lb_api_service_patch, {NULL}},
-	{"DELETE", "/v1/services/*", lb_api_service_delete, {NULL}},
-	{"POST", "/v1/services/*/backends", lb_api_backends_post, {NULL}},
-	{"PATCH", "/v1/services/*/backends/*", lb_api_backend_patch, {NULL}},
-	{"DELETE", "/v1/services/*/backends/*", lb_api_backend_delete, {NULL}},
-	{"POST", "/v1/interfaces", lb_api_iface_post, {NULL}},
-	{"DELETE", "/v1/interfaces/*", lb_api_iface_delete, {NULL}},
+	{"GET", "/v1/status", lb_api_status_get, {"verify"}, LB_API_TAG_NONE},
+	{"GET", "/v1/config", lb_api_config_get, {NULL}, LB_API_TAG_CONFIG},
+	{"PUT", "/v1/config", lb_api_config_put, {"dry_run", "name"}, LB_API_TAG_CONFIG},
+	{"POST", "/v1/config/check", lb_api_config_check, {"name"}, LB_API_TAG_NONE},
+	{"GET", "/v1/services", lb_api_services_get, {NULL}, LB_API_TAG_CONFIG},
+	{"POST", "/v1/services", lb_api_services_post, {NULL}, LB_API_TAG_CONFIG},
+	{"GET", "/v1/services/*", lb_api_service_get, {NULL}, LB_API_TAG_SERVICE},
+	{"PATCH", "/v1/services/*", lb_api_service_patch, {NULL}, LB_API_TAG_SERVICE},
+	{"DELETE", "/v1/services/*", lb_api_service_delete, {NULL}, LB_API_TAG_SERVICE},
+	{"POST", "/v1/services/*/backends", lb_api_backends_post, {NULL}, LB_API_TAG_SERVICE},
+	{"PATCH", "/v1/services/*/backends/*", lb_api_backend_patch, {NULL}, LB_API_TAG_SERVICE},
+	{"DELETE", "/v1/services/*/backends/*", lb_api_backend_delete, {NULL}, LB_API_TAG_SERVICE},
+	{"POST", "/v1/interfaces", lb_api_iface_post, {NULL}, LB_API_TAG_CONFIG},
+	{"DELETE", "/v1/interfaces/*", lb_api_iface_delete, {NULL}, LB_API_TAG_CONFIG},
+	{"GET", "/v1/events", lb_api_events_get, {"since"}, LB_API_TAG_NONE},
+	{"GET", "/v1/flows", lb_api_flows_get, {"service"}, LB_API_TAG_NONE},
+	{"DELETE", "/v1/flows", lb_api_flows_delete, {"service"}, LB_API_TAG_NONE},
 };
 #define NR_ROUTES (sizeof(routes) / sizeof(routes[0]))
 
@@ -60,22 +64,26 @@ void lb_api_json(struct lb_api_call *call, unsigned int status, json_t *j)
 
 static const char *title_of(unsigned int status)
 {
-	switch (status) {
-	case 400:
-		return "Bad Request";
-	case 404:
-		return "Not Found";
-	case 405:
-		return "Method Not Allowed";
-	case 409:
-		return "Conflict";
-	case 413:
-		return "Content Too Large";
-	case 507:
-		return "Insufficient Storage";
-	default:
-		return "Internal Server Error";
-	}
+	static const struct {
+		unsigned int status;
+		const char *title;
+	} titles[] = {
+		{400, "Bad Request"},
+		{404, "Not Found"},
+		{405, "Method Not Allowed"},
+		{409, "Conflict"},
+		{412, "Precondition Failed"},
+		{413, "Content Too Large"},
+		{415, "Unsupported Media Type"},
+		{431, "Request Header Fields Too Large"},
+		{503, "Service Unavailable"},
+		{507, "Insufficient Storage"},
+	};
+
+	for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++)
+		if (titles[i].status == status)
+			return titles[i].title;
+	return "Internal Server Error";
 }
 
 void lb_api_problem(struct lb_api_call *call, unsigned int status, const char *detail)
@@ -233,6 +241,18 @@ static bool query_is_known(struct lb_api_call *call, const char *const *known)
 	return !c.why[0];
 }
 
+/* What was changed has another tag now. */
+static void handle(struct lb_api_call *call, size_t i, const char *method)
+{
+	struct lb_http_response *resp = call->resp;
+
+	routes[i].handler(call);
+	if (routes[i].tag == LB_API_TAG_NONE || !strcmp(method, "GET") || resp->status > 299 || resp->status == 204 ||
+	    resp->job.step || resp->etag[0])
+		return;
+	lb_api_etag(call->control, routes[i].tag == LB_API_TAG_SERVICE ? call->arg[0] : NULL, resp->etag);
+}
+
 void lb_api_handle(void *ctx, const struct lb_http_request *req, struct lb_http_response *resp)
 {
 	struct lb_api_call call = {.control = ctx, .req = req, .resp = resp};
@@ -249,10 +269,9 @@ void lb_api_handle(void *ctx, const struct lb_http_request *req, struct lb_http_
 			break;
 	if (i == NR_ROUTES)
 		refuse(&call);
-	else if (req->too_large)
-		lb_api_problem(&call, 413, "the body is larger than 16 MiB");
-	else if (query_is_known(&call, routes[i].query))
-		routes[i].handler(&call);
+	else if (lb_api_acceptable(&call) && query_is_known(&call, routes[i].query) &&
+		 lb_api_conditions(&call, routes[i].tag, !strcmp(method, "GET")))
+		handle(&call, i, method);
 	lb_log(LB_LOG_DEBUG, "msg=\"api\" method=%s path=%s status=%u", req->method, lb_quoted(req->path),
 	       resp->status);
 	free(path);

@@ -9,6 +9,7 @@
 #include "http.h"
 
 #define LB_API_ARGS_MAX 2
+#define LB_API_ETAG_SERVICE "\"s%016llx\"" /* of the service's hash */
 
 /* One request on its way: @arg are the variable segments of its path. */
 struct lb_api_call {
@@ -29,8 +30,22 @@ void lb_api_problem(struct lb_api_call *call, unsigned int status, const char *d
 /* The problem that @err is: its code chooses the status. */
 void lb_api_error(struct lb_api_call *call, const struct lb_err *err);
 void lb_api_no_memory(struct lb_api_call *call);
+/* api_jobs.c: those that may be long. A service that is gone by then is a 404. */
+void lb_api_answer_services(struct lb_api_call *call);
+void lb_api_answer_service(struct lb_api_call *call, unsigned int status, const char *name);
+void lb_api_answer_backend(struct lb_api_call *call, unsigned int status, const struct lb_model_service *s, size_t i);
+void lb_api_answer_config(struct lb_api_call *call, bool yaml);
 /* lb_api_apply - have @conf (taken over) run; answers and returns false when that is refused. */
 bool lb_api_apply(struct lb_api_call *call, struct lb_config *conf, bool whole);
+
+/* api_rules.c: each answers and returns false where the request ends here. */
+enum lb_api_tag { LB_API_TAG_NONE, LB_API_TAG_CONFIG, LB_API_TAG_SERVICE };
+bool lb_api_acceptable(struct lb_api_call *call);
+void lb_api_busy(struct lb_api_call *call);
+/* @tag: what the route's entity tag is of; @safe: the request changes nothing. */
+bool lb_api_conditions(struct lb_api_call *call, enum lb_api_tag tag, bool safe);
+/* The entity tag of @service, or of the configuration where that is NULL; "": there is no such service. */
+void lb_api_etag(const struct lb_control *c, const char *service, char etag[LB_HTTP_ETAG_STRLEN]);
 
 /* api_config.c */
 void lb_api_status_get(struct lb_api_call *call);
@@ -48,5 +63,10 @@ void lb_api_service_delete(struct lb_api_call *call);
 void lb_api_backends_post(struct lb_api_call *call);
 void lb_api_backend_patch(struct lb_api_call *call);
 void lb_api_backend_delete(struct lb_api_call *call);
+/* api_events.c */
+void lb_api_events_get(struct lb_api_call *call);
+/* api_flows.c */
+void lb_api_flows_get(struct lb_api_call *call);
+void lb_api_flows_delete(struct lb_api_call *call);
 
 #endif

@@ -54,21 +54,8 @@ out:
 void lb_api_config_get(struct lb_api_call *call)
 {
 	const char *accept = lb_http_header(call->req, "Accept");
-	char *text;
 
-	if (!accept || !strstr(accept, "yaml")) {
-		lb_api_json(call, 200, lb_document_config(call->control->config));
-		return;
-	}
-	text = lb_document_yaml(call->control->config);
-	if (!text) {
-		lb_api_no_memory(call);
-		return;
-	}
-	call->resp->status = 200;
-	call->resp->content_type = "application/yaml";
-	call->resp->body = text;
-	call->resp->body_len = strlen(text);
+	lb_api_answer_config(call, accept && strstr(accept, "yaml"));
 }
 
 static void add_change(void *ctx, const char *op, const char *path, const char *from, const char *to)
@@ -93,6 +80,7 @@ static struct lb_config *read_body(struct lb_api_call *call)
 void lb_api_config_put(struct lb_api_call *call)
 {
 	struct lb_config *conf;
+	struct lb_err err = {0};
 	json_t *changes;
 	bool dry_run;
 	int nr;
@@ -110,13 +98,16 @@ void lb_api_config_put(struct lb_api_call *call)
 	}
 	lb_control_inherit(call->control, conf);
 	nr = lb_config_diff(call->control->config, conf, add_change, changes);
-	if (dry_run)
+	if (dry_run) {
 		lb_config_free(conf);
-	else if (!lb_api_apply(call, conf, true)) {
+	} else if (lb_control_apply(call->control, conf, "api", true, NULL, &err)) {
+		lb_document_locate(call->req->body, call->req->body_len, lb_http_query(call->req, "name"), &err);
+		lb_api_error(call, &err);
 		json_decref(changes);
 		return;
 	}
-	lb_api_json(call, 200, json_pack("{s:b, s:o}", "changed", nr > 0, "changes", changes));
+	lb_api_json(call, 200, json_pack("{s:b, s:I, s:o}", "changed", nr > 0, "generation",
+					 (json_int_t)call->control->generation, "changes", changes));
 }
 
 void lb_api_config_check(struct lb_api_call *call)

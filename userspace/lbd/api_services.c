@@ -28,26 +28,13 @@ static const struct lb_model_service *running(struct lb_api_call *call, const ch
 
 void lb_api_services_get(struct lb_api_call *call)
 {
-	const struct lb_model_service *const *list;
-	size_t nr = lb_model_services(call->control->model, &list);
-	json_t *services = json_array();
-
-	for (size_t i = 0; i < nr; i++) {
-		if (json_array_append_new(services, lb_render_service(call->control, list[i]))) {
-			json_decref(services);
-			lb_api_no_memory(call);
-			return;
-		}
-	}
-	lb_api_json(call, 200, json_pack("{s:o}", "services", services));
+	lb_api_answer_services(call);
 }
 
 void lb_api_service_get(struct lb_api_call *call)
 {
-	const struct lb_model_service *s = running(call, call->arg[0]);
-
-	if (s)
-		lb_api_json(call, 200, lb_render_service(call->control, s));
+	if (running(call, call->arg[0]))
+		lb_api_answer_service(call, 200, call->arg[0]);
 	else
 		no_service(call);
 }
@@ -76,7 +63,7 @@ void lb_api_services_post(struct lb_api_call *call)
 		return;
 	}
 	if (lb_api_apply(call, conf, false))
-		lb_api_json(call, 201, lb_render_service(call->control, running(call, name)));
+		lb_api_answer_service(call, 201, name);
 }
 
 /* A copy of the configuration and in it the service that the path names. Answers and returns NULL when there is none.
@@ -113,7 +100,7 @@ void lb_api_service_patch(struct lb_api_call *call)
 		return;
 	}
 	if (lb_api_apply(call, conf, false))
-		lb_api_json(call, 200, lb_render_service(call->control, running(call, call->arg[0])));
+		lb_api_answer_service(call, 200, call->arg[0]);
 }
 
 void lb_api_service_delete(struct lb_api_call *call)
@@ -142,7 +129,7 @@ static void answer_backend(struct lb_api_call *call, unsigned int status, const 
 		const struct lb_endpoint *at = &s->conf.backends[i].address;
 
 		if (!memcmp(at->addr, address->addr, sizeof(at->addr)) && at->port == address->port) {
-			lb_api_json(call, status, lb_render_backend(call->control, s, i));
+			lb_api_answer_backend(call, status, s, i);
 			return;
 		}
 	}

@@ -13,6 +13,7 @@
 #include "log.h"
 #include "source.h"
 #include "stats.h"
+#include "tell.h"
 
 #define TICK_NS (5 * LB_NSEC_PER_SEC)
 #define TICK_SOON_NS (2 * LB_NSEC_PER_SEC + LB_NSEC_PER_SEC / 10) /* after slots changed: they may go on by then */
@@ -20,7 +21,8 @@
 #define FLIGHT_NS (LB_NSEC_PER_SEC / 10) /* by then they have made their entries in the flow cache */
 #define TICKS_SETTLED 12		 /* while nothing moves, only every so many ticks do anything */
 #define UPKEEP_NS (2 * LB_NSEC_PER_SEC)
-#define UPKEEPS_CONFIRMED 5 /* by then a next hop that was adopted has been confirmed, or is gone */
+#define LINKS_NS (LB_NSEC_PER_SEC / 50) /* changes of interfaces come in bursts */
+#define UPKEEPS_CONFIRMED 5		/* by then a next hop that was adopted has been confirmed, or is gone */
 #define COMMIT_RETRY_NS LB_NSEC_PER_SEC
 #define CHANGES_LOGGED 16
 #define PREPARE_SLOTS (1U << 17) /* a few milliseconds' work: the loop has other things to do, too */
@@ -75,6 +77,15 @@ static void resync(struct lb_control *c)
 	c->image = found;
 }
 
+/* Are packets for VIPs balanced, on any interface? */
+static bool is_forwarding(const struct lb_control *c)
+{
+	for (size_t i = 0; i < c->ifaces.nr; i++)
+		if (c->ifaces.list[i].attached)
+			return true;
+	return !c->ifaces_known;
+}
+
 static bool builds_table(const struct lb_plan *plan)
 {
 	for (size_t i = 0; i < plan->nr; i++)
@@ -83,13 +94,14 @@ static bool builds_table(const struct lb_plan *plan)
 	return false;
 }
 
-/* Brings the dataplane to what the model wants, which @make_image tells. */
-static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb_model *m), struct lb_err *err)
+/* Brings the dataplane to what the model wants, which @make_image tells. Routes to VIPs go before it changes, all of
+ * them where it is an operator's @change, and come after. */
+static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb_model *m), bool change,
+		  struct lb_err *err)
 {
 	uint64_t start_ns = lb_now_ns();
 	struct lb_plan plan = {0};
 	struct lb_image *want;
-	size_t plan_size;
 	bool table;
 	int ret;
 
@@ -105,6 +117,7 @@ static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb
 	table = builds_table(&plan);
 	if (table)
 		lb_histogram_add(&c->table_build, c->build_ns);
+	lb_announce_withdraw(c->announce, is_forwarding(c), change);
 	start_ns = lb_now_ns();
 	ret = plan.nr ? lb_dataplane_apply(c->dp, &plan, err) : 0;
 	if (plan.nr)
@@ -117,8 +130,8 @@ static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb
 		c->rest_until_ns = 2 * c->committed_ns - start_ns + c->build_ns;
 	}
 	c->build_ns = 0;
-	plan_size = plan.nr;
 	lb_plan_fini(&plan);
+	lb_tell_dataplane(c, ret ? err : NULL);
 	if (ret) {
 		lb_image_free(want);
 		resync(c);
@@ -127,8 +140,8 @@ static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb
 	}
 	lb_image_free(c->image);
 	c->image = want;
-	if (plan_size)
-		lb_control_watch(c);
+	if (c->ifaces_known)
+		lb_announce_update(c->announce, is_forwarding(c));
 	c->uncommitted = lb_model_stale(c->model);
 	if (c->uncommitted)
 		lb_control_commit_soon(c);
@@ -136,6 +149,7 @@ static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb
 		event_active(c->time_event, EV_TIMEOUT, 0);
 	if (table && !lb_model_settled(c->model))
 		tick_within(c, TICK_SOON_NS);
+	lb_watch_model(c->watch, c->model);
 	return 0;
 }
 
@@ -149,7 +163,7 @@ static void on_commit(evutil_socket_t fd, short what, void *ctx)
 
 	c->build_ns += lb_now_ns() - start_ns;
 	if (!ret)
-		ret = commit(c, lb_model_image_prepared, &err);
+		ret = commit(c, lb_model_image_prepared, false, &err);
 	if (ret < 0)
 		again = lb_timeval(COMMIT_RETRY_NS);
 	if (ret)
@@ -165,8 +179,10 @@ static void on_next_hop(void *ctx, const uint8_t addr[16], const struct lb_next_
 	lb_log(LB_LOG_DEBUG, "msg=\"next hop\" address=%s ifindex=%u mtu=%u mac=%02x:%02x:%02x:%02x:%02x:%02x",
 	       lb_addr_format(addr, text), nh->ifindex, nh->mtu, nh->dmac[0], nh->dmac[1], nh->dmac[2], nh->dmac[3],
 	       nh->dmac[4], nh->dmac[5]);
-	if (lb_model_set_next_hop(c->model, addr, nh, lb_now_s()) > 0)
+	if (lb_model_set_next_hop(c->model, addr, nh, lb_now_s()) > 0) {
 		lb_control_commit_soon(c);
+		lb_tell_next_hop(c, addr, nh);
+	}
 	c->build_ns += lb_now_ns() - start_ns;
 }
 
@@ -183,6 +199,7 @@ static void on_health(void *ctx, const char *service, const struct lb_endpoint *
 	       "msg=\"health\" service=%s backend=%s from=%s to=%s reason=%s", service,
 	       lb_endpoint_format(backend, text), lb_health_name(from), lb_health_name(h->health),
 	       lb_reason_name(h->reason));
+	lb_tell_health(c, service, backend, from, h);
 	if (ret < 0)
 		lb_log(LB_LOG_ERROR, "msg=\"cannot take the health\" service=%s error=%s", service,
 		       lb_quoted(strerror(-ret)));
@@ -236,13 +253,35 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 		lb_control_commit_soon(c);
 }
 
+/* An interface that is back is attached at once, not when the next upkeep comes by. */
+static void on_links(void *ctx)
+{
+	struct lb_control *c = ctx;
+	struct timeval tv = lb_timeval(LINKS_NS);
+
+	if (!evtimer_pending(c->links_event, NULL))
+		evtimer_add(c->links_event, &tv);
+}
+
+static void look_after_ifaces(struct lb_control *c)
+{
+	if (lb_ifaces_retry(&c->ifaces, c->dp))
+		lb_announce_update(c->announce, is_forwarding(c));
+	lb_watch_ifaces(c->watch, &c->ifaces);
+}
+
+static void on_links_settled(evutil_socket_t fd, short what, void *ctx)
+{
+	look_after_ifaces(ctx);
+}
+
 static void on_upkeep(evutil_socket_t fd, short what, void *ctx)
 {
 	struct lb_control *c = ctx;
 
 	if (++c->upkeeps == UPKEEPS_CONFIRMED)
 		lb_nexthops_give_up(c->nexthops, c->model);
-	lb_ifaces_retry(&c->ifaces, c->dp);
+	look_after_ifaces(c);
 	lb_nexthops_refresh(c->nexthops);
 }
 
@@ -274,16 +313,20 @@ static int realize(struct lb_control *c, const struct lb_config *conf, struct lb
 	uint64_t start_ns = lb_now_ns();
 	int ret;
 
+	c->epoch++;
 	ret = lb_model_apply(c->model, conf, lb_now_s(), err);
 	if (ret)
 		return ret;
 	tell_health(c);
 	lb_control_tell_drained(c);
 	c->build_ns += lb_now_ns() - start_ns;
+	ret = lb_announce_configure(c->announce, c->model, err);
+	if (ret)
+		return ret;
 	ret = lb_nexthops_sync(c->nexthops, c->model);
 	if (ret)
 		return lb_err_set(err, ret, NULL, "cannot follow next hops: %s", strerror(-ret));
-	return commit(c, lb_model_image, err);
+	return commit(c, lb_model_image, true, err);
 }
 
 int lb_control_save(struct lb_control *c, struct lb_config *conf, uint64_t generation, const char *fingerprint,
@@ -306,6 +349,7 @@ static void roll_back(struct lb_control *c, const struct lb_config *refused)
 	if (lb_control_save(c, c->config, c->generation, c->fingerprint, &c->drains, &err))
 		lb_log(LB_LOG_ERROR, "msg=\"cannot save\" error=%s", lb_quoted(lb_err_str(&err)));
 	lb_ifaces_change(&c->ifaces, c->dp, c->config, false, NULL);
+	lb_announce_update(c->announce, is_forwarding(c));
 	lb_ifaces_drop(c->dp, refused, c->config);
 }
 
@@ -374,10 +418,13 @@ static int apply(struct lb_control *c, struct lb_config *conf, const char *origi
 	if (ret || !nr)
 		lb_config_free(conf);
 	if (ret) {
+		if (fingerprint != c->fingerprint)
+			lb_source_locate(c->options.config_path, err);
 		lb_log(LB_LOG_WARN, "msg=\"refused; what runs keeps running\" origin=%s error=%s", origin,
 		       lb_quoted(lb_err_str(err)));
 		if (whole)
 			set_last_apply(c, false, lb_err_str(err));
+		lb_tell_apply(c, origin, 0, err);
 		return ret;
 	}
 	if (fingerprint != c->fingerprint)
@@ -387,6 +434,8 @@ static int apply(struct lb_control *c, struct lb_config *conf, const char *origi
 	lb_log(LB_LOG_INFO, "msg=\"applied\" origin=%s changes=%d generation=%llu", origin, nr,
 	       (unsigned long long)c->generation);
 	set_last_apply(c, true, "");
+	if (nr)
+		lb_tell_apply(c, origin, nr, NULL);
 	return 0;
 }
 
@@ -409,6 +458,7 @@ void lb_control_reload(struct lb_control *c)
 	lb_log(LB_LOG_ERROR, "msg=\"refused; what runs keeps running\" origin=reload error=%s",
 	       lb_quoted(lb_err_str(&err)));
 	set_last_apply(c, false, lb_err_str(&err));
+	lb_tell_apply(c, "reload", 0, &err);
 }
 
 void lb_control_inherit(const struct lb_control *c, struct lb_config *conf)
@@ -461,11 +511,12 @@ static int make_parts(struct lb_control *c, struct lb_err *err)
 	c->drain_event = evtimer_new(c->base, lb_control_on_drain, c);
 	c->open = calloc(LB_MAX_BACKENDS, sizeof(*c->open));
 	c->upkeep_event = event_new(c->base, -1, EV_PERSIST, on_upkeep, c);
+	c->links_event = evtimer_new(c->base, on_links_settled, c);
 	c->prober = lb_prober_new(c->base, on_health, c);
-	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->time_event || !c->drain_event || !c->open ||
-	    !c->prober)
+	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->links_event || !c->time_event ||
+	    !c->drain_event || !c->open || !c->prober)
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
-	return lb_nexthops_new(c->base, on_next_hop, c, &c->nexthops, err);
+	return lb_nexthops_new(c->base, on_next_hop, on_links, c, &c->nexthops, err);
 }
 
 /* What another one has left, beyond what an image shows. */
@@ -478,7 +529,7 @@ static int verify_adopted(struct lb_control *c, struct lb_err *err)
 	return ret;
 }
 
-/* Maps first, interfaces last: no packet meets a program without its services. */
+/* Maps first, then interfaces: no packet meets a program without its services. Routes last: packets come by them. */
 static int first_apply(struct lb_control *c, const struct lb_config *previous, struct lb_err *err)
 {
 	struct change_log log = {.origin = "file"};
@@ -506,9 +557,11 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, s
 	if (ret)
 		return ret;
 	lb_ifaces_drop_unknown(c->dp, c->config);
+	c->ifaces_known = true;
 	ret = c->adopted ? verify_adopted(c, err) : 0;
 	if (ret)
 		return ret;
+	lb_announce_update(c->announce, is_forwarding(c));
 	if (lb_prober_sync(c->prober, c->model))
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	return 0;
@@ -538,7 +591,9 @@ int lb_control_start(struct event_base *base, const struct lb_control_options *o
 	c->options = *options;
 	c->start_ns = lb_now_ns();
 	c->store = lb_store_new(c->options.state_dir);
-	if (!c->store)
+	c->events = lb_events_new();
+	c->watch = lb_watch_new(c->events);
+	if (!c->store || !c->events || !c->watch)
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	ret = lb_source_start(options, &state, &previous, err);
 	if (ret)
@@ -551,6 +606,8 @@ int lb_control_start(struct event_base *base, const struct lb_control_options *o
 	if (!ret)
 		ret = make_parts(c, err);
 	if (!ret)
+		ret = lb_announce_new(base, previous ? &previous->announce : &c->config->announce, &c->announce, err);
+	if (!ret)
 		ret = first_apply(c, previous, err);
 	if (!ret)
 		ret = start_timers(c, err);
@@ -559,16 +616,35 @@ int lb_control_start(struct event_base *base, const struct lb_control_options *o
 		return ret;
 	c->started = true;
 	set_last_apply(c, true, "");
+	lb_tell_started(c);
 	lb_log(LB_LOG_INFO, "msg=\"dataplane\" adopted=%s program=%s services=%zu interfaces=%zu generation=%llu",
 	       c->adopted ? "true" : "false", lb_dataplane_tag(c->dp), c->config->nr_services, c->config->nr_ifaces,
 	       (unsigned long long)c->generation);
 	return 0;
 }
 
+void lb_control_leave(struct lb_control *c, bool detach)
+{
+	const struct lb_announce_conf *conf = &c->config->announce;
+	struct timeval drain = lb_timeval(conf->drain_ns);
+	size_t nr;
+
+	if (!detach && conf->on_exit == LB_ANNOUNCE_LEAVE)
+		return;
+	nr = lb_announce_end(c->announce);
+	lb_log(LB_LOG_INFO, "msg=\"routes withdrawn\" routes=%zu drain_ms=%llu", nr,
+	       (unsigned long long)(detach && nr ? conf->drain_ns / 1000000 : 0));
+	if (!detach || !nr || !conf->drain_ns)
+		return;
+	/* A second signal ends it early. */
+	event_base_loopexit(c->base, &drain);
+	event_base_dispatch(c->base);
+}
+
 void lb_control_free(struct lb_control *c)
 {
 	struct event *events[] = {c ? c->commit_event : NULL, c ? c->tick_event : NULL, c ? c->upkeep_event : NULL,
-				  c ? c->time_event : NULL, c ? c->drain_event : NULL};
+				  c ? c->links_event : NULL,  c ? c->time_event : NULL, c ? c->drain_event : NULL};
 
 	if (!c)
 		return;
@@ -577,6 +653,7 @@ void lb_control_free(struct lb_control *c)
 			event_free(events[i]);
 	lb_prober_free(c->prober);
 	lb_nexthops_free(c->nexthops);
+	lb_announce_free(c->announce);
 	lb_ifaces_fini(&c->ifaces);
 	lb_image_free(c->image);
 	lb_model_free(c->model);
@@ -585,7 +662,8 @@ void lb_control_free(struct lb_control *c)
 	lb_store_free(c->store);
 	lb_drains_fini(&c->drains);
 	free(c->open);
-	free(c->watched);
+	lb_watch_free(c->watch);
+	lb_events_free(c->events);
 	free(c);
 }
 

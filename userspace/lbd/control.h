@@ -9,12 +9,15 @@
 
 #include <event2/event.h>
 
+#include "announce.h"
 #include "dataplane.h"
+#include "events.h"
 #include "histogram.h"
 #include "ifaces.h"
 #include "nexthops.h"
 #include "prober.h"
 #include "store.h"
+#include "watch.h"
 
 #define LB_CENSUS_MAX_AGE_NS 1000000000ULL
 
@@ -40,14 +43,6 @@ struct lb_apply_result {
 	char error[640];
 };
 
-/* As a service was last found. */
-struct lb_watched {
-	char service[LB_NAME_MAX];
-	int state; /* enum lb_service_state of stats.h */
-	uint32_t tier;
-	bool served;
-};
-
 struct lb_control {
 	struct event_base *base;
 	struct lb_control_options options;
@@ -59,6 +54,8 @@ struct lb_control {
 	struct lb_prober *prober;
 	struct lb_store *store;
 	struct lb_ifaces ifaces;
+	bool ifaces_known; /* what is attached was looked at: before, an lbd before us may have attached it */
+	struct lb_announce *announce;
 	uint64_t generation; /* changes applied, ever */
 	char fingerprint[LB_FINGERPRINT_LEN];
 	bool adopted; /* the dataplane was there before us */
@@ -67,7 +64,7 @@ struct lb_control {
 	uint64_t start_ns; /* CLOCK_MONOTONIC */
 	uint64_t build_ns; /* spent on the model since the last commit */
 	struct lb_histogram table_build;
-	struct event *commit_event, *tick_event, *upkeep_event, *time_event;
+	struct event *commit_event, *tick_event, *upkeep_event, *links_event, *time_event;
 	bool uncommitted;	/* the model has changes that the dataplane has not */
 	uint64_t committed_ns;	/* when the dataplane last changed */
 	uint64_t rest_until_ns; /* facts that come in earlier wait: see lb_control_commit_soon */
@@ -79,8 +76,10 @@ struct lb_control {
 	uint64_t open_ns;
 	uint64_t census_ns; /* when flow entries were last counted */
 	uint64_t flow_entries;
-	struct lb_watched *watched; /* in order of service */
-	size_t nr_watched;
+	struct lb_events *events;
+	struct lb_watch *watch;
+	bool failing; /* the dataplane could not be updated last time */
+	uint64_t epoch; /* rises whenever pointers into the model, the configuration or the checks may have died */
 	uint64_t repairs; /* of what lb_control_verify found, ever */
 };
 
@@ -99,6 +98,10 @@ int lb_control_apply(struct lb_control *c, struct lb_config *conf, const char *o
 
 /* lb_control_reload - what SIGHUP asks for: read the file again and apply it. */
 void lb_control_reload(struct lb_control *c);
+
+/* lb_control_leave - lbd is about to end. @detach: and the dataplane with it: routes go first, and packets are forwarded
+ * for as long as the configuration says; this runs the event loop. Else the configuration says whether they go. */
+void lb_control_leave(struct lb_control *c, bool detach);
 
 /* lb_control_inherit - give @conf what it leaves to lbd: the hash key in use. */
 void lb_control_inherit(const struct lb_control *c, struct lb_config *conf);

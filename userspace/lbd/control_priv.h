@@ -18,7 +18,4 @@ void lb_control_tell_drained(struct lb_control *c);
 /* @drains, taken over, in the place of those that there were. */
 void lb_control_take_drains(struct lb_control *c, const struct lb_drains *drains);
 
-/* control_watch.c: what became of services, when the dataplane has it. */
-void lb_control_watch(struct lb_control *c);
-
 #endif

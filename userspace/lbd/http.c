@@ -18,6 +18,8 @@
 #define IDLE_S 60    /* until the whole of the next one, and between two bytes of an answer */
 #define CONNECTIONS_MAX 1024
 #define WAITING_MAX (CONNECTIONS_MAX / 2) /* beyond, the one that has waited longest makes room */
+#define BEAT_S 5			  /* how soon a stream whose reader went is noticed */
+#define STREAM_BLOCK_BYTES 16384
 
 /* A connection. While its request is incomplete it waits in the list, the longest first. */
 struct peer {
@@ -27,13 +29,43 @@ struct peer {
 	unsigned int seconds_left;
 };
 
+/* What is known of a request while its body arrives and its answer is made. */
+struct exchange {
+	TAILQ_ENTRY(exchange) link; /* while its job is under way */
+	struct lb_http *http;
+	struct MHD_Connection *conn;
+	char *body;
+	size_t len, cap, held;
+	bool too_large, headers_too_large, busy;
+	bool failed;		      /* out of memory */
+	bool working;		      /* it is in the list, and its connection suspended */
+	struct lb_http_response resp; /* .job is set: of the one that is being made, or is ready */
+};
+
+/* An answer without an end; while its connection is suspended it waits to be woken. */
+struct stream {
+	LIST_ENTRY(stream) link;
+	struct lb_http *http;
+	struct MHD_Connection *conn;
+	struct lb_http_stream of;
+	bool suspended, beat;
+};
+
 struct lb_http {
 	struct MHD_Daemon *daemon;
-	struct event *readable;
-	struct event *timer;
-	struct event *tick;
+	union {
+		struct event *events[6];
+		struct {
+			struct event *readable, *timer, *tick, *work, *wake, *beat;
+		};
+	};
 	TAILQ_HEAD(, peer) waiting;
 	size_t nr_waiting;
+	TAILQ_HEAD(, exchange) working;
+	LIST_HEAD(, stream) streams;
+	unsigned int nr_streams;
+	size_t held; /* bytes of bodies */
+	bool stopping;
 	lb_http_handler_fn handler;
 	void *ctx;
 };
@@ -111,22 +143,181 @@ static struct peer *peer_of(struct MHD_Connection *conn)
 	return MHD_get_connection_info(conn, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 }
 
+/* ---- streams ---- */
+
+static ssize_t on_read(void *cls, uint64_t pos, char *buf, size_t max)
+{
+	struct stream *s = cls;
+	size_t n = s->of.read(s->of.ctx, buf, max);
+
+	if (!n && s->http->stopping)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	if (!n && s->beat && strlen(s->of.beat) <= max) {
+		n = strlen(s->of.beat);
+		memcpy(buf, s->of.beat, n);
+	}
+	s->beat = false;
+	if (!n) {
+		MHD_suspend_connection(s->conn);
+		s->suspended = true;
+	}
+	return (ssize_t)n;
+}
+
+static void on_stream_end(void *cls)
+{
+	struct stream *s = cls;
+
+	LIST_REMOVE(s, link);
+	s->http->nr_streams--;
+	s->of.free(s->of.ctx);
+	free(s);
+}
+
+static struct MHD_Response *stream_response(struct lb_http *h, struct MHD_Connection *conn,
+					    const struct lb_http_stream *of)
+{
+	const struct timeval beat = {.tv_sec = BEAT_S};
+	struct stream *s = calloc(1, sizeof(*s));
+	struct MHD_Response *r;
+
+	r = s ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, on_read, s, on_stream_end)
+	      : NULL;
+	if (!r) {
+		of->free(of->ctx);
+		free(s);
+		return NULL;
+	}
+	*s = (struct stream){.http = h, .conn = conn, .of = *of};
+	LIST_INSERT_HEAD(&h->streams, s, link);
+	if (!h->nr_streams++)
+		event_add(h->beat, &beat);
+	return r;
+}
+
+static void run_soon(struct lb_http *h)
+{
+	const struct timeval now = {0};
+
+	evtimer_add(h->timer, &now);
+}
+
+static void resume_streams(struct lb_http *h, bool beat)
+{
+	struct stream *s;
+
+	LIST_FOREACH(s, &h->streams, link)
+	{
+		s->beat |= beat;
+		if (s->suspended) {
+			s->suspended = false;
+			MHD_resume_connection(s->conn);
+		}
+	}
+	run_soon(h);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *ctx)
+{
+	resume_streams(ctx, false);
+}
+
+static void on_beat(evutil_socket_t fd, short what, void *ctx)
+{
+	struct lb_http *h = ctx;
+
+	if (h->nr_streams)
+		resume_streams(h, true);
+	else
+		event_del(h->beat);
+}
+
+void lb_http_wake(struct lb_http *h)
+{
+	const struct timeval now = {0};
+
+	if (h && h->nr_streams && !evtimer_pending(h->wake, NULL))
+		evtimer_add(h->wake, &now);
+}
+
+/* ---- answers that are made bit by bit ---- */
+
+static void work_soon(struct lb_http *h)
+{
+	const struct timeval now = {0}; /* after what else there is to do in this round */
+
+	if (!TAILQ_EMPTY(&h->working) && !evtimer_pending(h->work, NULL))
+		evtimer_add(h->work, &now);
+}
+
+static void start_job(struct exchange *x)
+{
+	MHD_suspend_connection(x->conn);
+	TAILQ_INSERT_TAIL(&x->http->working, x, link);
+	x->working = true;
+	work_soon(x->http);
+}
+
+static void end_job(struct exchange *x)
+{
+	struct lb_http_job job = x->resp.job;
+
+	if (job.step)
+		job.free(job.ctx);
+	x->resp.job = (struct lb_http_job){NULL};
+	if (!x->working)
+		return;
+	TAILQ_REMOVE(&x->http->working, x, link);
+	x->working = false;
+	MHD_resume_connection(x->conn);
+}
+
+/* One step of one answer, then it is the next one's turn. */
+static void on_work(evutil_socket_t fd, short what, void *ctx)
+{
+	struct lb_http *h = ctx;
+	struct exchange *x = TAILQ_FIRST(&h->working);
+	struct lb_http_job job;
+
+	if (!x)
+		return;
+	job = x->resp.job;
+	if (job.step(job.ctx, &x->resp)) {
+		end_job(x);
+		run_soon(h);
+	} else {
+		TAILQ_REMOVE(&h->working, x, link);
+		TAILQ_INSERT_TAIL(&h->working, x, link);
+	}
+	work_soon(h);
+}
+
 /* ---- requests ---- */
 
-/* What is known of a request while its body arrives. */
-struct exchange {
-	char *body;
-	size_t len, cap;
-	bool too_large;
-	bool failed; /* out of memory */
-};
+static void hold(struct exchange *x, size_t bytes)
+{
+	x->held += bytes;
+	x->http->held += bytes;
+}
+
+static void let_go(struct exchange *x)
+{
+	x->http->held -= x->held;
+	x->held = 0;
+}
 
 static int exchange_append(struct exchange *x, const char *data, size_t len)
 {
-	if (x->too_large || x->failed)
+	if (x->too_large || x->busy || x->failed)
 		return 0;
-	if (x->len + len > LB_HTTP_BODY_MAX) {
-		x->too_large = true; /* the rest is read and dropped, so that the client gets to read the answer */
+	/* The rest is read and dropped, so that the client gets to read the answer. */
+	x->too_large = x->len + len > LB_HTTP_BODY_MAX;
+	x->busy = x->http->held > LB_HTTP_HELD_MAX;
+	if (x->too_large || x->busy) {
+		free(x->body);
+		x->body = NULL;
+		x->len = x->cap = 0;
+		let_go(x);
 		return 0;
 	}
 	if (x->len + len + 1 > x->cap) {
@@ -138,6 +329,7 @@ static int exchange_append(struct exchange *x, const char *data, size_t len)
 		bigger = realloc(x->body, cap);
 		if (!bigger)
 			return -ENOMEM;
+		hold(x, cap - x->cap);
 		x->body = bigger;
 		x->cap = cap;
 	}
@@ -147,35 +339,97 @@ static int exchange_append(struct exchange *x, const char *data, size_t len)
 	return 0;
 }
 
-static enum MHD_Result respond(struct MHD_Connection *conn, struct lb_http_response *resp)
+static struct MHD_Response *make_response(struct exchange *x, const struct lb_http_response *resp)
 {
 	struct MHD_Response *r;
-	enum MHD_Result ok;
 
+	if (resp->stream.read)
+		return stream_response(x->http, x->conn, &resp->stream);
 	r = MHD_create_response_from_buffer(resp->body_len, resp->body ? resp->body : (char *)"",
 					    resp->body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
-	if (!r) {
+	if (r)
+		hold(x, resp->body_len);
+	else
 		free(resp->body);
+	return r;
+}
+
+static enum MHD_Result respond(struct exchange *x, const struct lb_http_response *resp)
+{
+	struct MHD_Response *r = make_response(x, resp);
+	enum MHD_Result ok;
+	char seconds[16];
+
+	if (!r)
 		return MHD_NO;
-	}
 	if (resp->content_type)
 		MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, resp->content_type);
 	if (resp->allow)
 		MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, resp->allow);
-	ok = MHD_queue_response(conn, resp->status, r);
+	if (resp->etag[0])
+		MHD_add_response_header(r, MHD_HTTP_HEADER_ETAG, resp->etag);
+	if (resp->stream.read)
+		MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	if (resp->retry_after_s) {
+		snprintf(seconds, sizeof(seconds), "%u", resp->retry_after_s);
+		MHD_add_response_header(r, MHD_HTTP_HEADER_RETRY_AFTER, seconds);
+	}
+	ok = MHD_queue_response(x->conn, resp->status, r);
 	MHD_destroy_response(r);
 	return ok;
+}
+
+static enum MHD_Result add_header(void *cls, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+	*(size_t *)cls += strlen(key) + (value ? strlen(value) : 0);
+	return MHD_YES;
+}
+
+static struct exchange *exchange_new(struct lb_http *h, struct MHD_Connection *conn)
+{
+	struct exchange *x = peer_of(conn) ? calloc(1, sizeof(*x)) : NULL;
+	size_t headers = 0;
+
+	if (!x)
+		return NULL;
+	x->http = h;
+	x->conn = conn;
+	MHD_get_connection_values(conn, MHD_HEADER_KIND, add_header, &headers);
+	x->headers_too_large = headers > LB_HTTP_HEADERS_MAX;
+	return x;
+}
+
+static enum MHD_Result answer(struct lb_http *h, struct exchange *x, const char *url, const char *method)
+{
+	struct lb_http_request req = {
+		.method = method,
+		.path = url,
+		.body = x->body ? x->body : "",
+		.body_len = x->len,
+		.too_large = x->too_large,
+		.headers_too_large = x->headers_too_large,
+		.busy = x->busy,
+		.full = h->held > LB_HTTP_HELD_MAX,
+		.streams_full = h->nr_streams >= LB_HTTP_STREAMS_MAX,
+		.connection = x->conn,
+	};
+
+	stop_waiting(h, peer_of(x->conn));
+	x->resp.status = 500;
+	h->handler(h->ctx, &req, &x->resp);
+	if (!x->resp.job.step)
+		return respond(x, &x->resp);
+	start_job(x);
+	return MHD_YES;
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
 				  const char *version, const char *data, size_t *data_len, void **con_cls)
 {
 	struct exchange *x = *con_cls;
-	struct lb_http_response resp = {.status = 500};
-	struct lb_http *h = cls;
 
 	if (!x) {
-		*con_cls = peer_of(conn) ? calloc(1, sizeof(*x)) : NULL;
+		*con_cls = exchange_new(cls, conn);
 		return *con_cls ? MHD_YES : MHD_NO;
 	}
 	if (*data_len) {
@@ -186,17 +440,10 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 	}
 	if (x->failed)
 		return MHD_NO;
-	stop_waiting(h, peer_of(conn));
-	struct lb_http_request req = {
-		.method = method,
-		.path = url,
-		.body = x->body ? x->body : "",
-		.body_len = x->len,
-		.too_large = x->too_large,
-		.connection = conn,
-	};
-	h->handler(h->ctx, &req, &resp);
-	return respond(conn, &resp);
+	/* Called again after a job: its answer is there. */
+	if (x->resp.status)
+		return x->working ? MHD_YES : respond(x, &x->resp);
+	return answer(cls, x, url, method);
 }
 
 static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls, enum MHD_RequestTerminationCode how)
@@ -204,8 +451,11 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
 	struct exchange *x = *con_cls;
 	struct peer *p = peer_of(conn);
 
-	if (x)
+	if (x) {
+		end_job(x);
+		let_go(x);
 		free(x->body);
+	}
 	free(x);
 	*con_cls = NULL;
 	if (p && !p->waiting && how == MHD_REQUEST_TERMINATED_COMPLETED_OK)
@@ -274,14 +524,15 @@ struct lb_http *lb_http_new(struct event_base *base, int listen_fd, lb_http_hand
 		goto fail;
 	}
 	TAILQ_INIT(&h->waiting);
+	TAILQ_INIT(&h->working);
 	h->handler = handler;
 	h->ctx = ctx;
-	h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, h,
-				     MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd,
-				     MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_NOTIFY_CONNECTION,
-				     on_connection, h, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
-				     MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_S, MHD_OPTION_CONNECTION_LIMIT,
-				     (unsigned int)CONNECTIONS_MAX, MHD_OPTION_END);
+	h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+				     on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
+				     MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
+				     MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_UNESCAPE_CALLBACK,
+				     unescape, NULL, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_S,
+				     MHD_OPTION_CONNECTION_LIMIT, (unsigned int)CONNECTIONS_MAX, MHD_OPTION_END);
 	if (!h->daemon) {
 		close(listen_fd);
 		goto fail;
@@ -292,7 +543,10 @@ struct lb_http *lb_http_new(struct event_base *base, int listen_fd, lb_http_hand
 	h->readable = event_new(base, info->epoll_fd, EV_READ | EV_PERSIST, run, h);
 	h->timer = evtimer_new(base, run, h);
 	h->tick = evtimer_new(base, on_tick, h);
-	if (!h->readable || !h->timer || !h->tick || event_add(h->readable, NULL))
+	h->work = evtimer_new(base, on_work, h);
+	h->wake = evtimer_new(base, on_wake, h);
+	h->beat = event_new(base, -1, EV_PERSIST, on_beat, h);
+	if (!h->readable || !h->timer || !h->tick || !h->work || !h->wake || !h->beat || event_add(h->readable, NULL))
 		goto fail;
 	return h;
 fail:
@@ -303,16 +557,26 @@ fail:
 
 void lb_http_free(struct lb_http *h)
 {
+	struct exchange *x;
+	struct stream *s;
+
 	if (!h)
 		return;
+	h->stopping = true;
+	/* libmicrohttpd does not stop with connections suspended. */
+	LIST_FOREACH(s, &h->streams, link)
+	if (s->suspended)
+		MHD_resume_connection(s->conn);
+	while ((x = TAILQ_FIRST(&h->working)))
+		end_job(x);
 	if (h->readable)
-		event_free(h->readable);
-	if (h->timer)
-		event_free(h->timer);
+		event_free(h->readable); /* before the daemon closes what it watches */
+	h->readable = NULL;
 	if (h->daemon)
 		MHD_stop_daemon(h->daemon); /* closes the listening socket, and every connection */
-	if (h->tick)
-		event_free(h->tick);
+	for (size_t i = 0; i < sizeof(h->events) / sizeof(h->events[0]); i++)
+		if (h->events[i])
+			event_free(h->events[i]);
 	free(h);
 }
 

@@ -2,7 +2,8 @@
 /*
  * An HTTP server in lbd's event loop: whole requests in, whole answers out. The only module that includes
  * microhttpd.h. Called by main.c; handlers are in api.c and metrics.c. Who does not finish a request is cut off, so
- * that half-open connections keep nobody from being answered.
+ * that half-open connections keep nobody from being answered. Large answers are made bit by bit between other work;
+ * endless ones are read as they come.
  */
 #ifndef LB_HTTP_H
 #define LB_HTTP_H
@@ -12,14 +13,42 @@
 #include "addr.h"
 
 #define LB_HTTP_BODY_MAX (16U << 20)
+#define LB_HTTP_HEADERS_MAX (16U << 10) /* names and values of one request's headers together */
+#define LB_HTTP_HELD_MAX (256U << 20)	/* bodies of requests and answers in memory, of all connections */
+#define LB_HTTP_STREAMS_MAX 64
+#define LB_HTTP_ETAG_STRLEN 32
 
 struct lb_http_request {
 	const char *method;
 	const char *path; /* percent-decoded, without the query */
 	const char *body; /* NUL-terminated */
 	size_t body_len;
-	bool too_large; /* the body passed LB_HTTP_BODY_MAX and was thrown away */
+	bool too_large;		/* the body passed LB_HTTP_BODY_MAX and was thrown away */
+	bool headers_too_large; /* they pass LB_HTTP_HEADERS_MAX */
+	bool busy;		/* the body was thrown away because LB_HTTP_HELD_MAX was reached */
+	bool full;		/* it is reached now: no time for a long answer */
+	bool streams_full;	/* LB_HTTP_STREAMS_MAX are open */
 	void *connection;
+};
+
+struct lb_http_response;
+
+/* An answer that takes too long to be made at once: @step is called once in a round of the event loop until it returns
+ * true, and has filled the response then. @free is called once, after that or when the client is gone. */
+struct lb_http_job {
+	bool (*step)(void *ctx, struct lb_http_response *resp);
+	void (*free)(void *ctx);
+	void *ctx;
+};
+
+/* An answer without an end. @read puts at most @max bytes into @buf and returns how many, or 0: nothing for now; it is
+ * called again after lb_http_wake. @beat is sent where nothing else was for some seconds, so that a client that went
+ * is noticed. */
+struct lb_http_stream {
+	size_t (*read)(void *ctx, char *buf, size_t max);
+	void (*free)(void *ctx);
+	const char *beat;
+	void *ctx;
 };
 
 struct lb_http_response {
@@ -28,6 +57,10 @@ struct lb_http_response {
 	const char *allow; /* for 405; else NULL */
 	char *body;	   /* malloc'ed, taken over; NULL: empty */
 	size_t body_len;
+	char etag[LB_HTTP_ETAG_STRLEN]; /* with its quotes; "": none */
+	unsigned int retry_after_s;	/* 0: not said */
+	struct lb_http_job job;		/* .step is set: it makes the answer, all else is ignored */
+	struct lb_http_stream stream;	/* .read is set: it is the body */
 };
 
 typedef void (*lb_http_handler_fn)(void *ctx, const struct lb_http_request *req, struct lb_http_response *resp);
@@ -38,6 +71,9 @@ struct lb_http;
 struct lb_http *lb_http_new(struct event_base *base, int listen_fd, lb_http_handler_fn handler, void *ctx,
 			    struct lb_err *err);
 void lb_http_free(struct lb_http *h);
+
+/* lb_http_wake - the streams have something to read. Cheap, and may be called from a handler. Accepts NULL. */
+void lb_http_wake(struct lb_http *h);
 
 /* The value of the first ?@key=, of a header; NULL: it is not there. */
 const char *lb_http_query(const struct lb_http_request *req, const char *key);

@@ -18,6 +18,7 @@
 
 #define BACKLOG 64
 #define SOCKET_GROUP "lbd"
+#define SEND_BYTES (256 << 10) /* what one send() may take: the kernel's megabytes are milliseconds of copying */
 
 /* Removes what a dead lbd left at @sun's path. */
 static int clear_path(const struct sockaddr_un *sun, struct lb_err *err)
@@ -97,7 +98,7 @@ int lb_listen_tcp(const struct lb_endpoint *at, struct lb_err *err)
 	bool v4 = lb_addr_is_v4(at->addr);
 	struct sockaddr *sa = v4 ? (struct sockaddr *)&sin : (struct sockaddr *)&sin6;
 	char text[LB_ADDR_STRLEN];
-	int fd, ret, one = 1;
+	int fd, ret, one = 1, room = SEND_BYTES;
 
 	memcpy(&sin.sin_addr, at->addr + 12, 4);
 	memcpy(&sin6.sin6_addr, at->addr, 16);
@@ -106,6 +107,7 @@ int lb_listen_tcp(const struct lb_endpoint *at, struct lb_err *err)
 	if (fd < 0)
 		return lb_err_set(err, -errno, text, "%s", strerror(errno));
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 	/* An address that is not there yet (a namespace whose lo is down) is no reason not to balance. */
 	setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &one, sizeof(one));
 	if (!v4)

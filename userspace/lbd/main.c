@@ -190,6 +190,11 @@ static void raise_limits(void)
 	}
 }
 
+static void wake_readers(void *ctx)
+{
+	lb_http_wake(ctx);
+}
+
 static int start(struct daemon *d, const struct options *o, struct lb_err *err)
 {
 	int api_fd, metrics_fd, ret;
@@ -218,13 +223,18 @@ static int start(struct daemon *d, const struct options *o, struct lb_err *err)
 	lb_privileges_drop();
 	d->api = lb_http_new(d->base, api_fd, lb_api_handle, d->control, err);
 	d->metrics = lb_http_new(d->base, metrics_fd, lb_metrics_handle, d->control, err);
-	return d->api && d->metrics ? 0 : -ENOMEM;
+	if (!d->api || !d->metrics)
+		return -ENOMEM;
+	lb_events_on_add(d->control->events, wake_readers, d->api);
+	return 0;
 }
 
 static void stop(struct daemon *d, const struct options *o)
 {
 	struct lb_err err = {0};
 
+	if (d->control && d->control->started)
+		lb_control_leave(d->control, o->detach_on_exit);
 	if (d->api)
 		unlink(o->socket);
 	lb_http_free(d->api);

@@ -9,6 +9,7 @@
 #include "metrics.h"
 #include "process.h"
 #include "stats.h"
+#include "text.h"
 
 #define LABELS_MAX (LB_NAME_MAX + LB_ADDR_STRLEN + 64)
 
@@ -123,13 +124,44 @@ static void write_dataplane(FILE *f, struct lb_control *c)
 	fprintf(f, "lb_bpf_run_nanoseconds_sum %" PRIu64 "\nlb_bpf_run_nanoseconds_count %" PRIu64 "\n", ns, runs);
 }
 
-/* ---- services ---- */
+/* ---- the answer, which is made in steps: there may be thousands of backends ---- */
+
+#define STEP_NS 2000000ULL
+#define CLOCK_EVERY 16 /* rows, between two looks at the clock */
+#define REWINDS_MAX 8  /* then it is made at one go: somebody changes things all the time */
 
 struct service_row {
 	const struct lb_model_service *service;
 	char *labels; /* service="..",vip=".." */
 	struct lb_backend_cpu total;
+	enum lb_service_state state;
 };
+
+struct backend_row {
+	char labels[LABELS_MAX]; /* service="..",backend=".." */
+	const struct lb_model_service *service;
+	const struct lb_model_backend *backend;
+	const struct lb_target_stats *stats; /* NULL: not checked */
+	struct lb_backend_cpu count;
+	uint64_t active;
+	const char *state;
+	enum lb_way way; /* what keeps packets from it */
+};
+
+struct job {
+	struct lb_control *control;
+	uint64_t epoch; /* of what the rows point to */
+	unsigned int rewinds;
+	size_t section, at; /* where the next step begins */
+	bool failed;
+	FILE *f; /* writes into @text, which grows without being copied: open_memstream() would copy and clear */
+	struct lb_text text;
+	struct service_row *services;
+	struct backend_row *backends;
+	size_t nr_services, nr_backends;
+};
+
+/* ---- services ---- */
 
 static char *service_labels(const struct lb_model_service *s)
 {
@@ -152,221 +184,347 @@ static char *service_labels(const struct lb_model_service *s)
 	return text;
 }
 
-static void write_choices(FILE *f, const struct service_row *rows, size_t nr)
+static void read_service(struct job *j, size_t i)
 {
+	struct service_row *r = &j->services[i];
 	char reason[128];
 
-	family(f, "lb_service_up", "gauge", "Does anybody take new connections?");
-	for (size_t i = 0; i < nr; i++)
-		fprintf(f, "lb_service_up{%s} %d\n", rows[i].labels,
-			lb_stats_state(rows[i].service, reason, sizeof(reason)) != LB_SERVICE_DOWN);
-	family(f, "lb_service_panic", "gauge", "Are too few backends up, so that all are used?");
-	for (size_t i = 0; i < nr; i++)
-		fprintf(f, "lb_service_panic{%s} %d\n", rows[i].labels,
-			lb_stats_state(rows[i].service, reason, sizeof(reason)) == LB_SERVICE_PANIC);
-	family(f, "lb_service_tier", "gauge", "The tier that serves.");
-	for (size_t i = 0; i < nr; i++)
-		fprintf(f, "lb_service_tier{%s} %u\n", rows[i].labels, rows[i].service->choice.tier);
+	r->labels = service_labels(r->service);
+	lb_stats_service(j->control, r->service, &r->total);
+	r->state = lb_stats_state(r->service, reason, sizeof(reason));
+	j->failed |= !r->labels;
 }
 
-static int write_services(FILE *f, const struct lb_control *c)
-{
-	const struct lb_model_service *const *list;
-	size_t nr = lb_model_services(c->model, &list);
-	struct service_row *rows = calloc(nr ? nr : 1, sizeof(*rows));
-	int ret = rows ? 0 : -1;
+#define SERVICE_FAMILY(name, member, help)                                                                             \
+	static void head_service_##member(struct job *j)                                                               \
+	{                                                                                                              \
+		family(j->f, name, "counter", help);                                                                   \
+	}                                                                                                              \
+	static void row_service_##member(struct job *j, size_t i)                                                      \
+	{                                                                                                              \
+		fprintf(j->f, name "{%s} %" PRIu64 "\n", j->services[i].labels,                                        \
+			(uint64_t)j->services[i].total.member);                                                        \
+	}
 
-	for (size_t i = 0; !ret && i < nr; i++) {
-		rows[i].service = list[i];
-		rows[i].labels = service_labels(list[i]);
-		lb_stats_service(c, list[i], &rows[i].total);
-		if (!rows[i].labels)
-			ret = -1;
-	}
-	if (!ret) {
-		family(f, "lb_service_packets_total", "counter", "Packets for the service.");
-		for (size_t i = 0; i < nr; i++)
-			fprintf(f, "lb_service_packets_total{%s} %llu\n", rows[i].labels,
-				(unsigned long long)rows[i].total.pkts);
-		family(f, "lb_service_bytes_total", "counter",
-		       "Bytes of IP packets for the service, as clients sent them.");
-		for (size_t i = 0; i < nr; i++)
-			fprintf(f, "lb_service_bytes_total{%s} %llu\n", rows[i].labels,
-				(unsigned long long)rows[i].total.bytes);
-		family(f, "lb_service_connections_total", "counter", "Connections begun.");
-		for (size_t i = 0; i < nr; i++)
-			fprintf(f, "lb_service_connections_total{%s} %llu\n", rows[i].labels,
-				(unsigned long long)rows[i].total.conns);
-	}
-	if (!ret)
-		write_choices(f, rows, nr);
-	for (size_t i = 0; rows && i < nr; i++)
-		free(rows[i].labels);
-	free(rows);
-	return ret;
+SERVICE_FAMILY("lb_service_packets_total", pkts, "Packets for the service.")
+SERVICE_FAMILY("lb_service_bytes_total", bytes, "Bytes of IP packets for the service, as clients sent them.")
+SERVICE_FAMILY("lb_service_connections_total", conns, "Connections begun.")
+
+static void head_service_up(struct job *j)
+{
+	family(j->f, "lb_service_up", "gauge", "Does anybody take new connections?");
+}
+
+static void row_service_up(struct job *j, size_t i)
+{
+	fprintf(j->f, "lb_service_up{%s} %d\n", j->services[i].labels, j->services[i].state != LB_SERVICE_DOWN);
+}
+
+static void head_service_panic(struct job *j)
+{
+	family(j->f, "lb_service_panic", "gauge", "Are too few backends up, so that all are used?");
+}
+
+static void row_service_panic(struct job *j, size_t i)
+{
+	fprintf(j->f, "lb_service_panic{%s} %d\n", j->services[i].labels, j->services[i].state == LB_SERVICE_PANIC);
+}
+
+static void head_service_tier(struct job *j)
+{
+	family(j->f, "lb_service_tier", "gauge", "The tier that serves.");
+}
+
+static void row_service_tier(struct job *j, size_t i)
+{
+	fprintf(j->f, "lb_service_tier{%s} %u\n", j->services[i].labels, j->services[i].service->choice.tier);
 }
 
 /* ---- backends ---- */
 
-struct backend_row {
-	char labels[LABELS_MAX]; /* service="..",backend=".." */
-	const struct lb_model_backend *backend;
-	const struct lb_target_stats *stats; /* NULL: not checked */
-	struct lb_backend_cpu count;
-	uint64_t active;
-	const char *state;
-};
+static void read_backend(struct job *j, size_t i)
+{
+	struct backend_row *r = &j->backends[i];
+	char address[LB_ADDR_STRLEN];
 
-struct backend_rows {
-	struct backend_row *row;
-	size_t nr;
-};
+	/* Neither a service's name nor an address has a character to escape. */
+	snprintf(r->labels, sizeof(r->labels), "service=\"%s\",backend=\"%s\"", r->service->conf.name,
+		 lb_endpoint_format(&r->backend->conf.address, address));
+	if (r->service->conf.check.type != LB_CHECK_NONE)
+		r->stats = lb_prober_stats(j->control->prober, r->service->conf.name, &r->backend->conf.address);
+	if (!r->backend->next_hop.ifindex)
+		r->way = lb_nexthops_way(j->control->nexthops, r->backend->conf.address.addr);
+	lb_dataplane_backend(j->control->dp, r->backend->idx, &r->count);
+	r->active = lb_stats_connections(j->control, r->service, r->backend, &r->count);
+	r->state = lb_stats_backend_state(j->control, r->service, r->backend);
+	if (r->way != LB_WAY_KNOWN && r->backend->conf.admin == LB_ADMIN_ENABLED)
+		r->state = lb_way_name(r->way);
+}
 
-static int read_backends(struct lb_control *c, struct backend_rows *out)
+#define BACKEND_FAMILY(id, name, type, help, what)                                                                     \
+	static void head_backend_##id(struct job *j)                                                                   \
+	{                                                                                                              \
+		family(j->f, name, type, help);                                                                        \
+	}                                                                                                              \
+	static void row_backend_##id(struct job *j, size_t i)                                                          \
+	{                                                                                                              \
+		const struct backend_row *r = &j->backends[i];                                                         \
+                                                                                                                       \
+		fprintf(j->f, name "{%s} %" PRIu64 "\n", r->labels, (uint64_t)(what));                                 \
+	}
+
+BACKEND_FAMILY(packets, "lb_backend_packets_total", "counter", "Packets sent to the backend.", r->count.pkts)
+BACKEND_FAMILY(bytes, "lb_backend_bytes_total", "counter", "Bytes of IP packets for the backend, as clients sent them.",
+	       r->count.bytes)
+BACKEND_FAMILY(connections, "lb_backend_connections_total", "counter", "Connections begun.", r->count.conns)
+BACKEND_FAMILY(active, "lb_backend_active_connections", "gauge",
+	       "Connections begun and not seen to end, an estimate; of a draining backend, what is left.", r->active)
+BACKEND_FAMILY(weight, "lb_backend_weight", "gauge", "The configured weight.", r->backend->conf.weight)
+BACKEND_FAMILY(up, "lb_backend_up", "gauge", "Is the backend healthy, or not checked, and can it be reached?",
+	       r->backend->next_hop.ifindex &&
+		       (r->backend->health == LB_HEALTH_UP || r->backend->health == LB_HEALTH_UNCHECKED))
+
+BACKEND_FAMILY(held, "lb_backend_held", "gauge", "Is the backend held down for having come and gone too often?",
+	       lb_stats_held_seconds(r->stats) > 0)
+
+/* The only one that is not whole. */
+static void head_backend_effective(struct job *j)
+{
+	family(j->f, "lb_backend_effective_weight", "gauge", "What counts of the weight: less during a slow start.");
+}
+
+static void row_backend_effective(struct job *j, size_t i)
+{
+	fprintf(j->f, "lb_backend_effective_weight{%s} %.15g\n", j->backends[i].labels,
+		lb_model_weight(j->backends[i].backend));
+}
+
+static void head_backend_state(struct job *j)
+{
+	family(j->f, "lb_backend_state", "gauge", "1 for the state that the backend is in, 0 for the others.");
+}
+
+static void row_backend_state(struct job *j, size_t i)
+{
+	static const char *const states[] = {"up",	 "down",    "unknown",	"unchecked",
+					     "draining", "drained", "disabled",
+#define X(id, name, help) name,
+					     LB_WAYS(X)
+#undef X
+	};
+	const char *now = j->backends[i].state;
+
+	for (size_t k = 0; k < sizeof(states) / sizeof(states[0]); k++)
+		if (*states[k])
+			fprintf(j->f, "lb_backend_state{%s,state=\"%s\"} %d\n", j->backends[i].labels, states[k],
+				!strcmp(states[k], now));
+}
+
+static void head_check(struct job *j)
+{
+	family(j->f, "lb_check_total", "counter", "Health checks, by result and reason.");
+}
+
+static void row_check(struct job *j, size_t i)
+{
+	const struct backend_row *r = &j->backends[i];
+
+	for (int reason = 0; r->stats && reason < LB_REASON_COUNT; reason++)
+		if (r->stats->results[reason] || reason == LB_REASON_OK)
+			fprintf(j->f, "lb_check_total{%s,result=\"%s\",reason=\"%s\"} %" PRIu64 "\n", r->labels,
+				reason == LB_REASON_OK ? "success" : "failure", lb_reason_name(reason),
+				r->stats->results[reason]);
+}
+
+static void head_duration(struct job *j)
+{
+	family(j->f, "lb_check_duration_seconds", "histogram", "Duration of health checks.");
+}
+
+static void row_duration(struct job *j, size_t i)
+{
+	if (j->backends[i].stats)
+		histogram(j->f, "lb_check_duration_seconds", j->backends[i].labels, &j->backends[i].stats->duration);
+}
+
+/* ---- announcing ---- */
+
+static void head_announced(struct job *j)
+{
+	family(j->f, "lb_vip_announced", "gauge", "Is the VIP a route that routing daemons export?");
+}
+
+/* One line for each VIP of a service that is to be announced. */
+static void row_announced(struct job *j, size_t i)
+{
+	const struct lb_service_conf *s = &j->services[i].service->conf;
+	char vip[LB_ADDR_STRLEN];
+
+	for (size_t v = 0; s->announce && v < s->nr_vips; v++) {
+		struct lb_prefix dst = lb_announce_prefix(&s->vips[v]);
+		struct lb_announced state;
+
+		lb_announce_state(j->control->announce, &dst, &state);
+		fprintf(j->f, "lb_vip_announced{service=\"%s\",vip=\"%s\"} %d\n", s->name,
+			lb_vip_format(&s->vips[v], vip), state.there);
+	}
+}
+
+/* ---- in their order ---- */
+
+static ssize_t write_text(void *cookie, const char *bytes, size_t nr)
+{
+	lb_text_put(cookie, bytes, nr);
+	return (ssize_t)nr;
+}
+
+/* Rows for all services and backends, with nothing read yet. */
+static void list_rows(struct job *j)
 {
 	const struct lb_model_service *const *list;
-	size_t nr = lb_model_services(c->model, &list), total = 0;
+	size_t nr = lb_model_services(j->control->model, &list), total = 0;
 
 	for (size_t i = 0; i < nr; i++)
 		total += list[i]->conf.nr_backends;
-	out->row = calloc(total ? total : 1, sizeof(*out->row));
-	if (!out->row)
-		return -1;
+	j->services = calloc(nr ? nr : 1, sizeof(*j->services));
+	j->backends = calloc(total ? total : 1, sizeof(*j->backends));
+	j->f = fopencookie(&j->text, "w", (cookie_io_functions_t){.write = write_text});
+	j->failed = !j->services || !j->backends || !j->f;
+	if (j->failed)
+		return;
 	for (size_t i = 0; i < nr; i++) {
-		for (size_t j = 0; j < list[i]->conf.nr_backends; j++) {
-			struct backend_row *r = &out->row[out->nr++];
-			char address[LB_ADDR_STRLEN];
+		j->services[j->nr_services++].service = list[i];
+		for (size_t k = 0; k < list[i]->conf.nr_backends; k++) {
+			struct backend_row *r = &j->backends[j->nr_backends++];
 
-			r->backend = &list[i]->backends[j];
-			/* Neither a service's name nor an address has a character to escape. */
-			snprintf(r->labels, sizeof(r->labels), "service=\"%s\",backend=\"%s\"", list[i]->conf.name,
-				 lb_endpoint_format(&r->backend->conf.address, address));
-			if (list[i]->conf.check.type != LB_CHECK_NONE)
-				r->stats = lb_prober_stats(c->prober, list[i]->conf.name, &r->backend->conf.address);
-			lb_dataplane_backend(c->dp, r->backend->idx, &r->count);
-			r->active = lb_stats_connections(c, list[i], r->backend, &r->count);
-			r->state = lb_stats_backend_state(c, list[i], r->backend);
+			r->service = list[i];
+			r->backend = &list[i]->backends[k];
 		}
 	}
-	return 0;
 }
 
-static uint64_t packets_of(const struct backend_row *r)
+static void head_daemon(struct job *j)
 {
-	return r->count.pkts;
+	write_daemon(j->f, j->control);
 }
 
-static uint64_t bytes_of(const struct backend_row *r)
+static void head_dataplane(struct job *j)
 {
-	return r->count.bytes;
+	write_dataplane(j->f, j->control);
 }
 
-static uint64_t connections_of(const struct backend_row *r)
+static void head_process(struct job *j)
 {
-	return r->count.conns;
+	write_process(j->f);
 }
 
-static uint64_t active_of(const struct backend_row *r)
+enum rows_of { NOTHING, SERVICES, BACKENDS };
+
+static const struct section {
+	void (*head)(struct job *j); /* NULL: none */
+	void (*row)(struct job *j, size_t i);
+	enum rows_of of;
+} sections[] = {
+	{list_rows, NULL, NOTHING},
+	{NULL, read_service, SERVICES},
+	{NULL, read_backend, BACKENDS},
+	{head_daemon, NULL, NOTHING},
+	{head_dataplane, NULL, NOTHING},
+	{head_backend_packets, row_backend_packets, BACKENDS},
+	{head_backend_bytes, row_backend_bytes, BACKENDS},
+	{head_backend_connections, row_backend_connections, BACKENDS},
+	{head_backend_active, row_backend_active, BACKENDS},
+	{head_backend_weight, row_backend_weight, BACKENDS},
+	{head_backend_up, row_backend_up, BACKENDS},
+	{head_backend_held, row_backend_held, BACKENDS},
+	{head_backend_effective, row_backend_effective, BACKENDS},
+	{head_backend_state, row_backend_state, BACKENDS},
+	{head_check, row_check, BACKENDS},
+	{head_duration, row_duration, BACKENDS},
+	{head_announced, row_announced, SERVICES},
+	{head_process, NULL, NOTHING},
+	{head_service_pkts, row_service_pkts, SERVICES},
+	{head_service_bytes, row_service_bytes, SERVICES},
+	{head_service_conns, row_service_conns, SERVICES},
+	{head_service_up, row_service_up, SERVICES},
+	{head_service_panic, row_service_panic, SERVICES},
+	{head_service_tier, row_service_tier, SERVICES},
+};
+#define NR_SECTIONS (sizeof(sections) / sizeof(sections[0]))
+
+static void forget_rows(struct job *j)
 {
-	return r->active;
+	if (j->f)
+		fclose(j->f);
+	lb_text_fini(&j->text);
+	for (size_t i = 0; i < j->nr_services; i++)
+		free(j->services[i].labels);
+	free(j->services);
+	free(j->backends);
+	j->f = NULL;
+	j->services = NULL;
+	j->backends = NULL;
+	j->nr_services = j->nr_backends = 0;
 }
 
-static uint64_t weight_of(const struct backend_row *r)
+static void job_free(void *ctx)
 {
-	return r->backend->conf.weight;
+	forget_rows(ctx);
+	free(ctx);
 }
 
-static uint64_t up_of(const struct backend_row *r)
+static bool is_late(const struct job *j, uint64_t until_ns)
 {
-	return r->backend->health == LB_HEALTH_UP || r->backend->health == LB_HEALTH_UNCHECKED;
+	return j->rewinds < REWINDS_MAX && lb_now_ns() > until_ns;
 }
 
-/* The only one that is not whole. */
-static void write_effective_weights(FILE *f, const struct backend_rows *rows)
+/* As many rows as there is time for; false: there are more. */
+static bool write_rows(struct job *j, uint64_t until_ns)
 {
-	family(f, "lb_backend_effective_weight", "gauge", "What counts of the weight: less during a slow start.");
-	for (size_t i = 0; i < rows->nr; i++)
-		fprintf(f, "lb_backend_effective_weight{%s} %.15g\n", rows->row[i].labels,
-			lb_model_weight(rows->row[i].backend));
-}
+	unsigned int rows = 0;
 
-static uint64_t held_of(const struct backend_row *r)
-{
-	return lb_stats_held_seconds(r->stats) > 0;
-}
+	while (j->section < NR_SECTIONS && !j->failed) {
+		const struct section *s = &sections[j->section];
+		size_t nr;
 
-static void write_backends(FILE *f, const struct backend_rows *rows)
-{
-	static const struct {
-		const char *name, *type, *help;
-		uint64_t (*of)(const struct backend_row *r);
-	} families[] = {
-		{"lb_backend_packets_total", "counter", "Packets sent to the backend.", packets_of},
-		{"lb_backend_bytes_total", "counter", "Bytes of IP packets for the backend, as clients sent them.",
-		 bytes_of},
-		{"lb_backend_connections_total", "counter", "Connections begun.", connections_of},
-		{"lb_backend_active_connections", "gauge",
-		 "Connections begun and not seen to end, an estimate; of a draining backend, what is left.", active_of},
-		{"lb_backend_weight", "gauge", "The configured weight.", weight_of},
-		{"lb_backend_up", "gauge", "Is the backend healthy, or not checked?", up_of},
-		{"lb_backend_held", "gauge", "Is the backend held down for having come and gone too often?", held_of},
-	};
-
-	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
-		family(f, families[i].name, families[i].type, families[i].help);
-		for (size_t j = 0; j < rows->nr; j++)
-			fprintf(f, "%s{%s} %" PRIu64 "\n", families[i].name, rows->row[j].labels,
-				families[i].of(&rows->row[j]));
+		if (!j->at && s->head)
+			s->head(j);
+		nr = s->of == SERVICES ? j->nr_services : s->of == BACKENDS ? j->nr_backends : 0;
+		while (j->at < nr && !j->failed) {
+			s->row(j, j->at++);
+			if (!(++rows % CLOCK_EVERY) && is_late(j, until_ns))
+				return false;
+		}
+		j->at = 0;
+		j->section++;
+		if (is_late(j, until_ns))
+			return j->section == NR_SECTIONS;
 	}
+	return true;
 }
 
-static void write_backend_states(FILE *f, const struct backend_rows *rows)
+static bool metrics_step(void *ctx, struct lb_http_response *resp)
 {
-	static const char *const states[] = {"up", "down", "unknown", "unchecked", "draining", "drained", "disabled"};
+	struct job *j = ctx;
 
-	family(f, "lb_backend_state", "gauge", "1 for the state that the backend is in, 0 for the others.");
-	for (size_t i = 0; i < rows->nr; i++) {
-		const char *now = rows->row[i].state;
-
-		for (size_t j = 0; j < sizeof(states) / sizeof(states[0]); j++)
-			fprintf(f, "lb_backend_state{%s,state=\"%s\"} %d\n", rows->row[i].labels, states[j],
-				!strcmp(states[j], now));
+	if (j->epoch != j->control->epoch) {
+		forget_rows(j);
+		j->epoch = j->control->epoch;
+		j->section = j->at = 0;
+		j->rewinds++;
 	}
-}
-
-static void write_checks(FILE *f, const struct backend_rows *rows)
-{
-	family(f, "lb_check_total", "counter", "Health checks, by result and reason.");
-	for (size_t i = 0; i < rows->nr; i++) {
-		const struct backend_row *r = &rows->row[i];
-
-		for (int reason = 0; r->stats && reason < LB_REASON_COUNT; reason++)
-			if (r->stats->results[reason] || reason == LB_REASON_OK)
-				fprintf(f, "lb_check_total{%s,result=\"%s\",reason=\"%s\"} %" PRIu64 "\n", r->labels,
-					reason == LB_REASON_OK ? "success" : "failure", lb_reason_name(reason),
-					r->stats->results[reason]);
-	}
-	family(f, "lb_check_duration_seconds", "histogram", "Duration of health checks.");
-	for (size_t i = 0; i < rows->nr; i++)
-		if (rows->row[i].stats)
-			histogram(f, "lb_check_duration_seconds", rows->row[i].labels, &rows->row[i].stats->duration);
-}
-
-static int write_all(FILE *f, struct lb_control *c)
-{
-	struct backend_rows rows = {0};
-
-	if (read_backends(c, &rows))
-		return -1;
-	write_daemon(f, c);
-	write_dataplane(f, c);
-	write_backends(f, &rows);
-	write_effective_weights(f, &rows);
-	write_backend_states(f, &rows);
-	write_checks(f, &rows);
-	free(rows.row);
-	write_process(f);
-	return write_services(f, c);
+	if (!write_rows(j, lb_now_ns() + STEP_NS))
+		return false;
+	if (j->f)
+		fclose(j->f);
+	j->f = NULL;
+	resp->status = 500;
+	resp->body = j->failed ? NULL : lb_text_take(&j->text, &resp->body_len);
+	if (!resp->body)
+		return true;
+	resp->status = 200;
+	resp->content_type = "text/plain; version=0.0.4; charset=utf-8";
+	return true;
 }
 
 /* ---- answers ---- */
@@ -382,23 +540,23 @@ static void answer_line(struct lb_http_response *resp, unsigned int status, cons
 	resp->content_type = "text/plain; charset=utf-8";
 }
 
-static void answer_metrics(struct lb_control *c, struct lb_http_response *resp)
+static void answer_metrics(struct lb_control *c, bool full, struct lb_http_response *resp)
 {
-	FILE *f = open_memstream(&resp->body, &resp->body_len);
-	int ret;
+	struct job *j = calloc(1, sizeof(*j));
 
 	resp->status = 500;
-	if (!f)
+	if (!j)
 		return;
-	ret = write_all(f, c);
-	if (fclose(f) || ret) {
-		free(resp->body);
-		resp->body = NULL;
-		resp->body_len = 0;
-		return;
+	j->control = c;
+	j->epoch = c->epoch;
+	if (metrics_step(j, resp)) {
+		job_free(j);
+	} else if (full) {
+		job_free(j);
+		answer_line(resp, 503, "too many large answers are under way");
+	} else {
+		resp->job = (struct lb_http_job){metrics_step, job_free, j};
 	}
-	resp->status = 200;
-	resp->content_type = "text/plain; version=0.0.4; charset=utf-8";
 }
 
 void lb_metrics_handle(void *ctx, const struct lb_http_request *req, struct lb_http_response *resp)
@@ -412,8 +570,10 @@ void lb_metrics_handle(void *ctx, const struct lb_http_request *req, struct lb_h
 	} else if (strcmp(req->method, "GET") && strcmp(req->method, "HEAD")) {
 		answer_line(resp, 405, "only GET");
 		resp->allow = "GET, HEAD";
+	} else if (req->busy || req->too_large || req->headers_too_large) {
+		answer_line(resp, req->busy ? 503 : req->too_large ? 413 : 431, "too much at once");
 	} else if (!strcmp(req->path, "/metrics")) {
-		answer_metrics(c, resp);
+		answer_metrics(c, req->full, resp);
 	} else if (!strcmp(req->path, "/healthz") || lb_control_ready(c, why, sizeof(why))) {
 		answer_line(resp, 200, "ok");
 	} else {

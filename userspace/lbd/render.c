@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -10,35 +11,48 @@
 #include "render.h"
 #include "stats.h"
 
-/* The last interface that was asked for: one service's backends are mostly behind the same one, and each question is a
- * system call. */
-struct ifname {
-	uint32_t ifindex;
-	char name[IF_NAMESIZE];
-};
+#define HASH_START 0xcbf29ce484222325ULL
 
-static const char *ifname_of(struct ifname *last, uint32_t ifindex)
+/* FNV-1a of what @t has from @from on: tells versions apart, needs no strength. */
+static uint64_t hash_text(uint64_t h, const struct lb_text *t, size_t from)
 {
-	if (last->ifindex != ifindex && !if_indextoname(ifindex, last->name))
-		snprintf(last->name, sizeof(last->name), "if%u", ifindex);
-	last->ifindex = ifindex;
-	return last->name;
+	for (size_t i = from; i < t->len; i++)
+		h = (h ^ (unsigned char)t->at[i]) * 0x100000001b3ULL;
+	return h;
 }
 
-static json_t *render_next_hop(const struct lb_next_hop *nh, struct ifname *last)
+static const char *ifname_of(struct lb_render *r, uint32_t ifindex)
 {
-	char mac[18];
+	_Static_assert(sizeof(r->ifname) >= IF_NAMESIZE, "room");
+	if (r->ifindex != ifindex && !if_indextoname(ifindex, r->ifname))
+		snprintf(r->ifname, sizeof(r->ifname), "if%u", ifindex);
+	r->ifindex = ifindex;
+	return r->ifname;
+}
 
-	if (!nh->ifindex)
-		return json_null();
-	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", nh->dmac[0], nh->dmac[1], nh->dmac[2], nh->dmac[3],
-		 nh->dmac[4], nh->dmac[5]);
-	return json_pack("{s:s, s:s, s:i}", "interface", ifname_of(last, nh->ifindex), "mac", mac, "mtu", (int)nh->mtu);
+static void put_next_hop(struct lb_render *r, const struct lb_next_hop *nh)
+{
+	const uint8_t *mac = nh->dmac;
+
+	if (!nh->ifindex) {
+		lb_text_puts(&r->text, "null");
+		return;
+	}
+	lb_text_puts(&r->text, "{\"interface\":");
+	lb_text_json_string(&r->text, ifname_of(r, nh->ifindex));
+	lb_text_printf(&r->text, ",\"mac\":\"%02x:%02x:%02x:%02x:%02x:%02x\",\"mtu\":%u}", mac[0], mac[1], mac[2],
+		       mac[3], mac[4], mac[5], nh->mtu);
+}
+
+static void put_counts(struct lb_text *t, const struct lb_backend_cpu *row)
+{
+	lb_text_printf(t, ",\"packets\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"connections\":%" PRIu64,
+		       (uint64_t)row->pkts, (uint64_t)row->bytes, (uint64_t)row->conns);
 }
 
 /* Since when, until when and how it ended. */
-static json_t *render_drain(const struct lb_control *c, const struct lb_model_service *s,
-			    const struct lb_model_backend *b)
+static void put_drain(struct lb_text *t, const struct lb_control *c, const struct lb_model_service *s,
+		      const struct lb_model_backend *b)
 {
 	const struct lb_drain *d = NULL;
 	char since[LB_TIME_STRLEN], ends[LB_TIME_STRLEN] = "";
@@ -46,94 +60,138 @@ static json_t *render_drain(const struct lb_control *c, const struct lb_model_se
 
 	if (b->conf.admin == LB_ADMIN_DRAINING)
 		d = lb_drains_find(&c->drains, s->conf.name, &b->conf.address);
-	if (!d)
-		return json_null();
+	if (!d) {
+		lb_text_puts(t, "null");
+		return;
+	}
 	ends_ns = lb_drain_ends_ns(d, s->conf.drain_timeout_ns);
 	if (ends_ns != UINT64_MAX)
 		lb_time_format(ends_ns, ends);
-	return json_pack("{s:s, s:s, s:s}", "since", lb_time_format(d->since_ns, since), "ends", ends, "end",
-			 lb_drain_end_name(d->end));
+	lb_text_printf(t, "{\"since\":\"%s\",\"ends\":\"%s\",\"end\":\"%s\"}", lb_time_format(d->since_ns, since), ends,
+		       lb_drain_end_name(d->end));
 }
 
-static json_t *render_backend_status(struct lb_control *c, const struct lb_model_service *s, size_t i,
-				     struct ifname *last)
+static void put_backend_status(struct lb_render *r, struct lb_control *c, const struct lb_model_service *s, size_t i)
 {
 	const struct lb_model_backend *b = &s->backends[i];
 	const struct lb_target_stats *t = lb_prober_stats(c->prober, s->conf.name, &b->conf.address);
 	bool probed = t && (t->health.ok || t->health.failed || t->held_until_ns || t->results[LB_REASON_INTERNAL]);
 	double slots = s->policy_table ? (double)(1ULL << s->policy_shift) : 0;
+	const char *reason = probed ? lb_reason_name(t->health.reason) : "";
 	struct lb_backend_cpu row;
 	char since[LB_TIME_STRLEN];
 
+	/* Whatever its checks say: what mends it is another thing. */
+	if (!b->next_hop.ifindex)
+		reason = lb_way_name(lb_nexthops_way(c->nexthops, b->conf.address.addr));
 	lb_dataplane_backend(c->dp, b->idx, &row);
-	return json_pack("{s:s, s:s, s:s, s:b, s:f, s:I, s:I, s:I, s:I, s:o, s:f, s:s, s:o, s:f}", "health",
-			 lb_health_name(t ? t->health.health : b->health), "reason",
-			 probed ? lb_reason_name(t->health.reason) : "", "since",
-			 t ? lb_time_format(t->health.since_ns, since) : "", "serving", b->chosen, "share",
-			 slots > 0 ? b->nr_slots / slots : 0.0, "active_connections",
-			 (json_int_t)lb_stats_connections(c, s, b, &row), "packets", (json_int_t)row.pkts, "bytes",
-			 (json_int_t)row.bytes, "connections", (json_int_t)row.conns, "next_hop",
-			 render_next_hop(&b->next_hop, last), "effective_weight", lb_model_weight(b), "state",
-			 lb_stats_backend_state(c, s, b), "drain", render_drain(c, s, b), "held_seconds",
-			 lb_stats_held_seconds(t));
+	lb_text_printf(&r->text, ",\"status\":{\"health\":\"%s\",\"reason\":\"%s\",\"since\":\"%s\"",
+		       lb_health_name(t ? t->health.health : b->health), reason,
+		       t ? lb_time_format(t->health.since_ns, since) : "");
+	lb_text_printf(&r->text, ",\"serving\":%s,\"share\":%.6f,\"active_connections\":%" PRIu64,
+		       b->chosen ? "true" : "false", slots > 0 ? b->nr_slots / slots : 0.0,
+		       lb_stats_connections(c, s, b, &row));
+	put_counts(&r->text, &row);
+	lb_text_puts(&r->text, ",\"next_hop\":");
+	put_next_hop(r, &b->next_hop);
+	lb_text_printf(&r->text, ",\"effective_weight\":%.15g,\"state\":\"%s\",\"held_seconds\":%.1f,\"drain\":",
+		       lb_model_weight(b), lb_stats_backend_state(c, s, b), lb_stats_held_seconds(t));
+	put_drain(&r->text, c, s, b);
+	lb_text_puts(&r->text, "}");
 }
 
-static json_t *render_backend(struct lb_control *c, const struct lb_model_service *s, size_t i, struct ifname *last)
+void lb_render_backend(struct lb_render *r, struct lb_control *c, const struct lb_model_service *s, size_t i)
 {
-	json_t *j = lb_document_backend(&s->conf.backends[i]);
+	size_t from = r->text.len;
 
-	if (j && json_object_set_new(j, "status", render_backend_status(c, s, i, last))) {
-		json_decref(j);
-		return NULL;
+	lb_document_put_backend(&r->text, &s->conf.backends[i]);
+	r->hash = hash_text(r->hash, &r->text, from);
+	put_backend_status(r, c, s, i);
+	lb_text_puts(&r->text, "}");
+}
+
+void lb_render_service_begin(struct lb_render *r, const struct lb_model_service *s)
+{
+	size_t from = r->text.len;
+
+	lb_document_put_service(&r->text, &s->conf);
+	r->hash = hash_text(HASH_START, &r->text, from);
+	lb_text_puts(&r->text, ",\"backends\":[");
+}
+
+void lb_render_service_backend(struct lb_render *r, struct lb_control *c, const struct lb_model_service *s, size_t i)
+{
+	lb_text_puts(&r->text, i ? ",\n" : "\n");
+	lb_render_backend(r, c, s, i);
+}
+
+/* Of each destination that the service announces: is it a route now? */
+static void put_routes(struct lb_text *t, const struct lb_control *c, const struct lb_service_conf *s)
+{
+	const char *separator = "";
+
+	lb_text_puts(t, ",\"routes\":[");
+	for (size_t i = 0; s->announce && i < s->nr_vips; i++) {
+		struct lb_prefix dst = lb_announce_prefix(&s->vips[i]);
+		struct lb_announced state;
+		char text[LB_ADDR_STRLEN];
+
+		/* VIPs are in order of address: those that differ in port alone are one route. */
+		if (i && !memcmp(s->vips[i].vip.addr, s->vips[i - 1].vip.addr, sizeof(dst.addr)) &&
+		    s->vips[i].plen == s->vips[i - 1].plen)
+			continue;
+		lb_announce_state(c->announce, &dst, &state);
+		lb_text_printf(t, "%s{\"route\":\"%s\",\"announced\":%s,\"reason\":", separator,
+			       lb_prefix_format(&dst, text), state.there ? "true" : "false");
+		lb_text_json_string(t, state.why);
+		lb_text_puts(t, "}");
+		separator = ",";
 	}
-	return j;
+	lb_text_puts(t, "]");
 }
 
-json_t *lb_render_backend(struct lb_control *c, const struct lb_model_service *s, size_t i)
+void lb_render_service_end(struct lb_render *r, const struct lb_control *c, const struct lb_model_service *s)
 {
-	struct ifname last = {0};
-
-	return render_backend(c, s, i, &last);
-}
-
-static json_t *render_service_status(const struct lb_control *c, const struct lb_model_service *s)
-{
+	struct lb_text *t = &r->text;
 	enum lb_service_state state;
 	struct lb_backend_cpu total;
 	size_t phases[3] = {0};
-	char reason[128], digest[17];
+	char reason[128];
 
 	state = lb_stats_state(s, reason, sizeof(reason));
 	lb_stats_service(c, s, &total);
 	if (s->slots)
 		lb_slots_count(s->slots, phases);
-	snprintf(digest, sizeof(digest), "%016" PRIx64, s->digest);
-	return json_pack("{s:s, s:s, s:i, s:I, s:s, s:{s:I, s:I, s:I}, s:I, s:I, s:I}", "state",
-			 lb_service_state_name(state), "reason", reason, "tier", (int)s->choice.tier, "table_slots",
-			 (json_int_t)(s->slots ? 1LL << s->slots->shift : 0), "table_digest", digest, "slots", "stable",
-			 (json_int_t)phases[LB_PHASE_STABLE], "moving", (json_int_t)phases[LB_PHASE_MOVING], "settling",
-			 (json_int_t)phases[LB_PHASE_SETTLING], "packets", (json_int_t)total.pkts, "bytes",
-			 (json_int_t)total.bytes, "connections", (json_int_t)total.conns);
+	lb_text_printf(t, "%s],\"status\":{\"state\":\"%s\",\"reason\":", s->conf.nr_backends ? "\n" : "",
+		       lb_service_state_name(state));
+	lb_text_json_string(t, reason);
+	lb_text_printf(t, ",\"tier\":%u,\"table_slots\":%llu,\"table_digest\":\"%016" PRIx64 "\"", s->choice.tier,
+		       s->slots ? 1ULL << s->slots->shift : 0, s->digest);
+	lb_text_printf(t, ",\"slots\":{\"stable\":%zu,\"moving\":%zu,\"settling\":%zu}", phases[LB_PHASE_STABLE],
+		       phases[LB_PHASE_MOVING], phases[LB_PHASE_SETTLING]);
+	put_counts(t, &total);
+	lb_text_printf(t, ",\"healthy\":%zu", lb_announce_healthy(s));
+	put_routes(t, c, &s->conf);
+	lb_text_puts(t, "}}");
 }
 
-json_t *lb_render_service(struct lb_control *c, const struct lb_model_service *s)
+bool lb_render_hash(const struct lb_service_conf *s, uint64_t *hash)
 {
-	json_t *j = lb_document_service(&s->conf), *backends = json_array();
-	struct ifname last = {0};
+	struct lb_text t = {0};
 
-	if (!j || !backends)
-		goto fail;
-	for (size_t i = 0; i < s->conf.nr_backends; i++)
-		if (json_array_append_new(backends, render_backend(c, s, i, &last)))
-			goto fail;
-	if (json_object_set(j, "backends", backends) || json_object_set_new(j, "status", render_service_status(c, s)))
-		goto fail;
-	json_decref(backends);
-	return j;
-fail:
-	json_decref(backends);
-	json_decref(j);
-	return NULL;
+	lb_document_put_service(&t, s);
+	*hash = hash_text(HASH_START, &t, 0);
+	for (size_t i = 0; i < s->nr_backends && !t.failed; i++) {
+		t.len = 0;
+		lb_document_put_backend(&t, &s->backends[i]);
+		*hash = hash_text(*hash, &t, 0);
+	}
+	if (t.failed) {
+		lb_text_fini(&t);
+		return false;
+	}
+	lb_text_fini(&t);
+	return true;
 }
 
 json_t *lb_render_iface(const struct lb_iface *i)
@@ -168,6 +226,15 @@ static json_t *render_verdicts(const struct lb_control *c)
 	return j;
 }
 
+static json_t *render_announce(const struct lb_control *c)
+{
+	const struct lb_announce_conf *conf = &c->config->announce;
+	size_t wanted, nr = lb_announce_count(c->announce, &wanted);
+
+	return json_pack("{s:I, s:I, s:I, s:I}", "table", (json_int_t)conf->table, "protocol",
+			 (json_int_t)conf->protocol, "routes", (json_int_t)nr, "wanted", (json_int_t)wanted);
+}
+
 json_t *lb_render_verification(const struct lb_verification *v)
 {
 	json_t *what = json_array();
@@ -190,15 +257,15 @@ json_t *lb_render_status(struct lb_control *c)
 		backends += list[i]->conf.nr_backends;
 		serving += list[i]->choice.chosen;
 	}
-	return json_pack("{s:s, s:i, s:i, s:f, s:b, s:b, s:s, s:I, s:{s:b, s:s, s:s}, s:o, s:{s:I, s:I}, s:{s:I, s:I}, "
-			 "s:{s:I, s:I}, s:o}",
-			 "version", LB_VERSION, "abi", LB_ABI_VERSION, "pid", (int)getpid(), "uptime_seconds",
-			 (double)((lb_now_ns() - c->start_ns) / 1000000) / 1e3, "ready",
-			 lb_control_ready(c, why, sizeof(why)), "adopted", c->adopted, "program_tag",
-			 lb_dataplane_tag(c->dp), "generation", (json_int_t)c->generation, "last_apply", "success",
-			 c->last_apply.success, "time", lb_time_format(c->last_apply.time_ns, time), "error",
-			 c->last_apply.error, "interfaces", render_ifaces(c), "services", "total", (json_int_t)nr, "up",
-			 (json_int_t)up, "backends", "total", (json_int_t)backends, "serving", (json_int_t)serving,
-			 "flows", "entries", (json_int_t)lb_stats_flows(c), "capacity",
-			 (json_int_t)LB_FLOW_SETS * LB_FLOW_WAYS, "verdicts", render_verdicts(c));
+	return json_pack(
+		"{s:s, s:i, s:i, s:f, s:b, s:b, s:s, s:I, s:{s:b, s:s, s:s}, s:o, s:{s:I, s:I}, s:{s:I, s:I}, "
+		"s:{s:I, s:I}, s:o, s:o}",
+		"version", LB_VERSION, "abi", LB_ABI_VERSION, "pid", (int)getpid(), "uptime_seconds",
+		(double)((lb_now_ns() - c->start_ns) / 1000000) / 1e3, "ready", lb_control_ready(c, why, sizeof(why)),
+		"adopted", c->adopted, "program_tag", lb_dataplane_tag(c->dp), "generation", (json_int_t)c->generation,
+		"last_apply", "success", c->last_apply.success, "time", lb_time_format(c->last_apply.time_ns, time),
+		"error", c->last_apply.error, "interfaces", render_ifaces(c), "services", "total", (json_int_t)nr, "up",
+		(json_int_t)up, "backends", "total", (json_int_t)backends, "serving", (json_int_t)serving, "flows",
+		"entries", (json_int_t)lb_stats_flows(c), "capacity", (json_int_t)LB_FLOW_SETS * LB_FLOW_WAYS,
+		"verdicts", render_verdicts(c), "announce", render_announce(c));
 }

@@ -23,6 +23,17 @@ int lb_source_file(const char *path, struct lb_config **out, char fingerprint[LB
 	return ret;
 }
 
+void lb_source_locate(const char *path, struct lb_err *err)
+{
+	char *text;
+	size_t len;
+
+	if (lb_file_read(path, &text, &len, NULL))
+		return;
+	lb_document_locate(text, len, path, err);
+	free(text);
+}
+
 static void take_file(struct lb_state *state, struct lb_config *file, const char *fingerprint,
 		      struct lb_config **previous)
 {

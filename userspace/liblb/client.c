@@ -126,14 +126,18 @@ static int curl_error(struct lb_client *c, CURLcode code, struct lb_err *err)
 static struct curl_slist *headers(const struct lb_request *rq)
 {
 	struct curl_slist *list = NULL, *more;
-	char line[3][128];
+	char line[4][128];
+	int nr = 2;
 
 	snprintf(line[0], sizeof(line[0]), "Accept: %s", rq->accept ? rq->accept : "application/json");
 	snprintf(line[1], sizeof(line[1]),
 		 "Expect:"); /* no 100-continue: it would cost a second where it is not answered */
-	snprintf(line[2], sizeof(line[2]), "Content-Type: %s",
-		 rq->content_type ? rq->content_type : "application/json");
-	for (int i = 0; i < (rq->body ? 3 : 2); i++) {
+	if (rq->body)
+		snprintf(line[nr++], sizeof(line[0]), "Content-Type: %s",
+			 rq->content_type ? rq->content_type : "application/json");
+	if (rq->if_match)
+		snprintf(line[nr++], sizeof(line[0]), "If-Match: %s", rq->if_match);
+	for (int i = 0; i < nr; i++) {
 		more = curl_slist_append(list, line[i]);
 		if (!more) {
 			curl_slist_free_all(list);
@@ -144,19 +148,21 @@ static struct curl_slist *headers(const struct lb_request *rq)
 	return list;
 }
 
-int lb_client_do(struct lb_client *c, const struct lb_request *rq, struct lb_response *out, struct lb_err *err)
+typedef size_t (*write_fn)(char *data, size_t size, size_t nmemb, void *ctx);
+
+/* Send @rq and have @on_data called with the answer's body. @timeout_ms: 0: none. */
+static int perform(struct lb_client *c, const struct lb_request *rq, write_fn on_data, void *ctx, long timeout_ms,
+		   int *status, struct lb_err *err)
 {
-	struct buffer body = {strdup(""), 0};
 	struct curl_slist *head = headers(rq);
 	char *url = NULL;
 	CURLcode code;
-	long status;
-	int ret;
+	long answered = 0;
+	int ret = 0;
 
-	if (!body.data || !head || asprintf(&url, "http://lbd%s", rq->path) < 0) {
-		ret = lb_err_set(err, -ENOMEM, NULL, "out of memory");
-		url = NULL;
-		goto out;
+	if (!head || asprintf(&url, "http://lbd%s", rq->path) < 0) {
+		curl_slist_free_all(head);
+		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	}
 	curl_easy_reset(c->curl);
 	curl_easy_setopt(c->curl, CURLOPT_UNIX_SOCKET_PATH, c->socket_path);
@@ -164,30 +170,87 @@ int lb_client_do(struct lb_client *c, const struct lb_request *rq, struct lb_res
 	curl_easy_setopt(c->curl, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(c->curl, CURLOPT_PROXY, ""); /* not even where the environment names one */
 	curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, ANSWER_TIMEOUT_MS);
+	curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, timeout_ms);
 	curl_easy_setopt(c->curl, CURLOPT_USERAGENT, "lbctl/" LB_VERSION);
 	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, head);
-	curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, &body);
+	curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_data);
+	curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, ctx);
 	if (rq->body) {
 		curl_easy_setopt(c->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)rq->body_bytes);
 		curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, rq->body);
 	}
 	curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, rq->method);
 	code = curl_easy_perform(c->curl);
-	if (code != CURLE_OK) {
+	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &answered);
+	*status = (int)answered;
+	if (code != CURLE_OK)
 		ret = curl_error(c, code, err);
-		goto out;
-	}
-	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
-	*out = (struct lb_response){.status = (int)status, .body = body.data, .body_bytes = body.len};
-	body.data = NULL;
-	ret = 0;
-out:
 	curl_slist_free_all(head);
-	free(body.data);
 	free(url);
 	return ret;
+}
+
+int lb_client_do(struct lb_client *c, const struct lb_request *rq, struct lb_response *out, struct lb_err *err)
+{
+	struct buffer body = {strdup(""), 0};
+	int ret, status;
+
+	if (!body.data)
+		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+	ret = perform(c, rq, on_body, &body, ANSWER_TIMEOUT_MS, &status, err);
+	if (ret) {
+		free(body.data);
+		return ret;
+	}
+	*out = (struct lb_response){.status = status, .body = body.data, .body_bytes = body.len};
+	return 0;
+}
+
+/* ---- streams ---- */
+
+struct stream {
+	struct lb_client *client;
+	lb_client_line_fn cb;
+	void *ctx;
+	struct buffer rest; /* of a line that has not ended; of an answer that is no success, all */
+	bool over;	    /* @cb has had enough */
+};
+
+static size_t on_lines(char *data, size_t size, size_t nmemb, void *ctx)
+{
+	struct stream *s = ctx;
+	char *line, *end;
+	long status = 0;
+
+	if (on_body(data, size, nmemb, &s->rest) != size * nmemb)
+		return 0;
+	curl_easy_getinfo(s->client->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status < 200 || status > 299)
+		return size * nmemb;
+	for (line = s->rest.data; !s->over && (end = strchr(line, '\n')); line = end + 1) {
+		*end = '\0';
+		s->over = !s->cb(s->ctx, line);
+	}
+	s->rest.len -= (size_t)(line - s->rest.data);
+	memmove(s->rest.data, line, s->rest.len + 1);
+	return s->over ? 0 : size * nmemb;
+}
+
+int lb_client_stream(struct lb_client *c, const struct lb_request *rq, lb_client_line_fn cb, void *ctx,
+		     struct lb_response *out, struct lb_err *err)
+{
+	struct stream s = {.client = c, .cb = cb, .ctx = ctx, .rest = {strdup(""), 0}};
+	int ret, status;
+
+	if (!s.rest.data)
+		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+	ret = perform(c, rq, on_lines, &s, 0, &status, err);
+	if (ret && !s.over) {
+		free(s.rest.data);
+		return ret;
+	}
+	*out = (struct lb_response){.status = status, .body = s.rest.data, .body_bytes = s.rest.len};
+	return 0;
 }
 
 void lb_response_fini(struct lb_response *r)

@@ -3,6 +3,7 @@
 #ifndef LB_CLIENT_H
 #define LB_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "err.h"
@@ -18,6 +19,7 @@ struct lb_request {
 	const char *content_type; /* NULL: application/json */
 	const char *body;	  /* NULL: none */
 	size_t body_bytes;
+	const char *if_match; /* an entity tag with its quotes; NULL: whatever there is */
 };
 
 struct lb_response {
@@ -35,6 +37,13 @@ void lb_client_free(struct lb_client *c);
  * answered is not lbd; -ENOMEM. All with @err. */
 int lb_client_do(struct lb_client *c, const struct lb_request *rq, struct lb_response *out, struct lb_err *err);
 void lb_response_fini(struct lb_response *r);
+
+/* lb_client_stream - send @rq and call @cb with each line of the answer, as it comes and without its end, until that is
+ * over or @cb returns false: then 0. An answer that is no success is in @out, and @cb not called. Errors as
+ * lb_client_do's; there is no limit in time. */
+typedef bool (*lb_client_line_fn)(void *ctx, const char *line);
+int lb_client_stream(struct lb_client *c, const struct lb_request *rq, lb_client_line_fn cb, void *ctx,
+		     struct lb_response *out, struct lb_err *err);
 
 /* lb_client_path - "/v1/SEGMENT/SEGMENT...", percent-encoded, malloc'ed; NULL: out of memory. @segments ends with
  * NULL. */

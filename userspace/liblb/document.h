@@ -13,9 +13,14 @@
 
 #include "conf.h"
 #include "nearest.h"
+#include "text.h"
 
 /* A whole configuration. @out is the caller's; lb_config_check has been run on it. */
 int lb_document_read(const char *text, size_t len, const char *name, struct lb_config **out, struct lb_err *err);
+
+/* lb_document_locate - the configuration that @text was read as has been refused because of one of its interfaces: put
+ * the file's name and line where @err has the interface's name. Other errors stay as they are. */
+void lb_document_locate(const char *text, size_t len, const char *name, struct lb_err *err);
 
 /* Parts, for the API. A patch changes the keys it has and leaves the others (`backends` replaces the list);
  * a new service starts as a copy of @defaults. Nothing is changed on error. */
@@ -34,6 +39,19 @@ json_t *lb_document_iface(const struct lb_iface_conf *i);
 
 /* A service of @c as it is in lb_document_config, as compact JSON, malloc'ed. */
 char *lb_document_service_text(const struct lb_config *c, const struct lb_service_conf *s);
+
+/* The same as lb_document_service, without the backends, and as lb_document_backend, both without the closing brace, so
+ * that what is known at run time can follow. */
+void lb_document_put_service(struct lb_text *t, const struct lb_service_conf *s);
+void lb_document_put_backend(struct lb_text *t, const struct lb_backend_conf *b);
+
+/* lb_document_config_* - the whole configuration bit by bit, as JSON or as block-style YAML: begin, then each service in
+ * order, then end. @c must stay as it is meanwhile. A service is written from its backend @from on, with at most @max of
+ * them; returns where to go on, 0: it is done. */
+void lb_document_config_begin(struct lb_text *t, const struct lb_config *c, bool yaml);
+size_t lb_document_config_service(struct lb_text *t, const struct lb_config *c, size_t i, size_t from, size_t max,
+				  bool yaml);
+void lb_document_config_end(struct lb_text *t, const struct lb_config *c, bool yaml);
 
 /* The whole configuration as block-style YAML, malloc'ed. */
 char *lb_document_yaml(const struct lb_config *c);

@@ -140,130 +140,123 @@ json_t *lb_document_service(const struct lb_service_conf *s)
 	return encode_object(&lb_object_service, s, NULL, FULL);
 }
 
-/* ---- JSON as text, without a tree: a state with thousands of backends is saved at each change ---- */
+/* ---- JSON as text, without a tree: there may be thousands of services and backends ---- */
 
-struct text {
-	char *at;
-	size_t len, room;
-	bool failed;
-};
+static void put_object(struct lb_text *t, const struct lb_object *o, const void *obj, const void *base, enum how how);
 
-static void put(struct text *t, const char *bytes, size_t nr)
-{
-	size_t room = t->room ? t->room : 4096;
-	char *at;
-
-	while (room < t->len + nr + 1)
-		room *= 2;
-	if (room != t->room) {
-		at = realloc(t->at, room);
-		if (!at) {
-			t->failed = true;
-			return;
-		}
-		t->at = at;
-		t->room = room;
-	}
-	memcpy(t->at + t->len, bytes, nr);
-	t->len += nr;
-	t->at[t->len] = '\0';
-}
-
-/* Takes @json over. */
-static void put_json(struct text *t, json_t *json)
-{
-	char *text = json ? json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-
-	if (text)
-		put(t, text, strlen(text));
-	else
-		t->failed = true;
-	json_decref(json);
-	free(text);
-}
-
-static void put_string(struct text *t, const char *string)
-{
-	size_t len = 0;
-
-	while (string[len] >= ' ' && string[len] <= '~' && string[len] != '"' && string[len] != '\\')
-		len++;
-	if (string[len]) {
-		put_json(t, json_string(string));
-		return;
-	}
-	put(t, "\"", 1);
-	put(t, string, len);
-	put(t, "\"", 1);
-}
-
-static void put_object(struct text *t, const struct lb_object *o, const void *obj, const void *base, enum how how);
-
-static void put_list(struct text *t, const struct lb_field *f, const void *obj, enum how how)
+static void put_list(struct lb_text *t, const struct lb_field *f, const void *obj, enum how how)
 {
 	struct lb_backend_conf room;
 	const void *base = base_of_items(f, obj, &room);
 	size_t nr;
 	const char *items = items_of(f, obj, &nr);
 
-	put(t, "[", 1);
+	lb_text_puts(t, "[");
 	for (size_t i = 0; i < nr; i++) {
 		if (i)
-			put(t, ",", 1);
+			lb_text_puts(t, ",");
 		put_object(t, f->object, items + i * f->object->size, base, how);
 	}
-	put(t, "]", 1);
+	lb_text_puts(t, "]");
 }
 
-static void put_field(struct text *t, const struct lb_field *f, const void *obj, const void *base, enum how how)
+static void put_texts(struct lb_text *t, const struct lb_field *f, const void *obj)
+{
+	char buf[LB_FIELD_STRLEN];
+
+	lb_text_puts(t, "[");
+	for (size_t i = 0; lb_field_item(f, obj, i, buf); i++) {
+		if (i)
+			lb_text_puts(t, ",");
+		lb_text_json_string(t, buf);
+	}
+	lb_text_puts(t, "]");
+}
+
+static void put_field(struct lb_text *t, const struct lb_field *f, const void *obj, const void *base, enum how how)
 {
 	char buf[LB_FIELD_STRLEN], *text;
 
 	switch (f->kind) {
+	case LB_FIELD_ITEMS:
+	case LB_FIELD_SOURCES:
+		put_texts(t, f, obj);
+		break;
+	case LB_FIELD_OBJECT:
+		put_object(t, f->object, (const char *)obj + f->offset, base ? (const char *)base + f->offset : NULL,
+			   f->object->fields == lb_object_service.fields ? DEFAULTS : how);
+		break;
 	case LB_FIELD_LIST:
 		put_list(t, f, obj, how);
 		break;
-	case LB_FIELD_NUMBER:
-	case LB_FIELD_WORD:
-	case LB_FIELD_ADDRESS:
+	default:
 		text = lb_field_format(f, obj, buf);
 		if (!text)
-			put(t, "null", 4);
-		else if (f->kind == LB_FIELD_NUMBER && *text >= '0' && *text <= '9')
-			put(t, text, strlen(text));
+			lb_text_puts(t, "null");
+		else if (f->kind == LB_FIELD_BOOL || (f->kind == LB_FIELD_NUMBER && *text >= '0' && *text <= '9'))
+			lb_text_puts(t, text);
 		else
-			put_string(t, text);
-		break;
-	default: /* what there are few of */
-		put_json(t, encode_field(f, obj, base, how));
+			lb_text_json_string(t, text);
 	}
 }
 
-static void put_object(struct text *t, const struct lb_object *o, const void *obj, const void *base, enum how how)
+/* The fields from @f up to @end, each with a comma before it unless it is the first of all. @end NULL: to the last. */
+static void put_fields(struct lb_text *t, const struct lb_field *f, const struct lb_field *end, const void *obj,
+		       const void *base, enum how how)
 {
-	const char *before = "{";
-
-	for (const struct lb_field *f = o->fields; f->name; f++) {
+	for (; f->name && f != end; f++) {
 		if (is_left_out(f, obj, base, how))
 			continue;
-		put(t, before, 1);
-		put_string(t, f->name);
-		put(t, ":", 1);
+		if (t->at[t->len - 1] != '{')
+			lb_text_puts(t, ",");
+		lb_text_json_string(t, f->name);
+		lb_text_puts(t, ":");
 		put_field(t, f, obj, base, how);
-		before = ",";
 	}
-	put(t, *before == '{' ? "{}" : "}", *before == '{' ? 2 : 1);
+}
+
+static void put_object(struct lb_text *t, const struct lb_object *o, const void *obj, const void *base, enum how how)
+{
+	lb_text_puts(t, "{");
+	if (!t->failed)
+		put_fields(t, o->fields, NULL, obj, base, how);
+	lb_text_puts(t, "}");
+}
+
+/* The one field of @o that is a list of @of. */
+static const struct lb_field *list_of(const struct lb_object *o, const struct lb_object *of)
+{
+	const struct lb_field *f = o->fields;
+
+	while (f->kind != LB_FIELD_LIST || f->object != of)
+		f++;
+	return f;
 }
 
 char *lb_document_service_text(const struct lb_config *c, const struct lb_service_conf *s)
 {
-	struct text t = {0};
+	struct lb_text t = {0};
 
 	put_object(&t, &lb_object_service, s, &c->defaults, TERSE);
-	if (!t.failed)
-		return t.at;
-	free(t.at);
-	return NULL;
+	return lb_text_take(&t, NULL);
+}
+
+void lb_document_put_service(struct lb_text *t, const struct lb_service_conf *s)
+{
+	const struct lb_field *list = list_of(&lb_object_service, &lb_object_backend);
+
+	lb_text_puts(t, "{");
+	if (t->failed)
+		return;
+	put_fields(t, lb_object_service.fields, list, s, NULL, FULL);
+	put_fields(t, list + 1, NULL, s, NULL, FULL);
+}
+
+void lb_document_put_backend(struct lb_text *t, const struct lb_backend_conf *b)
+{
+	lb_text_puts(t, "{");
+	if (!t->failed)
+		put_fields(t, lb_object_backend.fields, NULL, b, NULL, FULL);
 }
 
 json_t *lb_document_backend(const struct lb_backend_conf *b)
@@ -311,91 +304,225 @@ static bool is_plain(const char *text)
 	return *text >= '0' && *text <= '9' && (dots >= 3 || strchr("smh", text[len - 1]));
 }
 
-static void write_scalar(FILE *f, const json_t *value)
+static void yaml_scalar(struct lb_text *t, const json_t *value)
 {
 	char *text;
 
 	if (json_is_string(value) && is_plain(json_string_value(value))) {
-		fputs(json_string_value(value), f);
+		lb_text_puts(t, json_string_value(value));
 		return;
 	}
 	/* A JSON text is a double-quoted YAML text. */
 	text = json_dumps(value, JSON_ENCODE_ANY);
 	if (text)
-		fputs(text, f);
+		lb_text_puts(t, text);
+	else
+		t->failed = true;
 	free(text);
 }
 
-static void write_value(FILE *f, const json_t *value, int indent);
+static void yaml_value(struct lb_text *t, const json_t *value, int indent);
 
-static void write_list(FILE *f, const json_t *list, int indent)
+/* @indent < 0: the first key follows what the line has already. */
+static void yaml_indent(struct lb_text *t, int indent)
+{
+	lb_text_printf(t, "%*s", indent < 0 ? 0 : indent, "");
+}
+
+static void yaml_list(struct lb_text *t, const json_t *list, int indent)
 {
 	const json_t *item;
 	size_t i;
 
 	json_array_foreach (list, i, item) {
-		fprintf(f, "%*s- ", indent, "");
+		yaml_indent(t, indent);
+		lb_text_puts(t, "- ");
 		if (json_is_object(item) && json_object_size(item)) {
-			write_value(f, item, -(indent + 2));
+			yaml_value(t, item, -(indent + 2));
 		} else {
-			write_value(f, item, indent + 2);
-			fputc('\n', f);
+			yaml_value(t, item, indent + 2);
+			lb_text_puts(t, "\n");
 		}
 	}
 }
 
-/* @indent < 0: the first key follows what the line has already. */
-static void write_object(FILE *f, const json_t *object, int indent)
+static void yaml_member(struct lb_text *t, const char *key, const json_t *value, int indent)
 {
-	const json_t *value;
+	yaml_indent(t, indent);
+	lb_text_puts(t, key);
+	indent = abs(indent);
+	if (json_is_object(value) && json_object_size(value)) {
+		lb_text_puts(t, ":\n");
+		yaml_value(t, value, indent + 2);
+	} else if (json_is_array(value) && json_array_size(value)) {
+		lb_text_puts(t, ":\n");
+		yaml_list(t, value, indent + 2);
+	} else {
+		lb_text_puts(t, ": ");
+		yaml_value(t, value, indent);
+		lb_text_puts(t, "\n");
+	}
+}
+
+static void yaml_value(struct lb_text *t, const json_t *value, int indent)
+{
+	const json_t *member;
 	const char *key;
 
-	json_object_foreach ((json_t *)object, key, value) {
-		fprintf(f, "%*s%s:", indent < 0 ? 0 : indent, "", key);
+	if (!json_is_object(value) && !json_is_array(value)) {
+		yaml_scalar(t, value);
+		return;
+	}
+	if (json_is_array(value) || !json_object_size(value)) {
+		lb_text_puts(t, json_is_array(value) ? "[]" : "{}");
+		return;
+	}
+	json_object_foreach ((json_t *)value, key, member) {
+		yaml_member(t, key, member, indent);
 		indent = abs(indent);
-		if (json_is_object(value) && json_object_size(value)) {
-			fputc('\n', f);
-			write_object(f, value, indent + 2);
-		} else if (json_is_array(value) && json_array_size(value)) {
-			fputc('\n', f);
-			write_list(f, value, indent + 2);
-		} else {
-			fputc(' ', f);
-			write_value(f, value, indent);
-			fputc('\n', f);
-		}
 	}
 }
 
-static void write_value(FILE *f, const json_t *value, int indent)
+static void yaml_fields(struct lb_text *t, const struct lb_field *f, const struct lb_field *end, const void *obj,
+			const void *base, enum how how, int indent);
+
+/* An element of a list, with its dash. */
+static void yaml_item(struct lb_text *t, const struct lb_object *o, const void *item, const void *base, enum how how,
+		      int indent)
 {
-	if (json_is_object(value) && json_object_size(value))
-		write_object(f, value, indent);
-	else if (json_is_object(value) || json_is_array(value))
-		fputs(json_is_object(value) ? "{}" : "[]", f);
+	yaml_indent(t, indent);
+	lb_text_puts(t, "- ");
+	yaml_fields(t, o->fields, NULL, item, base, how, -(indent + 2));
+}
+
+/* Lists of structs are walked, since they may be long; a tree is made of all else. */
+static void yaml_fields(struct lb_text *t, const struct lb_field *f, const struct lb_field *end, const void *obj,
+			const void *base, enum how how, int indent)
+{
+	for (; f->name && f != end; f++) {
+		struct lb_backend_conf room;
+		const char *items = NULL;
+		json_t *value;
+		size_t nr = 0;
+
+		if (is_left_out(f, obj, base, how))
+			continue;
+		if (f->kind == LB_FIELD_LIST)
+			items = items_of(f, obj, &nr);
+		if (nr) {
+			const void *item_base = base_of_items(f, obj, &room);
+
+			yaml_indent(t, indent);
+			lb_text_printf(t, "%s:\n", f->name);
+			for (size_t i = 0; i < nr; i++)
+				yaml_item(t, f->object, items + i * f->object->size, item_base, how, abs(indent) + 2);
+		} else {
+			value = encode_field(f, obj, base, how);
+			t->failed |= !value;
+			if (value)
+				yaml_member(t, f->name, value, indent);
+			json_decref(value);
+		}
+		indent = abs(indent);
+	}
+}
+
+/* ---- the whole, service by service ---- */
+
+/* The configuration's fields before, or after, its services. */
+static void put_rest(struct lb_text *t, const struct lb_config *c, bool before, bool yaml)
+{
+	const struct lb_field *services = list_of(&lb_object_config, &lb_object_service);
+	const struct lb_field *from = before ? lb_object_config.fields : services + 1;
+	const struct lb_field *end = before ? services : NULL;
+	struct lb_config *base = lb_config_new();
+
+	if (!base || t->failed)
+		t->failed = true;
+	else if (yaml)
+		yaml_fields(t, from, end, c, base, TERSE, 0);
 	else
-		write_scalar(f, value);
+		put_fields(t, from, end, c, base, TERSE);
+	lb_config_free(base);
+}
+
+void lb_document_config_begin(struct lb_text *t, const struct lb_config *c, bool yaml)
+{
+	if (!yaml)
+		lb_text_puts(t, "{");
+	put_rest(t, c, true, yaml);
+	if (yaml)
+		lb_text_puts(t, c->nr_services ? "services:\n" : "services: []\n");
+	else
+		lb_text_puts(t, ",\"services\":[");
+}
+
+/* A service's fields before its backends, up to where the first of them begins; or those after them, and the end. */
+static void put_service_rest(struct lb_text *t, const struct lb_config *c, size_t i, bool before, bool yaml)
+{
+	const struct lb_field *backends = list_of(&lb_object_service, &lb_object_backend);
+	const struct lb_field *from = before ? lb_object_service.fields : backends + 1;
+	const struct lb_field *end = before ? backends : NULL;
+	const struct lb_service_conf *s = &c->services[i];
+
+	if (yaml) {
+		if (before)
+			lb_text_puts(t, "  - ");
+		yaml_fields(t, from, end, s, &c->defaults, TERSE, before ? -4 : 4);
+		if (before)
+			lb_text_printf(t, "    %s:%s\n", backends->name, s->nr_backends ? "" : " []");
+		return;
+	}
+	lb_text_puts(t, !before ? "]" : i ? ",\n{" : "\n{");
+	if (t->failed)
+		return;
+	put_fields(t, from, end, s, &c->defaults, TERSE);
+	if (before)
+		lb_text_printf(t, ",\"%s\":[", backends->name);
+	else
+		lb_text_puts(t, "}");
+}
+
+size_t lb_document_config_service(struct lb_text *t, const struct lb_config *c, size_t i, size_t from, size_t max,
+				  bool yaml)
+{
+	const struct lb_service_conf *s = &c->services[i];
+	struct lb_backend_conf base = {0};
+
+	lb_object_backend.init(&base, NULL);
+	if (!from)
+		put_service_rest(t, c, i, true, yaml);
+	for (; from < s->nr_backends && max; from++, max--) {
+		if (yaml) {
+			yaml_item(t, &lb_object_backend, &s->backends[from], &base, TERSE, 6);
+			continue;
+		}
+		if (from)
+			lb_text_puts(t, ",");
+		put_object(t, &lb_object_backend, &s->backends[from], &base, TERSE);
+	}
+	if (from < s->nr_backends)
+		return from;
+	put_service_rest(t, c, i, false, yaml);
+	return 0;
+}
+
+void lb_document_config_end(struct lb_text *t, const struct lb_config *c, bool yaml)
+{
+	if (!yaml)
+		lb_text_puts(t, "]");
+	put_rest(t, c, false, yaml);
+	if (!yaml)
+		lb_text_puts(t, "}\n");
 }
 
 char *lb_document_yaml(const struct lb_config *c)
 {
-	json_t *json = lb_document_config(c);
-	char *text = NULL;
-	size_t len;
-	FILE *f;
-	bool failed;
+	struct lb_text t = {0};
 
-	f = json ? open_memstream(&text, &len) : NULL;
-	if (!f)
-		goto fail;
-	write_object(f, json, 0);
-	failed = ferror(f);
-	if (fclose(f) || failed)
-		goto fail;
-	json_decref(json);
-	return text;
-fail:
-	json_decref(json);
-	free(text);
-	return NULL;
+	lb_document_config_begin(&t, c, true);
+	for (size_t i = 0; i < c->nr_services; i++)
+		lb_document_config_service(&t, c, i, 0, SIZE_MAX, true);
+	lb_document_config_end(&t, c, true);
+	return lb_text_take(&t, NULL);
 }

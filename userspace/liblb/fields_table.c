@@ -74,11 +74,12 @@ static const struct lb_field backend_fields[] = {
 	{0},
 };
 
-static void backend_init(void *item, const void *parent)
+static int backend_init(void *item, const void *parent)
 {
 	struct lb_backend_conf *b = item;
 
 	b->weight = LB_WEIGHT_DEFAULT;
+	return 0;
 }
 
 static int backend_from_text(void *item, const char *text, struct lb_err *err)
@@ -223,15 +224,20 @@ static const struct lb_field service_fields[] = {
 	 PLACE(lb_service_conf, backends)},
 	ELSEWHERE("port", "is no key of its own; write it in vip: ADDR:PORT/PROTO"),
 	ELSEWHERE("protocol", "is no key of its own; write it in vip: ADDR:PORT/PROTO"),
+	{.name = "announce", .kind = LB_FIELD_BOOL, PLACE(lb_service_conf, announce)},
+	{.name = "quorum",
+	 .kind = LB_FIELD_NUMBER,
+	 .what = "number of backends",
+	 .max = LB_MAX_BACKENDS - 1,
+	 PLACE(lb_service_conf, quorum)},
 	{0},
 };
 
-static void service_init(void *item, const void *parent)
+static int service_init(void *item, const void *parent)
 {
 	const struct lb_config *c = parent;
 
-	/* The defaults own no arrays. */
-	*(struct lb_service_conf *)item = c->defaults;
+	return lb_service_conf_copy(item, &c->defaults);
 }
 
 const struct lb_object lb_object_service = {
@@ -329,6 +335,7 @@ static const struct lb_field config_fields[] = {
 	 .object = &lb_object_service,
 	 .nr_offset = offsetof(struct lb_config, nr_services),
 	 PLACE(lb_config, services)},
+	{.name = "announce", .kind = LB_FIELD_OBJECT, .object = &lb_object_announce, PLACE(lb_config, announce)},
 	{0},
 };
 

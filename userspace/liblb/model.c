@@ -104,6 +104,7 @@ int lb_model_set_health(struct lb_model *m, const char *service, const struct lb
 	if (s->pub.conf.check.type == LB_CHECK_NONE || before == h)
 		return 0;
 	b->health = h;
+	s->health_changed = true;
 	if (b->conf.admin == LB_ADMIN_DISABLED)
 		return 0;
 	s->stale = true;

@@ -29,6 +29,7 @@ struct lb_service_entry {
 	uint32_t stale_s; /* when it last did */
 	bool adopted;	  /* it served before we knew it */
 	uint32_t serving_s; /* since when anybody takes new connections, while somebody does */
+	bool health_changed; /* since its lines were made */
 };
 
 struct lb_addr_ref {

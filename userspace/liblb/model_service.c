@@ -271,8 +271,12 @@ static int finish(struct lb_model *m, struct lb_service_entry *s, struct lb_outc
 	note_time(s, o);
 	if (o->table || o->alive_changed) {
 		commit(m, s, o);
+		s->health_changed = false;
 		return 1;
 	}
+	if (s->health_changed)
+		lb_entry_dirty(s); /* for the lines alone, which say what the checks found */
+	s->health_changed = false;
 	s->pub.choice = o->choice;
 	return 0;
 }
@@ -368,6 +372,12 @@ void lb_entry_line(const struct lb_config *c, const struct lb_service_entry *s, 
 	bool v4 = lb_addr_is_v4(b->conf.address.addr);
 	const struct lb_prefix *source = v4 ? &c->tunnel_source4 : &c->tunnel_source6;
 	const struct lb_next_hop *nh = &b->next_hop;
+	static const uint8_t health_flags[] = {
+		[LB_HEALTH_UNCHECKED] = 0,
+		[LB_HEALTH_UNKNOWN] = LB_BACKEND_F_UNKNOWN,
+		[LB_HEALTH_UP] = LB_BACKEND_F_UP,
+		[LB_HEALTH_DOWN] = LB_BACKEND_F_DOWN,
+	};
 
 	*line = (struct lb_backend){
 		.mtu = nh->mtu,
@@ -378,7 +388,8 @@ void lb_entry_line(const struct lb_config *c, const struct lb_service_entry *s, 
 		.gen = ids->gen[b->idx],
 		.src_plen = 128,
 		.flags = (ids->alive[b->idx] ? LB_BACKEND_F_ALIVE : 0) | (b->chosen ? LB_BACKEND_F_TAKES_NEW : 0) |
-			 (v4 ? LB_BACKEND_F_V4 : 0) | (nh->redirect ? LB_BACKEND_F_REDIRECT : 0),
+			 (v4 ? LB_BACKEND_F_V4 : 0) | (nh->redirect ? LB_BACKEND_F_REDIRECT : 0) |
+			 health_flags[b->health],
 		.oif = nh->ifindex,
 		.weight = weight_of(b),
 	};

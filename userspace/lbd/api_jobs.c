@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Answers that may be long: services with their backends, and the configuration. They are made in steps of a few
+ * milliseconds, between which lbd does what else there is to do. What they are of must not change meanwhile, so that
+ * an answer is never half of one configuration and half of the next: where it has changed, it is begun anew.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+#include "clock.h"
+#include "document.h"
+#include "render.h"
+
+#define STEP_NS 2000000ULL
+#define BACKENDS_AT_ONCE 16
+#define CLOCK_EVERY 16 /* pieces, between two looks at the clock */
+#define REWINDS_MAX 8  /* then it is made at one go: somebody changes things all the time */
+
+struct job {
+	struct lb_control *control;
+	uint64_t epoch;
+	unsigned int rewinds;
+	unsigned int pieces;
+	uint64_t until_ns;
+	unsigned int status;	/* of the answer */
+	char name[LB_NAME_MAX]; /* the one service; "": all */
+	bool yaml;
+	bool begun; /* the text is; of the service @at, too, where @inside */
+	bool inside;
+	size_t at, backend;
+	struct lb_render out;
+};
+
+static void job_free(void *ctx)
+{
+	struct job *j = ctx;
+
+	lb_text_fini(&j->out.text);
+	free(j);
+}
+
+/* Is this step's time over? */
+static bool is_late(const struct job *j)
+{
+	return j->rewinds < REWINDS_MAX && lb_now_ns() > j->until_ns;
+}
+
+/* The same, asked once for some pieces. */
+static bool is_over(struct job *j)
+{
+	return !(++j->pieces % CLOCK_EVERY) && is_late(j);
+}
+
+static void start_step(struct job *j)
+{
+	j->until_ns = lb_now_ns() + STEP_NS;
+	if (j->epoch == j->control->epoch)
+		return;
+	j->epoch = j->control->epoch;
+	j->rewinds++;
+	j->begun = j->inside = false;
+	j->at = j->backend = 0;
+	j->out.text.len = 0;
+}
+
+/* The text as the answer. */
+static bool finish(struct job *j, struct lb_http_response *resp, const char *content_type)
+{
+	struct lb_api_call call = {.control = j->control, .resp = resp};
+
+	resp->body = lb_text_take(&j->out.text, &resp->body_len);
+	if (!resp->body) {
+		lb_api_no_memory(&call);
+		return true;
+	}
+	resp->status = j->status;
+	resp->content_type = content_type;
+	return true;
+}
+
+/* Makes @job the answer, unless it is done at once. Takes it over; NULL: out of memory. */
+static void run(struct lb_api_call *call, struct job *job, bool (*step)(void *ctx, struct lb_http_response *resp))
+{
+	if (!job) {
+		lb_api_no_memory(call);
+		return;
+	}
+	job->control = call->control;
+	job->epoch = call->control->epoch;
+	if (step(job, call->resp)) {
+		job_free(job);
+	} else if (call->req->full) {
+		job_free(job);
+		lb_api_busy(call);
+	} else {
+		call->resp->job = (struct lb_http_job){step, job_free, job};
+	}
+}
+
+/* ---- services ---- */
+
+/* As much of the service as there is time for; true: all of it. */
+static bool put_service(struct job *j, const struct lb_model_service *s)
+{
+	if (!j->inside)
+		lb_render_service_begin(&j->out, s);
+	j->inside = true;
+	while (j->backend < s->conf.nr_backends) {
+		if (is_over(j))
+			return false;
+		lb_render_service_backend(&j->out, j->control, s, j->backend++);
+	}
+	/* Adding up takes as long again as so many backends. */
+	if (s->conf.nr_backends > BACKENDS_AT_ONCE * CLOCK_EVERY && is_late(j))
+		return false;
+	lb_render_service_end(&j->out, j->control, s);
+	j->inside = false;
+	j->backend = 0;
+	return true;
+}
+
+static bool services_step(void *ctx, struct lb_http_response *resp)
+{
+	const struct lb_model_service *const *list;
+	struct job *j = ctx;
+	size_t nr = lb_model_services(j->control->model, &list);
+
+	start_step(j);
+	if (!j->begun)
+		lb_text_puts(&j->out.text, "{\"services\":[");
+	j->begun = true;
+	while (j->at < nr) {
+		if (!j->inside)
+			lb_text_puts(&j->out.text, j->at ? ",\n" : "\n");
+		if (!put_service(j, list[j->at]))
+			return false;
+		j->at++;
+		if (is_over(j))
+			return false;
+	}
+	lb_text_puts(&j->out.text, nr ? "\n]}\n" : "]}\n");
+	lb_api_etag(j->control, NULL, resp->etag);
+	return finish(j, resp, "application/json");
+}
+
+void lb_api_answer_services(struct lb_api_call *call)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (j)
+		j->status = 200;
+	run(call, j, services_step);
+}
+
+static bool service_step(void *ctx, struct lb_http_response *resp)
+{
+	struct job *j = ctx;
+	struct lb_api_call call = {.control = j->control, .resp = resp};
+	const struct lb_model_service *s = lb_model_service(j->control->model, j->name);
+
+	if (!s) {
+		lb_api_problem(&call, 404, "the service was removed while the answer was made");
+		return true;
+	}
+	start_step(j);
+	if (!put_service(j, s))
+		return false;
+	lb_text_puts(&j->out.text, "\n");
+	snprintf(resp->etag, sizeof(resp->etag), LB_API_ETAG_SERVICE, (unsigned long long)j->out.hash);
+	return finish(j, resp, "application/json");
+}
+
+void lb_api_answer_service(struct lb_api_call *call, unsigned int status, const char *name)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (j) {
+		j->status = status;
+		snprintf(j->name, sizeof(j->name), "%s", name);
+	}
+	run(call, j, service_step);
+}
+
+void lb_api_answer_backend(struct lb_api_call *call, unsigned int status, const struct lb_model_service *s, size_t i)
+{
+	struct lb_render r = {0};
+
+	lb_render_backend(&r, call->control, s, i);
+	lb_text_puts(&r.text, "\n");
+	call->resp->body = lb_text_take(&r.text, &call->resp->body_len);
+	call->resp->status = status;
+	call->resp->content_type = "application/json";
+	if (!call->resp->body)
+		lb_api_no_memory(call);
+}
+
+/* ---- the configuration ---- */
+
+static bool config_step(void *ctx, struct lb_http_response *resp)
+{
+	struct job *j = ctx;
+	const struct lb_config *c = j->control->config;
+
+	start_step(j);
+	if (!j->begun)
+		lb_document_config_begin(&j->out.text, c, j->yaml);
+	j->begun = true;
+	while (j->at < c->nr_services) {
+		j->backend = lb_document_config_service(&j->out.text, c, j->at, j->backend, BACKENDS_AT_ONCE, j->yaml);
+		j->at += !j->backend;
+		if (is_over(j))
+			return false;
+	}
+	lb_document_config_end(&j->out.text, c, j->yaml);
+	lb_api_etag(j->control, NULL, resp->etag);
+	return finish(j, resp, j->yaml ? "application/yaml" : "application/json");
+}
+
+void lb_api_answer_config(struct lb_api_call *call, bool yaml)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (j) {
+		j->status = 200;
+		j->yaml = yaml;
+	}
+	run(call, j, config_step);
+}

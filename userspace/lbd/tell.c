@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* From what the control loop knows to events. */
+#include <net/if.h>
+#include <stdio.h>
+
+#include "stats.h"
+#include "tell.h"
+
+void lb_tell_started(struct lb_control *c)
+{
+	struct lb_event e = {LB_EVENT_STARTED, .to = LB_VERSION, .generation = c->generation};
+
+	lb_watch_ifaces(c->watch, &c->ifaces);
+	lb_events_add(c->events, &e);
+}
+
+void lb_tell_health(struct lb_control *c, const char *service, const struct lb_endpoint *backend, enum lb_health from,
+		    const struct lb_health_state *h)
+{
+	struct lb_event e = {LB_EVENT_HEALTH, .service = service, .backend = backend};
+
+	e.from = lb_health_name(from);
+	e.to = lb_health_name(h->health);
+	e.reason = lb_reason_name(h->reason);
+	lb_events_add(c->events, &e);
+}
+
+void lb_tell_next_hop(struct lb_control *c, const uint8_t addr[16], const struct lb_next_hop *nh)
+{
+	char name[IF_NAMESIZE], to[IF_NAMESIZE + 24] = "lost";
+	struct lb_event e = {LB_EVENT_NEXT_HOP, .address = addr, .to = to};
+
+	if (nh->ifindex && !if_indextoname(nh->ifindex, name))
+		snprintf(name, sizeof(name), "if%u", nh->ifindex);
+	if (nh->ifindex)
+		snprintf(to, sizeof(to), "%s %02x:%02x:%02x:%02x:%02x:%02x", name, nh->dmac[0], nh->dmac[1],
+			 nh->dmac[2], nh->dmac[3], nh->dmac[4], nh->dmac[5]);
+	lb_events_add(c->events, &e);
+}
+
+void lb_tell_apply(struct lb_control *c, const char *origin, size_t changes, const struct lb_err *err)
+{
+	struct lb_event e = {LB_EVENT_CONFIG_APPLIED, .origin = origin, .generation = c->generation, .count = changes};
+
+	if (err) {
+		e.type = LB_EVENT_CONFIG_REFUSED;
+		e.reason = lb_err_str(err);
+	}
+	lb_watch_ifaces(c->watch, &c->ifaces);
+	lb_events_add(c->events, &e);
+}
+
+void lb_tell_dataplane(struct lb_control *c, const struct lb_err *err)
+{
+	bool failing = err;
+	struct lb_event e = {LB_EVENT_DATAPLANE, .from = c->failing ? "failing" : "ok",
+			     .to = failing ? "failing" : "ok"};
+
+	if (failing)
+		e.reason = lb_err_str(err);
+	if (failing != c->failing)
+		lb_events_add(c->events, &e);
+	c->failing = failing;
+}
