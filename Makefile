@@ -21,7 +21,7 @@ B := build
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 
-LIBS := libxdp libbpf libelf zlib libnl-3.0 libnl-route-3.0 libevent_core libmicrohttpd libcurl jansson libfyaml \
+LIBS := libxdp libbpf libelf zlib libnl-3.0 libnl-route-3.0 libevent_core libmicrohttpd libcurl openssl jansson libfyaml \
 	smartcols libcap-ng
 # Only asked for by the goals that build: `make deps` has to work without them.
 PKG_CFLAGS = $(shell pkg-config --cflags $(LIBS))
@@ -139,10 +139,11 @@ deps-bench:
 
 # ---- what the README promises ----
 DEPS_BUILD := gcc make pkg-config clang llvm bpftool libc6-dev libbpf-dev libxdp-dev libelf-dev zlib1g-dev libnl-3-dev \
-	libnl-route-3-dev libevent-dev libmicrohttpd-dev libcurl4-openssl-dev libjansson-dev libfyaml-dev libsmartcols-dev \
+	libnl-route-3-dev libevent-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev libjansson-dev libfyaml-dev libsmartcols-dev \
 	libcap-ng-dev
 DEPS_RUN := iproute2 ethtool procps nginx-light curl jq
-DEPS_TEST := libcmocka-dev iputils-ping spin tcpdump prometheus qemu-system-x86 busybox-static cpio xz-utils kmod dpkg-dev groff
+DEPS_TEST := libcmocka-dev iputils-ping spin tcpdump prometheus qemu-system-x86 busybox-static cpio xz-utils kmod dpkg-dev groff \
+	openssl socat dnsmasq-base python3-grpcio bird2 frr keepalived
 DEPS := $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST)
 
 # Only what is missing is installed; where nothing is, apt is not asked. Services that packages bring are not started.

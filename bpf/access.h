@@ -47,16 +47,18 @@ static __always_inline __u32 lb_judge_source(struct lb_world *w, __u64 hi, __u64
 /* Is there anything to ask about the sources of this packet's service? */
 static __always_inline bool lb_asks_source(struct lb_world *w, const struct lb_job *j)
 {
-	return lb_world_has(w, LB_HAS_ACCESS | LB_HAS_SOURCE_RATE) && j->vip_flags & (LB_VIP_F_ACCESS | LB_VIP_F_RATE);
+	return lb_job_flags(j) & (LB_VIP_F_ACCESS | LB_VIP_F_RATE) &&
+	       lb_world_has(w, LB_HAS_ACCESS | LB_HAS_SOURCE_RATE);
 }
 
 static __always_inline enum lb_verdict lb_admit_source(struct lb_world *w, const struct lb_job *j)
 {
 	const struct lb_packet *p = &j->pkt;
-	__u32 flags = j->vip_flags & (LB_VIP_F_ACCESS | LB_VIP_F_RATE);
+	__u32 flags = lb_job_flags(j) & (LB_VIP_F_ACCESS | LB_VIP_F_RATE);
 
 	flags |= (p->v6 ? 0 : LB_SOURCE_V4) | (lb_packet_opens(p) ? LB_SOURCE_OPENS : 0);
-	return (enum lb_verdict)lb_world_judge_source(w, p->saddr[0], p->saddr[1], j->service_idx, flags);
+	return (enum lb_verdict)lb_world_judge_source(w, lb_packet_source(p, 0), lb_packet_source(p, 1),
+						      lb_job_service(j), flags);
 }
 
 #endif

@@ -49,7 +49,7 @@ static __always_inline bool write_frame(struct xdp_md *ctx)
 	*(__u16 *)(data + LB_BENCH_SADDR_OFFSET(bench.v6)) = (__u16)(flow >> 16);
 	*(__u16 *)(data + LB_BENCH_SPORT_OFFSET(bench.v6)) = (__u16)flow;
 	*(__u16 *)(data + LB_BENCH_DADDR_OFFSET(bench.v6)) =
-		(__u16)((((bench.state >> 16) & 0xffff) * bench.services) >> 16);
+		(__u16)(bench.first_service + ((((bench.state >> 16) & 0xffff) * bench.services) >> 16));
 	return true;
 }
 

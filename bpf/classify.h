@@ -28,22 +28,21 @@ static __always_inline enum lb_verdict lb_classify(struct lb_world *w, struct lb
 	const __u64 fold = lb_vip_fold(&key), hash = lb_vip_hash(fold);
 	const struct lb_vip_set *set = lb_world_vips(w, lb_vip_first(hash));
 	const struct lb_vip_line *vip;
-	struct lb_vip_word word;
+	__u64 word;
 
 	if (lb_unlikely(!set))
 		return lb_answer(LB_V_PASS_NO_SERVICE);
 	vip = &set->way[0];
 	word = lb_vip_word(vip);
 	if (lb_unlikely(!lb_vip_is(vip, word, &key))) {
-		vip = word.beyond ? lb_find_beyond(w, set, lb_vip_second(hash), &key) : NULL;
+		vip = LB_VIP_WORD_BEYOND(word) ? lb_find_beyond(w, set, lb_vip_second(hash), &key) : NULL;
 		if (!vip)
 			return lb_classify_wild(w, j, key.what, fold);
 		word = lb_vip_word(vip);
 	}
 	j->table = lb_load(&vip->table);
 	j->vip_fold = fold;
-	j->service_idx = word.service;
-	j->vip_flags = word.flags;
+	j->vip_word = word;
 	return LB_V_FORWARDED;
 }
 

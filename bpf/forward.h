@@ -7,9 +7,10 @@
 #include "lb/dp/gue.h"
 #include "world.h"
 
-/* Put the packet into a packet of its own, addressed to the backend; @v4: of IPv4, @gue: over UDP. */
+/* Put the packet into a packet of its own, addressed to the backend; @v4: of IPv4, @gue: over UDP, @src_plen: bits of
+ * the source that are fixed. */
 static __always_inline enum lb_verdict lb_encap(struct lb_world *w, const struct lb_job *j, const struct lb_hop *hop,
-						const bool v4, const bool gue)
+						const bool v4, const bool gue, const __u8 src_plen)
 {
 	const int ip_len = v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
 	const int outer_len = ip_len + (gue ? LB_GUE_BYTES(LB_GUE_WORDS) : 0);
@@ -31,14 +32,37 @@ static __always_inline enum lb_verdict lb_encap(struct lb_world *w, const struct
 		return lb_answer(LB_V_DROP_TTL_EXCEEDED);
 	if (gue)
 		lb_gue_write(l3 + ip_len, &in, lb_gue_port(hop), LB_GUE_WORDS);
-	lb_eth_write(eth, hop);
-	lb_put16(&eth->h_proto, v4 ? lb_htons(ETH_P_IP) : lb_htons(ETH_P_IPV6));
+	lb_eth_write_tunnel(eth, hop, v4 ? lb_htons(ETH_P_IP) : lb_htons(ETH_P_IPV6));
 	if (v4)
-		lb_outer_write4(l3, &in, j->backend, j->life.src_plen);
+		lb_outer_write4(l3, &in, j->backend, src_plen);
 	else
-		lb_outer_write6(l3, &in, j->backend, j->life.src_plen);
+		lb_outer_write6(l3, &in, j->backend, src_plen);
 	if (gue && !v4)
 		lb_world_gue_checksum(w);
+	return LB_V_FORWARDED;
+}
+
+/* The ways that are not plain. */
+static __always_inline enum lb_verdict lb_encap_other(struct lb_world *w, const struct lb_job *j,
+						      const struct lb_hop *hop)
+{
+	const __u8 plen = j->life.src_plen;
+	void *data;
+
+	if (j->life.forward == LB_FORWARD_IPIP)
+		return j->life.flags & LB_BACKEND_F_V4 ? lb_encap(w, j, hop, true, false, plen)
+						       : lb_encap(w, j, hop, false, false, plen);
+	if (lb_world_has(w, LB_HAS_GUE) && j->life.forward == LB_FORWARD_GUE)
+		return j->life.flags & LB_BACKEND_F_V4 ? lb_encap(w, j, hop, true, true, plen)
+						       : lb_encap(w, j, hop, false, true, plen);
+	if (lb_world_has(w, LB_HAS_NAT) && j->life.forward != LB_FORWARD_L2)
+		return lb_answer(LB_V_DROP_NO_BACKEND); /* while its service begins to translate, or ends */
+	data = lb_world_data(w);
+	if (lb_unlikely(j->pkt.len > lb_hop_mtu(hop)))
+		return lb_answer(LB_V_DROP_TOO_BIG);
+	if (lb_unlikely(data + sizeof(struct ethhdr) > lb_world_data_end(w)))
+		return lb_answer(LB_V_DROP_MALFORMED);
+	lb_eth_write(data, hop);
 	return LB_V_FORWARDED;
 }
 
@@ -54,40 +78,28 @@ static __always_inline __u32 lb_overhead(struct lb_life life, bool v6)
 }
 
 /* Send it there. */
-static __always_inline __u32 lb_forward(struct lb_world *w, const struct lb_job *j)
+static __always_inline enum lb_verdict lb_forward(struct lb_world *w, const struct lb_job *j, __u32 *sent)
 {
 	enum lb_verdict v;
-	__u32 sent;
 	struct lb_hop hop;
 
 	lb_hop_read(j->backend, &hop);
 	if (lb_unlikely(!hop.oif))
 		return lb_answer(LB_V_DROP_NO_NEXT_HOP);
-	if (j->life.forward == LB_FORWARD_IPIP) {
-		v = j->life.flags & LB_BACKEND_F_V4 ? lb_encap(w, j, &hop, true, false)
-						    : lb_encap(w, j, &hop, false, false);
+	if (lb_likely(j->plain)) {
+		v = lb_encap(w, j, &hop, !j->pkt.v6, false, 128);
 		if (lb_unlikely(v != LB_V_FORWARDED))
 			return v;
-	} else if (lb_world_has(w, LB_HAS_GUE) && j->life.forward == LB_FORWARD_GUE) {
-		v = j->life.flags & LB_BACKEND_F_V4 ? lb_encap(w, j, &hop, true, true)
-						    : lb_encap(w, j, &hop, false, true);
-		if (lb_unlikely(v != LB_V_FORWARDED))
-			return v;
-	} else if (lb_world_has(w, LB_HAS_NAT) && j->life.forward != LB_FORWARD_L2) {
-		return lb_answer(LB_V_DROP_NO_BACKEND); /* while its service begins to translate, or ends */
+		*sent = lb_world_send(w, hop.oif, false);
 	} else {
-		void *data = lb_world_data(w);
-
-		if (lb_unlikely(j->pkt.len > lb_hop_mtu(&hop)))
-			return lb_answer(LB_V_DROP_TOO_BIG);
-		if (lb_unlikely(data + sizeof(struct ethhdr) > lb_world_data_end(w)))
-			return lb_answer(LB_V_DROP_MALFORMED);
-		lb_eth_write(data, &hop);
+		v = lb_encap_other(w, j, &hop);
+		if (lb_unlikely(v != LB_V_FORWARDED))
+			return v;
+		*sent = lb_world_send(w, hop.oif, j->life.flags & LB_BACKEND_F_REDIRECT);
 	}
-	sent = lb_world_send(w, hop.oif, j->life.flags & LB_BACKEND_F_REDIRECT);
-	if (lb_unlikely(sent == LB_UNSENT))
+	if (lb_unlikely(*sent == LB_UNSENT))
 		return lb_answer(LB_V_DROP_NO_NEXT_HOP);
-	return LB_FATE(LB_V_FORWARDED, sent);
+	return LB_V_FORWARDED;
 }
 
 #endif

@@ -25,6 +25,7 @@ static __always_inline enum lb_verdict lb_fragment_follow(struct lb_world *w, st
 							  __u64 hash, __u8 age)
 {
 	__u32 where = lb_fragment_find(set, hash, j->pkt.v6, age);
+	__u64 its;
 
 	if (!where)
 		return LB_V_PASS_FRAGMENT;
@@ -32,8 +33,10 @@ static __always_inline enum lb_verdict lb_fragment_follow(struct lb_world *w, st
 	j->backend = lb_world_backend(w, j->backend_idx);
 	if (!j->backend)
 		return LB_V_PASS_FRAGMENT;
-	j->life = lb_life_of(j->backend);
-	j->service_idx = j->backend->service;
+	its = lb_backend_word(j->backend);
+	j->life = lb_life_in(its);
+	j->vip_word = LB_VIP_WORD(LB_BACKEND_WORD_SERVICE(its), 0);
+	j->plain = lb_backend_plain(its, j->vip_word, j->pkt.v6);
 	if (j->life.gen != LB_FLOW_GEN(where) || !(j->life.flags & LB_BACKEND_F_ALIVE))
 		return LB_V_PASS_FRAGMENT;
 	return lb_fragment_verdict(f->flaw);
@@ -87,6 +90,7 @@ static __always_inline __u32 lb_fragment(struct lb_world *w)
 	struct lb_fragment f;
 	struct lb_flow_set *set;
 	enum lb_verdict v;
+	__u32 sent = 0;
 	__be16 type;
 	__u64 hash;
 
@@ -105,10 +109,11 @@ static __always_inline __u32 lb_fragment(struct lb_world *w)
 		return LB_V_PASS_FRAGMENT;
 	v = lb_fragment_follow(w, &j, &f, set, hash, lb_fragment_age(lb_world_now_ns(w)));
 	if (v != LB_V_FORWARDED || !j.backend)
-		return lb_verdict_passes(v) ? v : lb_account_dropped(w, &j, v);
+		return lb_verdict_passes(v) ? v : lb_account_flawed(w, &j, v);
 	/* One datagram's fragments are packets of their own in a tunnel; IPv4 tells them apart by IDs made of this. */
 	j.hash = hash ^ (__u64)(f.at >> 3) << 16;
-	return lb_forward_counted(w, &j);
+	v = lb_forward_counted(w, &j, &sent);
+	return LB_FATE(v, sent);
 }
 
 #endif

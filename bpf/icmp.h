@@ -19,23 +19,23 @@
 static __always_inline __u32 lb_serve_error(struct lb_world *w, struct lb_job *j)
 {
 	enum lb_verdict v = lb_classify(w, j);
-	__u32 fate;
+	__u32 sent;
 
 	if (v != LB_V_FORWARDED)
 		return v;
 	/* what a connection's addresses are behind its VIP, its entry alone knows */
-	if (lb_world_has(w, LB_HAS_NAT) && j->vip_flags & LB_VIP_F_NAT)
+	if (lb_world_has(w, LB_HAS_NAT) && lb_job_flags(j) & LB_VIP_F_NAT)
 		return LB_V_PASS_PROTOCOL;
 	if (j->pkt.len > j->pkt.room)
-		return lb_account_dropped(w, j, LB_V_DROP_MALFORMED);
+		return lb_account_flawed(w, j, LB_V_DROP_MALFORMED);
 	v = lb_select(w, j);
 	if (v != LB_V_FORWARDED)
 		return lb_account_dropped(w, j, v);
-	fate = lb_forward(w, j);
-	if (LB_FATE_VERDICT(fate) == LB_V_FORWARDED)
-		fate = LB_FATE(LB_V_FORWARDED_ICMP, LB_FATE_SENT(fate));
-	lb_account_dropped(w, j, LB_FATE_VERDICT(fate));
-	return fate;
+	v = lb_forward(w, j, &sent);
+	if (v != LB_V_FORWARDED)
+		return lb_account_dropped(w, j, v);
+	lb_account_dropped(w, j, LB_V_FORWARDED_ICMP);
+	return LB_FATE(LB_V_FORWARDED_ICMP, sent);
 }
 
 /* An echo request to a VIP that answers them; @ip has an IP header. */

@@ -58,9 +58,7 @@ static __always_inline __u32 lb_world_send(struct lb_world *w, __u32 oif, bool r
 
 static __always_inline const struct lb_conf *lb_world_conf(struct lb_world *w)
 {
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&lb_conf, &zero);
+	return &lb_conf;
 }
 
 static __always_inline __u32 lb_world_ingress(struct lb_world *w)
@@ -70,7 +68,7 @@ static __always_inline __u32 lb_world_ingress(struct lb_world *w)
 
 static __always_inline const struct lb_link *lb_world_link(struct lb_world *w, __u32 link)
 {
-	return bpf_map_lookup_elem(&lb_links, &link);
+	return &lb_links.at[link % LB_LINKS];
 }
 
 static __always_inline const struct lb_vip_set *lb_world_vips(struct lb_world *w, __u32 set)
@@ -177,7 +175,7 @@ __attribute__((noinline)) __u64 lb_source_words(__u64 saddr0, __u64 saddr1, __u3
 
 static __always_inline __u64 lb_world_source(struct lb_world *w, const struct lb_packet *p, __u32 service)
 {
-	return lb_source_words(p->v6 ? p->saddr[0] : p->saddr4, p->saddr[1], p->v6, service);
+	return lb_source_words(p->v6 ? p->saddr[0] : p->saddr4, p->v6 ? p->saddr[1] : 0, p->v6, service);
 }
 
 static __always_inline __u32 lb_world_cid(struct lb_world *w, const struct lb_cid *cid)
@@ -461,11 +459,12 @@ SEC("xdp")
 int lb_main(struct xdp_md *ctx)
 {
 	struct lb_world w = {.ctx = ctx};
-	__u32 fate = lb_pipeline(&w);
+	__u32 sent = XDP_DROP;
+	enum lb_verdict v = lb_pipeline(&w, &sent);
 
-	if (lb_likely(LB_FATE_SENT(fate)))
-		return LB_FATE_SENT(fate);
-	return lb_verdict_passes(LB_FATE_VERDICT(fate)) ? XDP_PASS : XDP_DROP;
+	if (lb_likely(v == LB_V_FORWARDED) || sent)
+		return sent;
+	return lb_verdict_passes(v) ? XDP_PASS : XDP_DROP;
 }
 
 char _license[] SEC("license") = "GPL";

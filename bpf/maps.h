@@ -24,8 +24,12 @@
 		__type(value, val_type);                                                                               \
 	} map SEC(".maps")
 
-LB_ARRAY(lb_conf, struct lb_conf, 1);
-LB_ARRAY(lb_links, struct lb_link, LB_LINKS);
+/* Arrays of one value in sections of their own, which libbpf makes into maps: what every packet reads is reached by its
+ * address, without a look-up. */
+#define LB_VALUE(map) __attribute__((aligned(64))) map SEC(".data." #map)
+
+struct lb_conf LB_VALUE(lb_conf) = {};
+struct lb_links LB_VALUE(lb_links) = {};
 LB_ARRAY(lb_vips, struct lb_vip_set, LB_VIP_SETS);
 LB_ARRAY(lb_services, struct lb_service, LB_MAX_SERVICES);
 LB_ARRAY(lb_slots, struct lb_slot_line, LB_SLOTS / 16);

@@ -6,7 +6,6 @@
 #ifndef BPF_PIPELINE_H
 #define BPF_PIPELINE_H
 
-#include "access.h"
 #include "classify.h"
 #include "forward.h"
 #include "nat.h"
@@ -34,13 +33,21 @@ static __always_inline void lb_account(struct lb_world *w, const struct lb_job *
 /* Count it for the service, as no backend does. */
 static __always_inline enum lb_verdict lb_account_dropped(struct lb_world *w, const struct lb_job *j, enum lb_verdict v)
 {
-	struct lb_service_cpu *row = lb_world_service_cpu(w, j->service_idx);
+	struct lb_service_cpu *row = lb_world_service_cpu(w, lb_job_service(j));
 
 	if (row) {
 		row->total.pkts++;
-		row->total.bytes += j->pkt.len < j->pkt.room ? j->pkt.len : j->pkt.room;
+		row->total.bytes += j->pkt.len;
 	}
 	return v;
+}
+
+/* The same of one whose length may be wrong. */
+static __always_inline enum lb_verdict lb_account_flawed(struct lb_world *w, struct lb_job *j, enum lb_verdict v)
+{
+	if (j->pkt.len > j->pkt.room)
+		j->pkt.len = j->pkt.room;
+	return lb_account_dropped(w, j, v);
 }
 
 /* A packet that is not as it should be: dropped when it is for a service, else it is the host's. */
@@ -48,59 +55,118 @@ static __always_inline enum lb_verdict lb_refuse(struct lb_world *w, struct lb_j
 {
 	enum lb_verdict v = lb_classify(w, j);
 
-	return v == LB_V_FORWARDED ? lb_account_dropped(w, j, flaw) : v;
+	return v == LB_V_FORWARDED ? lb_account_flawed(w, j, flaw) : v;
 }
 
-/* Counted for its backend or, where it was not sent, for its service. */
-static __always_inline __u32 lb_finish(struct lb_world *w, const struct lb_job *j, __u32 fate)
+/* Send it, and count it. @sent: the program's return value; of LB_V_DROP_TOO_BIG for which backend, see
+ * LB_FATE_TOO_BIG. */
+static __always_inline enum lb_verdict lb_forward_counted(struct lb_world *w, const struct lb_job *j, __u32 *sent)
 {
-	if (lb_likely(LB_FATE_VERDICT(fate) == LB_V_FORWARDED)) {
+	enum lb_verdict v = lb_forward(w, j, sent);
+
+	if (lb_likely(v == LB_V_FORWARDED)) {
 		lb_account(w, j);
-		return fate;
+		return LB_V_FORWARDED;
 	}
-	lb_account_dropped(w, j, LB_FATE_VERDICT(fate));
-	return LB_FATE_VERDICT(fate) == LB_V_DROP_TOO_BIG ? LB_FATE_TOO_BIG(j->backend_idx) : fate;
+	*sent = v == LB_V_DROP_TOO_BIG ? j->backend_idx : 0;
+	return lb_account_dropped(w, j, v);
 }
 
-/* Send it, and count it. */
-static __always_inline __u32 lb_forward_counted(struct lb_world *w, const struct lb_job *j)
+/* A packet to a service whose connections are translated, or to none, as those from backends are. It is put aside for
+ * lb_serve_nat, which is there once and not in each copy of the stages. @none: what it is if it is nobody's. */
+static __always_inline enum lb_verdict lb_nat_ask(struct lb_world *w, const struct lb_job *j, enum lb_verdict none)
 {
-	return lb_finish(w, j, lb_forward(w, j));
+	struct lb_nat_work *work = lb_world_nat_work(w);
+	const struct lb_packet *p = &j->pkt;
+
+	if (!work)
+		return LB_V_PASS_NO_SERVICE;
+	if (lb_unlikely(p->tcp_flags & LB_TCP_FRAGMENT)) /* later ones have no ports to find the connection by */
+		return none == LB_V_FORWARDED ? lb_account_dropped(w, j, LB_V_DROP_FRAGMENT) : none;
+	lb_nat_key(p, &work->job.key);
+	work->job.len = p->len;
+	work->job.l4_off = p->l4_off;
+	work->job.service_idx = none == LB_V_FORWARDED ? lb_job_service(j) : 0;
+	work->job.backend_idx = 0;
+	work->job.tcp_flags = (__u8)p->tcp_flags;
+	work->job.v6 = p->v6;
+	work->vip_word = j->vip_word;
+	work->vip_fold = j->vip_fold;
+	work->table = j->table;
+	work->none = none;
+	return LB_NAT_ASKED;
 }
 
-/* A packet to a service whose connections are translated, or to none, as those from backends are: its fate, or @none
- * where it is none of theirs. */
-static __always_inline __u32 lb_serve_nat(struct lb_world *w, struct lb_job *j, enum lb_verdict none)
+/* The job of which that is left. */
+static __always_inline void lb_nat_job(const struct lb_nat_work *work, struct lb_job *j)
 {
-	struct lb_nat_job n = {.len = j->pkt.len, .l4_off = j->pkt.l4_off, .v6 = j->pkt.v6};
+	const struct lb_nat_job *n = &work->job;
+	struct lb_packet *p = &j->pkt;
+
+	p->v6 = n->v6;
+	p->saddr[0] = n->key.saddr[0];
+	p->saddr[1] = n->key.saddr[1];
+	p->saddr4 = lb_addr_to4(n->key.saddr[1]);
+	p->ports = n->key.ports;
+	p->proto = (__u8)n->key.proto;
+	p->tcp_flags = n->tcp_flags;
+	p->len = n->len;
+	p->l4_off = n->l4_off;
+	j->table = work->table;
+	j->vip_fold = work->vip_fold;
+	j->vip_word = work->vip_word & ~LB_VIP_WORD(0, LB_VIP_F_ACCESS | LB_VIP_F_RATE); /* was asked */
+}
+
+/* What becomes of it: its fate. */
+static __always_inline __u32 lb_serve_nat(struct lb_world *w)
+{
+	struct lb_nat_work *work = lb_world_nat_work(w);
+	struct lb_job j = {0};
+	struct lb_nat_job n;
 	enum lb_verdict v;
 	__u32 fate;
 
-	if (lb_unlikely(j->pkt.tcp_flags & LB_TCP_FRAGMENT)) /* later ones have no ports to find the connection by */
-		return none == LB_V_FORWARDED ? lb_account_dropped(w, j, LB_V_DROP_FRAGMENT) : none;
-	n.tcp_flags = (__u8)j->pkt.tcp_flags;
-	lb_nat_key(&j->pkt, &n.key);
-	n.service_idx = none == LB_V_FORWARDED ? j->service_idx : 0;
+	if (!work)
+		return LB_V_PASS_NO_SERVICE;
+	n = work->job;
+	n.l4_off &= LB_L4_OFF_BITS;
 	fate = lb_world_nat(w, &n);
 	if (fate == LB_NAT_NOT_OURS)
-		return none;
+		return work->none & 0xff;
+	lb_nat_job(work, &j);
 	if (fate == LB_NAT_NEW) {
-		v = lb_select(w, j);
-		if (lb_unlikely(v != LB_V_FORWARDED))
-			return lb_account_dropped(w, j, v);
-		n.backend_idx = j->backend_idx;
+		v = lb_select(w, &j);
+		if (v != LB_V_FORWARDED)
+			return lb_account_dropped(w, &j, v);
+		n.backend_idx = j.backend_idx;
 		fate = lb_world_nat(w, &n);
 	}
-	j->service_idx = n.service_idx;
-	j->backend_idx = n.backend_idx;
-	return LB_FATE_VERDICT(fate) == LB_V_REPLIED ? fate : lb_finish(w, j, fate);
+	v = LB_FATE_VERDICT(fate);
+	if (v == LB_V_REPLIED)
+		return fate;
+	j.vip_word = LB_VIP_WORD(n.service_idx, 0);
+	j.backend_idx = n.backend_idx;
+	if (v == LB_V_FORWARDED) {
+		lb_account(w, &j);
+		return fate;
+	}
+	lb_account_dropped(w, &j, v);
+	return v == LB_V_DROP_TOO_BIG ? LB_FATE_TOO_BIG(n.backend_idx) : (__u32)v;
 }
 
-/* What becomes of a packet that was parsed. */
-static __always_inline __u32 lb_serve(struct lb_world *w, struct lb_job *j)
+/* What becomes of a packet whose IP header was parsed. @common: the transport header lies where it nearly always does.
+ * Where it may lie anywhere it is read at once, or the verifier would follow each place to the end. */
+static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_job *j, const void *end,
+						const bool common, __u32 *sent)
 {
-	enum lb_verdict v = lb_packet_flaw(&j->pkt);
+	enum lb_verdict v = lb_parse_l4(end, &j->pkt);
 
+	if (lb_unlikely(v != LB_V_FORWARDED))
+		return v;
+	j->common = common;
+	if (!common)
+		lb_parse_source(&j->pkt);
+	v = lb_packet_flaw(&j->pkt);
 	if (lb_unlikely(v != LB_V_FORWARDED)) {
 		if (v == LB_V_DROP_FRAGMENT && lb_world_has(w, LB_HAS_FRAGMENTS)) {
 			v = (enum lb_verdict)lb_world_fragment_first(w, j->pkt.v6);
@@ -110,26 +176,42 @@ static __always_inline __u32 lb_serve(struct lb_world *w, struct lb_job *j)
 			return lb_refuse(w, j, v);
 	}
 	v = lb_classify(w, j);
-	if (lb_unlikely(v != LB_V_FORWARDED))
-		return lb_world_has(w, LB_HAS_NAT) ? lb_serve_nat(w, j, v) : v;
+	if (lb_unlikely(v != LB_V_FORWARDED)) {
+		if (!lb_world_has(w, LB_HAS_NAT))
+			return v;
+		if (common)
+			lb_parse_source(&j->pkt);
+		return lb_nat_ask(w, j, v); /* what backends answer is to no service */
+	}
+	if (common)
+		lb_parse_source(&j->pkt);
 	if (lb_unlikely(!lb_packet_goes_on(&j->pkt))) {
 		v = lb_packet_sane(&j->pkt);
 		if (lb_unlikely(v != LB_V_FORWARDED))
 			return lb_account_dropped(w, j, v);
 		if (lb_world_has(w, LB_HAS_MSS) && j->pkt.tcp_flags & LB_TCP_SYN)
-			lb_world_clamp(w, j->service_idx, j->pkt.l4_off);
+			lb_world_clamp(w, lb_job_service(j), j->pkt.l4_off);
 	}
-	if (lb_unlikely(lb_asks_source(w, j))) {
-		v = lb_admit_source(w, j);
-		if (lb_unlikely(v != LB_V_FORWARDED))
-			return lb_account_dropped(w, j, v);
+	if (lb_world_has(w, LB_HAS_NAT) && lb_job_flags(j) & LB_VIP_F_NAT) {
+		v = lb_asks_source(w, j) ? lb_admit_source(w, j) : LB_V_FORWARDED;
+		return v == LB_V_FORWARDED ? lb_nat_ask(w, j, LB_V_FORWARDED) : lb_account_dropped(w, j, v);
 	}
-	if (lb_world_has(w, LB_HAS_NAT) && j->vip_flags & LB_VIP_F_NAT)
-		return lb_serve_nat(w, j, LB_V_FORWARDED);
 	v = lb_select(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return lb_account_dropped(w, j, v);
-	return lb_forward_counted(w, j);
+	return lb_forward_counted(w, j, sent);
+}
+
+/* Each protocol has a copy of the stages of its own, in which the other's branches and words are not. */
+static __always_inline enum lb_verdict lb_serve_protocol(struct lb_world *w, struct lb_job *j, const void *end,
+							 __u32 *sent)
+{
+	if (lb_likely(j->pkt.proto == IPPROTO_TCP)) {
+		j->pkt.proto = IPPROTO_TCP;
+		return lb_serve(w, j, end, true, sent);
+	}
+	j->pkt.proto = IPPROTO_UDP;
+	return lb_serve(w, j, end, true, sent);
 }
 
 /* Is the frame for this host? @data has an Ethernet header. */
@@ -140,25 +222,52 @@ static __always_inline bool lb_is_ours(struct lb_world *w, const void *data)
 	return lb_eth_is_to(data, lb_world_link(w, ifindex % LB_LINKS), ifindex);
 }
 
-/* Each family has a copy of the stages of its own, in which the other's branches and words are not. */
-static __always_inline __u32 lb_judge(struct lb_world *w)
+/* So has each family, and what has something between the IP header and the transport header, or is a fragment. */
+static __always_inline enum lb_verdict lb_judge_ip4(struct lb_world *w, const void *ip, const void *end, __u32 *sent)
 {
-	void *data = lb_world_data(w), *end = lb_world_data_end(w);
-	enum lb_verdict v;
 	struct lb_job j = {0};
+	enum lb_verdict v;
+
+	if (lb_unlikely(ip + sizeof(struct iphdr) > end))
+		return lb_answer(LB_V_PASS_TRUNCATED);
+	if (lb_likely(lb_ip4_common(ip))) {
+		v = lb_parse_ip4(ip, &j.pkt, true);
+		return v == LB_V_FORWARDED ? lb_serve_protocol(w, &j, end, sent) : v;
+	}
+	v = lb_parse_ip4(ip, &j.pkt, false);
+	return v == LB_V_FORWARDED ? lb_serve(w, &j, end, false, sent) : v;
+}
+
+static __always_inline enum lb_verdict lb_judge_ip6(struct lb_world *w, const void *ip, const void *end, __u32 *sent)
+{
+	struct lb_job j = {0};
+	enum lb_verdict v = lb_parse_ip6(ip, end, &j.pkt);
+
+	if (v != LB_V_FORWARDED)
+		return v;
+	if (lb_unlikely(j.pkt.l4_off != sizeof(struct ipv6hdr)))
+		return lb_serve(w, &j, end, false, sent);
+	j.pkt.l4_off = sizeof(struct ipv6hdr);
+	return lb_serve_protocol(w, &j, end, sent);
+}
+
+static __always_inline enum lb_verdict lb_judge(struct lb_world *w, __u32 *sent)
+{
+	void *data = lb_world_data(w), *end = lb_world_data_end(w), *ip = data + sizeof(struct ethhdr);
+	enum lb_verdict v;
 	__be16 type;
 
 	v = lb_parse_eth(data, end, &type);
-	if (type != lb_htons(ETH_P_IP) && type != lb_htons(ETH_P_IPV6))
-		return v;
+	if (lb_likely(type == lb_htons(ETH_P_IP))) {
+		if (lb_unlikely(!lb_is_ours(w, data)))
+			return lb_answer(LB_V_PASS_OTHER_HOST);
+		return lb_judge_ip4(w, ip, end, sent);
+	}
+	if (lb_unlikely(type != lb_htons(ETH_P_IPV6)))
+		return lb_answer(v);
 	if (lb_unlikely(!lb_is_ours(w, data)))
 		return lb_answer(LB_V_PASS_OTHER_HOST);
-	if (lb_likely(type == lb_htons(ETH_P_IP))) {
-		v = lb_parse_ip4(data + sizeof(struct ethhdr), end, &j.pkt);
-		return v == LB_V_FORWARDED ? lb_serve(w, &j) : v;
-	}
-	v = lb_parse_ip6(data + sizeof(struct ethhdr), end, &j.pkt);
-	return v == LB_V_FORWARDED ? lb_serve(w, &j) : v;
+	return lb_judge_ip6(w, ip, end, sent);
 }
 
 /* Off the fast path: a packet without the headers of a flow may still be about one, or a part of one's; and the sender
@@ -167,6 +276,8 @@ static __always_inline __u32 lb_look_closer(struct lb_world *w, __u32 fate)
 {
 	const enum lb_verdict v = LB_FATE_VERDICT(fate);
 
+	if (lb_world_has(w, LB_HAS_NAT) && v == LB_NAT_ASKED)
+		fate = lb_serve_nat(w);
 	if (v == LB_V_PASS_PROTOCOL && lb_world_has(w, LB_HAS_ICMP | LB_HAS_PING))
 		return lb_world_icmp(w);
 	if (v == LB_V_PASS_FRAGMENT && lb_world_has(w, LB_HAS_FRAGMENTS))
@@ -176,20 +287,24 @@ static __always_inline __u32 lb_look_closer(struct lb_world *w, __u32 fate)
 	return lb_world_has(w, LB_HAS_ICMP) ? lb_world_too_big(w, LB_FATE_BACKEND(fate)) : LB_V_DROP_TOO_BIG;
 }
 
-/* Every packet is counted once by its verdict, where no backend counts it. */
-static __always_inline __u32 lb_pipeline(struct lb_world *w)
+/* Every packet is counted once by its verdict, where no backend counts it. @sent: the program's return value, 0 where
+ * that is the verdict's. */
+static __always_inline enum lb_verdict lb_pipeline(struct lb_world *w, __u32 *sent)
 {
-	__u32 fate = lb_judge(w);
+	enum lb_verdict v = lb_judge(w, sent);
 
-	if (lb_unlikely(LB_FATE_VERDICT(fate) != LB_V_FORWARDED)) {
+	if (lb_unlikely(v != LB_V_FORWARDED)) {
 		struct lb_verdict_cpu *row;
+		__u32 fate = LB_FATE(v, v == LB_V_DROP_TOO_BIG ? *sent : 0);
 
 		fate = lb_look_closer(w, lb_forget(fate, lb_world_ingress(w)));
 		row = lb_world_verdict_cpu(w);
-		if (row && LB_FATE_VERDICT(fate) != LB_V_FORWARDED)
-			row->pkts[fate & (LB_VERDICTS_MAX - 1)]++;
+		v = LB_FATE_VERDICT(fate);
+		*sent = LB_FATE_SENT(fate);
+		if (row && v != LB_V_FORWARDED)
+			row->pkts[v & (LB_VERDICTS_MAX - 1)]++;
 	}
-	return fate;
+	return v;
 }
 
 #include "fragment.h"

@@ -5,7 +5,9 @@
 #define BPF_SELECT_H
 
 #include "lb/dp/flow.h"
+#include "lb/dp/sanity.h"
 #include "lb/dp/steer.h"
+#include "access.h"
 #include "choice.h"
 #include "quic.h"
 #include "world.h"
@@ -133,23 +135,23 @@ static __always_inline __u32 lb_flow_look(struct lb_world *w, struct lb_flow_que
 static __always_inline __u32 lb_select_slowly(struct lb_world *w, struct lb_job *j, __u64 table, __u32 word)
 {
 	bool tcp = j->pkt.proto == IPPROTO_TCP;
-	struct lb_flow_query q = {.hash = j->hash, .service_idx = j->service_idx, .word = word};
+	struct lb_flow_query q = {.hash = j->hash, .service_idx = lb_job_service(j), .word = word};
 
-	if (lb_world_has(w, LB_HAS_QUIC) && j->vip_flags & LB_VIP_F_QUIC && !j->look_only) {
-		__u32 server = lb_world_quic(w, sizeof(struct ethhdr) + j->pkt.l4_off, j->service_idx);
+	if (lb_world_has(w, LB_HAS_QUIC) && lb_job_flags(j) & LB_VIP_F_QUIC && !j->look_only) {
+		__u32 server = lb_world_quic(w, sizeof(struct ethhdr) + j->pkt.l4_off, lb_job_service(j));
 
 		if (server)
 			return server;
 	}
-	if (lb_world_has(w, LB_HAS_AFFINITY) && j->vip_flags & LB_VIP_F_AFFINITY) {
-		q.source = lb_world_source(w, &j->pkt, j->service_idx);
+	if (lb_world_has(w, LB_HAS_AFFINITY) && lb_job_flags(j) & LB_VIP_F_AFFINITY) {
+		q.source = lb_world_source(w, &j->pkt, lb_job_service(j));
 		q.hash = lb_source_flow(q.source, j->hash);
 		q.word = lb_slot_word(w, table, q.hash);
 	}
 	if (lb_world_has(w, LB_HAS_NAT) && lb_world_has(w, LB_HAS_CHOICE | LB_HAS_AFFINITY) &&
-	    (j->vip_flags & (LB_VIP_F_NAT | LB_VIP_F_CHOICE)) == (LB_VIP_F_NAT | LB_VIP_F_CHOICE))
+	    (lb_job_flags(j) & (LB_VIP_F_NAT | LB_VIP_F_CHOICE)) == (LB_VIP_F_NAT | LB_VIP_F_CHOICE))
 		return lb_world_choose(w, q); /* its connections are remembered elsewhere */
-	if (!lb_steer_wants_flow(q.word, j->vip_flags))
+	if (!lb_steer_wants_flow(q.word, lb_job_flags(j)))
 		return q.word;
 	if (j->look_only) {
 		q.flags = tcp ? LB_QUERY_TCP : 0;
@@ -157,18 +159,53 @@ static __always_inline __u32 lb_select_slowly(struct lb_world *w, struct lb_job 
 	}
 	q.flags = (j->pkt.tcp_flags & (LB_TCP_FIN | LB_TCP_RST) ? LB_QUERY_CLOSES : 0) | (tcp ? LB_QUERY_TCP : 0) |
 		  (lb_packet_opens(&j->pkt) ? LB_QUERY_OPENS : 0) |
-		  (j->vip_flags & LB_VIP_F_TRACK ? LB_QUERY_TRACKED : 0) |
-		  (j->vip_flags & LB_VIP_F_CHOICE ? LB_QUERY_CHOICE : 0);
+		  (lb_job_flags(j) & LB_VIP_F_TRACK ? LB_QUERY_TRACKED : 0) |
+		  (lb_job_flags(j) & LB_VIP_F_CHOICE ? LB_QUERY_CHOICE : 0);
 	return lb_world_flow_steer(w, q);
 }
 
-/* Which backend gets it? */
+/* The usual answer to that, without a call: the flow is known, and there is nothing to be written. NULL: ask. */
+static __always_inline const struct lb_backend *lb_select_known(struct lb_world *w, struct lb_job *j)
+{
+	const struct lb_flow_set *set = lb_world_flows(w, lb_flow_set_idx(j->hash));
+	const struct lb_backend *b;
+	struct lb_service_cpu *row;
+	__u64 e, its;
+
+	if (lb_unlikely(!set))
+		return NULL;
+	e = lb_flow_entry(set, lb_flow_tag(j->hash));
+	b = lb_world_backend(w, LB_FLOW_BACKEND(e));
+	if (lb_unlikely(!b))
+		return NULL;
+	its = lb_backend_word(b);
+	if (lb_unlikely(LB_BACKEND_WORD_SERVICE(its) != lb_job_service(j) ||
+			!(lb_life_in(its).flags & LB_BACKEND_F_ALIVE) ||
+			!lb_flow_settled(e, lb_flow_age(lb_world_now_ns(w)), lb_life_in(its).gen)))
+		return NULL;
+	row = lb_world_service_cpu(w, lb_job_service(j));
+	if (row)
+		row->flow_hits++;
+	j->backend_idx = LB_FLOW_BACKEND(e);
+	return b;
+}
+
+/* May it be known by its flow alone? */
+static __always_inline bool lb_selects_known(const struct lb_job *j)
+{
+	return j->common && !(lb_job_flags(j) & ~LB_VIP_F_TRACK) &&
+	       (j->pkt.proto != IPPROTO_TCP || lb_packet_goes_on(&j->pkt));
+}
+
+/* Which backend gets it? None of those that its service does not let in. */
 static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_job *j)
 {
 	__u64 table = j->table;
 	const struct lb_conf *conf = lb_world_conf(w);
+	const struct lb_backend *b = NULL;
 	const struct lb_slot_line *line;
 	__u32 slot, word;
+	__u64 its;
 
 	if (lb_unlikely(!conf))
 		return lb_answer(LB_V_DROP_NO_BACKEND);
@@ -178,14 +215,29 @@ static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_j
 	if (lb_unlikely(!line))
 		return lb_answer(LB_V_DROP_NO_BACKEND);
 	word = lb_load(&line->slot[slot % 16]);
-	if (lb_unlikely(j->vip_flags | LB_SLOT_PHASE(word)))
-		word = lb_select_slowly(w, j, table, word);
-	j->backend_idx = LB_SLOT_CUR(word);
-	j->backend = lb_world_backend(w, j->backend_idx);
-	if (lb_unlikely(!j->backend))
-		return lb_answer(LB_V_DROP_NO_BACKEND);
-	j->life = lb_life_of(j->backend);
-	if (lb_unlikely(j->backend->service != j->service_idx || !(j->life.flags & LB_BACKEND_F_ALIVE)))
+	if (lb_unlikely(lb_job_flags(j) | LB_SLOT_PHASE(word))) {
+		b = lb_selects_known(j) ? lb_select_known(w, j) : NULL;
+		if (!b && !j->look_only && lb_asks_source(w, j)) {
+			enum lb_verdict v = lb_admit_source(w, j);
+
+			if (v != LB_V_FORWARDED)
+				return lb_answer(v);
+		}
+		if (!b)
+			word = lb_select_slowly(w, j, table, word);
+	}
+	if (lb_likely(!b)) {
+		j->backend_idx = LB_SLOT_CUR(word);
+		b = lb_world_backend(w, j->backend_idx);
+		if (lb_unlikely(!b))
+			return lb_answer(LB_V_DROP_NO_BACKEND);
+	}
+	j->backend = b;
+	its = lb_backend_word(j->backend);
+	j->life = lb_life_in(its);
+	j->plain = lb_backend_plain(its, j->vip_word, j->pkt.v6);
+	if (lb_unlikely(!j->plain &&
+			(LB_BACKEND_WORD_SERVICE(its) != lb_job_service(j) || !(j->life.flags & LB_BACKEND_F_ALIVE))))
 		return lb_answer(LB_V_DROP_NO_BACKEND);
 	return LB_V_FORWARDED;
 }

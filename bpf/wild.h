@@ -32,13 +32,12 @@ static __always_inline enum lb_verdict lb_classify_wild(struct lb_world *w, stru
 
 	if (!lb_world_has(w, LB_HAS_WILDCARDS))
 		return lb_answer(LB_V_PASS_NO_SERVICE);
-	word = lb_world_wild_find(w, j->pkt.daddr[0], j->pkt.daddr[1], what);
+	word = lb_world_wild_find(w, lb_packet_dest(&j->pkt, 0), lb_packet_dest(&j->pkt, 1), what);
 	if (!word)
 		return lb_answer(LB_V_PASS_NO_SERVICE);
 	j->table = LB_WILD_TABLE(word);
 	j->vip_fold = fold;
-	j->service_idx = LB_WILD_SERVICE(word);
-	j->vip_flags = LB_WILD_FLAGS(word);
+	j->vip_word = LB_VIP_WORD(LB_WILD_SERVICE(word), LB_WILD_FLAGS(word));
 	return LB_V_FORWARDED;
 }
 

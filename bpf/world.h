@@ -127,13 +127,26 @@ struct lb_job {
 	__u64 table; /* its service's */
 	const struct lb_backend *backend;
 	struct lb_life life; /* the backend's */
-	__u32 service_idx;
-	__u32 vip_flags; /* LB_VIP_F_* */
+	bool plain;	     /* lb_backend_plain */
+	bool common;	     /* the packet has no options and is no fragment */
+	__u64 vip_word;	     /* its VIP's line's: lb_job_service, lb_job_flags */
 	__u64 vip_fold;
 	__u32 backend_idx;
 	__u64 hash;
 	bool look_only; /* it is none of its flow's: nothing is to be learned from it */
 };
+
+/* Its service. */
+static __always_inline __u32 lb_job_service(const struct lb_job *j)
+{
+	return LB_VIP_WORD_SERVICE(j->vip_word);
+}
+
+/* LB_VIP_F_* of its VIP. */
+static __always_inline __u32 lb_job_flags(const struct lb_job *j)
+{
+	return LB_VIP_WORD_FLAGS(j->vip_word);
+}
 
 #define X(id, name, action, help) | (__u64)(LB_ACTION_##action == LB_ACTION_PASS) << LB_V_##id
 #define LB_VERDICTS_PASSING (0 LB_VERDICTS(X))
@@ -145,7 +158,7 @@ static __always_inline bool lb_verdict_passes(enum lb_verdict v)
 }
 #undef X
 
-/* What became of a packet: its verdict and, 0 where that sends nothing, how it was sent. */
+/* What became of a packet, off the fast path: its verdict and, 0 where that sends nothing, how it was sent. */
 #define LB_FATE(verdict, sent) ((sent) << 8 | (verdict))
 #define LB_FATE_VERDICT(fate) ((enum lb_verdict)((fate)&0xff))
 #define LB_FATE_SENT(fate) ((fate) >> 8)

@@ -27,9 +27,14 @@ lab_namespace() {
 # lab_host NAME IFACE NUMBER MTU: a host 10.0.0.NUMBER on the switch. Senders must finish their checksums, for there is
 # no device to do it.
 lab_host() {
+	lab_namespace "$1"
+	lab_wire "$@"
+}
+
+# lab_wire NAME IFACE NUMBER MTU: the interface of a host that is there.
+lab_wire() {
 	local name=$1 iface=$2 number=$3 mtu=$4
 
-	lab_namespace "$name"
 	ip -n switch link add "$name" type veth peer name "$iface" netns "$name"
 	host switch ethtool -K "$name" tx off >/dev/null
 	host "$name" ethtool -K "$iface" tx off >/dev/null

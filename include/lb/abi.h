@@ -12,7 +12,7 @@
 #include <linux/types.h>
 
 /* Raised whenever a layout or a meaning below changes; the pin folder carries it. */
-#define LB_ABI_VERSION 3
+#define LB_ABI_VERSION 4
 
 #define LB_MAX_SERVICES 16384 /* service 0 is never used */
 #define LB_MAX_BACKENDS 32768 /* backend 0 means "none" */
@@ -100,7 +100,7 @@ struct lb_conf {
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct lb_conf) == 128, "two cache lines");
 
-/* ---- lb_links: ARRAY [LB_LINKS], mmapable; interface i, where the program is attached, at i % LB_LINKS ----
+/* ---- lb_links: ARRAY of one, mmapable; interface i, where the program is attached, at i % LB_LINKS ----
  * Frames to other hosts' MAC addresses are not ours, though a switch floods them to us. An entry of another interface
  * says nothing. */
 #define LB_LINKS 256
@@ -113,6 +113,10 @@ struct lb_link {
 	__u16 mtu;   /* bytes of IP packet */
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct lb_link) == 16, "two words");
+
+struct lb_links {
+	struct lb_link at[LB_LINKS];
+};
 
 /* ---- lb_vips: ARRAY [LB_VIP_SETS], mmapable ----
  * Each VIP has two sets that it may lie in (lb/dp/vip.h), of two lines each. A line has all that an established
@@ -268,6 +272,11 @@ enum lb_phase {
 #define LB_BACKEND_F_TAKES_NEW (1U << 1) /* takes new connections */
 #define LB_BACKEND_F_V4 (1U << 2)	 /* addr is an IPv4 address: the outer header is IPv4 */
 #define LB_BACKEND_F_REDIRECT (1U << 3)	 /* leaves by redirection also where it came in: XDP_TX does not do there */
+/* What the checks found, for who adopts the maps; nothing to packets. 0: not checked, or not said. */
+#define LB_BACKEND_F_HEALTH (3U << 4)
+#define LB_BACKEND_F_UP (1U << 4)
+#define LB_BACKEND_F_DOWN (2U << 4)
+#define LB_BACKEND_F_UNKNOWN (3U << 4) /* to be checked, and was not yet */
 
 enum lb_forward {
 	LB_FORWARD_L2 = 1,

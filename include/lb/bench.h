@@ -17,7 +17,8 @@ struct lb_bench {
 	__u64 template[LB_BENCH_TEMPLATE_BYTES / 8];
 	__u64 state;	 /* of the generator; start it at the same value for the same order */
 	__u32 flow_mask; /* flows - 1 */
-	__u32 services;	 /* the destination's low two bytes are 0 .. services - 1 (at most 65536) */
+	__u32 services;	 /* the destination's low two bytes are first_service .. + services - 1 (at most 65536) */
+	__u32 first_service;
 	__u32 v6;
 	__u32 packets; /* of this run, and how many are left of them */
 	__u32 left;

@@ -80,13 +80,16 @@ echo "# a backend whose host comes up later"
 ip -n b2 link set eth0 down
 ok "backend add" lbctl backend add web 10.0.0.12:80
 is "no next hop yet" "$(next_hop 10.0.0.12 mac)" null
+backend_json() { service_json web ".backends[] | select(.address == \"$1:80\") | .status.$2"; }
+reason_is() { [ "$(backend_json "$1" reason)" = "$2" ]; }
+is "for want of a neighbour" "$(backend_json 10.0.0.12 reason)" no_neighbour
+is "the metrics say so" "$(metric 'lb_backend_state{service="web",backend="10.0.0.12:80",state="no_neighbour"}')" 1
 ip -n b2 link set eth0 up
 ok "it is found when its host is up" wait_for 15 next_hop_is 10.0.0.12 "$(mac_of b2)"
 wait_serving web 3
 answered "with all three" 60
 
 echo "# backends that no packet can be sent to"
-backend_json() { service_json web ".backends[] | select(.address == \"$1:80\") | .status.$2"; }
 dropped() { lbctl --json status | jq .verdicts.drop_no_next_hop; }
 dropped_before=$(dropped)
 serving_exactly() { [ "$(service_json web '[.backends[] | select(.status.serving)] | length')" = "$1" ]; }
@@ -95,6 +98,11 @@ ok "backend add, without a route" lbctl backend add web 172.31.0.1:80
 is "it takes no new connections" "$(backend_json 172.31.0.1 serving)" false
 is "and has no share" "$(backend_json 172.31.0.1 share)" 0
 is "nor a next hop" "$(backend_json 172.31.0.1 next_hop)" null
+is "for want of a route" "$(backend_json 172.31.0.1 reason)" no_route
+is "the metrics say so" "$(metric 'lb_backend_state{service="web",backend="172.31.0.1:80",state="no_route"}')" 1
+is "it is in no other state" "$(metric 'lb_backend_state{service="web",backend="172.31.0.1:80",state="unchecked"}')" 0
+is "nor up" "$(metric 'lb_backend_up{service="web",backend="172.31.0.1:80"}')" 0
+ok "the log says so" wait_for 10 grep -q 'msg="backend out of reach" address=172.31.0.1 reason=no_route' "$RUN/lb/log"
 is "its health is what it was" "$(backend_json 172.31.0.1 health)" unchecked
 is "the table is as before" "$(service_json web .status.table_digest)" "$digest"
 is "the service is degraded" "$(service_json web .status.state)" degraded
@@ -121,4 +129,83 @@ is "the table is as before" "$(service_json web .status.table_digest)" "$digest"
 is "nothing is missing" "$(service_json web .status.reason)" ""
 answered "with all three again" 60
 is "nothing was dropped for want of a next hop" "$(dropped)" "$dropped_before"
+
+echo "# the link loses its carrier, and has it again"
+ip -n switch link set lb down
+ok "all are out of reach" wait_for 5 serving_exactly 0
+for address in 10.0.0.11 10.0.0.12 10.3.0.3; do is "$address: why" "$(backend_json $address reason)" link_down; done
+ok "the log says so" wait_for 5 grep -q 'msg="backend out of reach" address=10.0.0.12 reason=link_down' "$RUN/lb/log"
+ip -n switch link set lb up
+ok "all are back" wait_for 15 serving_exactly 3
+ok "the log says so" wait_for 5 grep -q 'msg="backend in reach again" address=10.0.0.12' "$RUN/lb/log"
+ok "and forget why" reason_is 10.0.0.12 ""
+answered "after that" 60
+
+echo "# a checked backend whose neighbour is gone: not its check is to blame"
+ok "service set --check" lbctl service set web --check tcp --check-interval 200ms --check-timeout 100ms
+up() { [ "$(backend_json "$1" health)" = up ]; }
+ok "up" wait_for 5 up 10.0.0.12
+host lb sysctl -qw net.ipv4.neigh.lb0.mcast_solicit=1 net.ipv4.neigh.lb0.ucast_solicit=1 net.ipv4.neigh.lb0.retrans_time_ms=50
+ip -n b2 link set eth0 down
+ip -n lb neigh change 10.0.0.12 dev lb0 nud probe
+ok "the reason is its own" wait_for 5 reason_is 10.0.0.12 no_neighbour
+down() { [ "$(backend_json "$1" health)" = down ]; }
+ok "also when its checks fail" wait_for 5 down 10.0.0.12
+is "the reason stays" "$(backend_json 10.0.0.12 reason)" no_neighbour
+ip -n b2 link set eth0 up
+server_kill 2
+ok "with its host back it is the check's" wait_for 15 reason_is 10.0.0.12 refused
+server_start 2 80
+ok "up" wait_for 10 up 10.0.0.12
+wait_serving web 3
+ok "service set --check none" lbctl service set web --check none
+
+echo "# how soon traffic follows what the kernel knows"
+ok "backend del" lbctl backend del web 10.0.0.11
+ok "backend del" lbctl backend del web 10.0.0.12
+talk_start load host client "$TRAFFIC" load --to 192.0.2.10:80 --rate 1000
+coproc IP { ip -n lb -force -batch -; }
+host switch tcpdump -i lb -tt -l -e -n 'ip proto 4 and dst host 10.3.0.3' >"$RUN/frames" 2>/dev/null &
+TCPDUMP=$!
+goes_to() { tail -n 1 "$RUN/frames" | grep -q "> $(mac_of "$1")"; }
+moves() { # WHAT FROM TO COMMAND-OF-ip: the time until the last frame to router FROM, in us
+	local start last
+
+	ok "$1: by $2" wait_for 10 goes_to "$2"
+	start=${EPOCHREALTIME/[.,]/}
+	echo "$4" >&"${IP[1]}"
+	ok "$1: by $3" wait_for 10 goes_to "$3"
+	last=$(grep "> $(mac_of "$2")" "$RUN/frames" | tail -n 1 | cut -d ' ' -f 1)
+	between "$1: traffic has moved, in us" $((${last/./} - start)) -1000000 500000
+	echo "# $1: the last frame by the old way left $((${last/./} - start)) us after the change"
+}
+talk load mark
+for i in 1 2 3; do
+	moves "the gateway's MAC address changes" router3 router4 "neigh replace 10.0.0.3 lladdr $(mac_of router4) dev lb0 nud permanent"
+	moves "and back" router4 router3 "neigh replace 10.0.0.3 lladdr $(mac_of router3) dev lb0 nud permanent"
+	moves "the route changes to another gateway" router3 router4 "route replace 10.3.0.3 via 10.0.0.4"
+	moves "and back" router4 router3 "route replace 10.3.0.3 via 10.0.0.3"
+done
+talk load report
+is "no connection failed meanwhile" "$(field since_mark_failed "$ANSWER")" 0
+kill $TCPDUMP
+talk load quit
+
+echo "# the interface is deleted and made again"
+attachments() { grep -c 'msg="attached" interface=lb0' "$RUN/lb/log"; }
+before=$(attachments)
+ip -n switch link del lb
+gone() { lbctl --json status | jq -e '.interfaces[0] | .attached == false and .note != ""'; }
+ok "status shows that it is gone, and a note" wait_for 5 gone
+is "/readyz: not ready" "$(host lb curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9707/readyz)" 503
+lab_wire lb lb0 2 1600
+host switch "$ROOT/build/tools/xdp_pass" lb
+ip -n lb route replace 10.3.0.3 via 10.0.0.3
+start=${EPOCHREALTIME/[.,]/}
+attached_again() { [ "$(attachments)" -gt "$before" ]; }
+ok "it is attached again" wait_for 5 attached_again
+between "at once, in ms" $(((${EPOCHREALTIME/[.,]/} - start) / 1000)) 0 1500
+ok "the next hop is by the new one" wait_for 15 next_hop_is 10.3.0.3 "$(mac_of router3)"
+wait_serving web 1
+answered "by the new interface" 300
 done_testing

@@ -19,6 +19,7 @@
 
 #define DEADLINE_MS 30000
 #define MANY 10000
+#define FAILOVERS 8
 
 static char ns_a[32], ns_b[32];
 static struct lb_err err;
@@ -162,6 +163,11 @@ static void settle(double ms)
 		process_once((int)(end - now_ms()) + 1);
 }
 
+static bool way_is(const struct seen *s, enum lb_way way)
+{
+	return lb_route_way(route, s->addr) == way;
+}
+
 static bool is_addr(const uint8_t addr[16], const char *text)
 {
 	return !memcmp(addr, parse(text), 16);
@@ -209,6 +215,13 @@ static void test_on_link(uint8_t mac_a[6])
 	settle(50);
 	tap_ok(!own->calls && !nowhere->calls,
 	       "neither this host's own address nor one without a route has a next hop");
+	tap_ok(way_is(own, LB_WAY_NO_ROUTE) && way_is(nowhere, LB_WAY_NO_ROUTE) && way_is(v4, LB_WAY_KNOWN),
+	       "and the reason is no_route");
+	command("ip route add 203.0.113.0/24 dev lo");
+	settle(50);
+	tap_ok(way_is(nowhere, LB_WAY_NO_ETHERNET), "no_ethernet by an interface that has none");
+	command("ip route del 203.0.113.0/24 dev lo");
+	settle(50);
 	command("ip route add 203.0.113.0/24 via 10.1.0.2");
 	tap_ok(goes_by(nowhere, "r0", mac_a), "the latter has one when a route comes (%.1f ms)", waited);
 	command("ip link set r0 mtu 1400");
@@ -227,6 +240,7 @@ static void test_on_link(uint8_t mac_a[6])
 static void test_gateways(const uint8_t mac_a[6], const uint8_t mac_b[6])
 {
 	struct seen *w, *w6;
+	unsigned int losses;
 
 	command("ip route add 10.9.0.0/16 via 10.1.0.2");
 	w = watch("10.9.1.1");
@@ -235,6 +249,16 @@ static void test_gateways(const uint8_t mac_a[6], const uint8_t mac_b[6])
 	command("ip route replace 10.9.0.0/16 via 10.2.0.2");
 	tap_ok(goes_by(w, "r1", mac_b) && is_addr(w->nh.source4, "10.2.0.1"), "the route changes to another (%.1f ms)",
 	       waited);
+	command("ip route replace 10.9.0.0/16 via 10.1.0.2");
+	tap_need(goes_by(w, "r0", mac_a), "back");
+	losses = w->losses;
+	command("ip neigh del 10.2.0.2 dev r1; ip route replace 10.9.0.0/16 via 10.2.0.2");
+	tap_ok(goes_by(w, "r1", mac_b) && w->losses == losses,
+	       "the old way serves while the new router is asked for (%.1f ms)", waited);
+	command("ip route replace 10.9.0.0/16 via 10.1.0.99");
+	tap_ok(is_lost(w) && way_is(w, LB_WAY_NO_NEIGHBOUR), "until it is known not to answer (%.1f ms)", waited);
+	command("ip route replace 10.9.0.0/16 via 10.2.0.2");
+	tap_need(goes_by(w, "r1", mac_b), "back");
 	command("ip route add 10.9.1.1/32 via 10.1.0.2 src 10.1.0.1");
 	tap_ok(goes_by(w, "r0", mac_a), "a longer prefix wins (%.1f ms)", waited);
 	command("ip route del 10.9.1.1/32");
@@ -303,6 +327,7 @@ static void test_macs(uint8_t mac_a[6])
 	tap_ok(goes_by(v6, "r0", new_mac), "IPv6, too (%.1f ms)", waited);
 	command("ip -n %s addr del 10.1.0.2/24 dev eth0 && ip neigh flush dev r0", ns_a);
 	tap_ok(is_lost(v4), "a neighbour that answers no more is lost (%.1f ms)", waited);
+	tap_ok(way_is(v4, LB_WAY_NO_NEIGHBOUR), "and the reason is no_neighbour");
 	command("ip -n %s addr add 10.1.0.2/24 dev eth0 && ip neigh flush dev r0", ns_a);
 	lb_route_refresh(route);
 	tap_ok(goes_by(v4, "r0", new_mac), "and found when it does again (%.1f ms)", waited);
@@ -329,6 +354,8 @@ static void test_links(const uint8_t mac_a[6])
 	tap_need(goes_by(v6, "r0", mac_a), "resolved");
 	command("ip -n %s link set eth0 down", ns_a);
 	tap_ok(is_lost(v4) && is_lost(v6) && is_lost(w), "no carrier: lost (%.1f ms)", waited);
+	settle(50);
+	tap_ok(way_is(v4, LB_WAY_LINK_DOWN) && way_is(w, LB_WAY_LINK_DOWN), "and the reason is link_down");
 	command("ip -n %s link set eth0 up && ip -n %s addr replace fd01::2/64 dev eth0 nodad", ns_a, ns_a);
 	tap_ok(goes_by(v4, "r0", mac_a) && goes_by(w, "r0", mac_a), "carrier: back (%.1f ms)", waited);
 	lb_route_refresh(route);
@@ -350,6 +377,51 @@ static void test_links(const uint8_t mac_a[6])
 	command("ip link del r9");
 	tap_ok(is_lost(w), "deleted: lost (%.1f ms)", waited);
 	command("ip route del 10.9.0.0/16");
+	forget_all();
+}
+
+/* A route by two routers: when the one that is used is gone, the kernel takes the other, and says so to nobody. */
+static void test_failover(const uint8_t mac_a[6], const uint8_t mac_b[6])
+{
+	struct seen *w = NULL, *w6;
+	char text[16];
+	bool by_a, all;
+	int same = 0;
+
+	command("sysctl -qw net.ipv4.fib_multipath_use_neigh=1");
+	command("ip neigh flush dev r0; ip neigh flush dev r1; ip -6 neigh flush dev r0; ip -6 neigh flush dev r1; "
+		"ip netns exec %s ping -q -c 1 10.1.0.1 >/dev/null; ip netns exec %s ping -q -c 1 10.2.0.1 >/dev/null; "
+		"ip netns exec %s ping -q -c 1 fd01::1 >/dev/null; ip netns exec %s ping -q -c 1 fd02::1 >/dev/null",
+		ns_a, ns_b, ns_a, ns_b);
+	command("ip route add 10.9.0.0/16 nexthop via 10.1.0.2 nexthop via 10.2.0.2");
+	command("ip -6 route add 2001:db8::/32 nexthop via fd01::2 nexthop via fd02::2");
+	for (int i = 1; i <= FAILOVERS; i++) {
+		snprintf(text, sizeof(text), "10.9.1.%d", i);
+		w = watch(text);
+		while (!w->nh.ifindex)
+			process_once(DEADLINE_MS);
+	}
+	for (size_t i = 0; i < nr_seen; i++)
+		same += seen[i].nh.ifindex == if_nametoindex("r0");
+	by_a = same >= FAILOVERS / 2;
+	tap_note("%d of %d addresses go by the first of two routers", same, FAILOVERS);
+	command("ip -n %s addr del 10.%d.0.2/24 dev eth0", by_a ? ns_a : ns_b, by_a ? 1 : 2);
+	command("ip neigh change 10.%d.0.2 dev r%d nud probe", by_a ? 1 : 2, !by_a);
+	all = true;
+	for (size_t i = 0; i < nr_seen; i++)
+		all &= by_a ? goes_by(&seen[i], "r1", mac_b) : goes_by(&seen[i], "r0", mac_a);
+	tap_ok(all, "a router of two that answers no more: the other, for %d addresses", FAILOVERS);
+	command("ip -n %s addr add 10.%d.0.2/24 dev eth0", by_a ? ns_a : ns_b, by_a ? 1 : 2);
+	w6 = watch("2001:db8::1");
+	tap_need(goes_by(w6, "r0", mac_a) || goes_by(w6, "r1", mac_b), "resolved");
+	by_a = w6->nh.ifindex == if_nametoindex("r0");
+	command("sysctl -qw net.ipv6.neigh.r0.ucast_solicit=1 net.ipv6.neigh.r1.ucast_solicit=1 "
+		"net.ipv6.neigh.r0.retrans_time_ms=100 net.ipv6.neigh.r1.retrans_time_ms=100");
+	command("ip -n %s addr del fd0%d::2/64 dev eth0", by_a ? ns_a : ns_b, by_a ? 1 : 2);
+	command("ip neigh change fd0%d::2 dev r%d nud probe", by_a ? 1 : 2, !by_a);
+	tap_ok(by_a ? goes_by(w6, "r1", mac_b) : goes_by(w6, "r0", mac_a), "IPv6, too (%.1f ms)", waited);
+	command("ip -n %s addr add fd0%d::2/64 dev eth0 nodad", by_a ? ns_a : ns_b, by_a ? 1 : 2);
+	command("ip route del 10.9.0.0/16 && ip -6 route del 2001:db8::/32");
 	forget_all();
 }
 
@@ -467,6 +539,7 @@ static int run_tests(void)
 	test_gateways(mac_a, mac_b);
 	test_macs(mac_a);
 	test_links(mac_a);
+	test_failover(mac_a, mac_b);
 	test_counting(mac_a);
 	test_overrun();
 	test_many();

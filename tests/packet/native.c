@@ -231,7 +231,7 @@ static __always_inline __s64 *lb_world_live(struct lb_world *w, __u32 backend)
 
 static __always_inline __u64 lb_world_source(struct lb_world *w, const struct lb_packet *p, __u32 service)
 {
-	return lb_source_hash(w, p->v6 ? p->saddr[0] : p->saddr4, p->saddr[1], p->v6, service);
+	return lb_source_hash(w, p->v6 ? p->saddr[0] : p->saddr4, p->v6 ? p->saddr[1] : 0, p->v6, service);
 }
 
 static __always_inline __u32 lb_world_choose(struct lb_world *w, struct lb_flow_query q)
@@ -440,17 +440,18 @@ static __always_inline void lb_world_gue_checksum(struct lb_world *w)
 static int native_run(struct world *w, const struct frame *in, bool no_headroom, struct frame *out, int *action)
 {
 	struct lb_world lw = {.mem = malloc(OFFSET + in->len), .len = in->len, .no_headroom = no_headroom};
-	__u32 fate;
+	enum lb_verdict v;
+	__u32 sent = 0;
 
 	if (!lw.mem)
 		return -ENOMEM;
 	memcpy(lw.mem + OFFSET, in->data, in->len);
 	playing = w;
-	fate = lb_pipeline(&lw);
-	if (LB_FATE_SENT(fate))
-		*action = (int)LB_FATE_SENT(fate);
+	v = lb_pipeline(&lw, &sent);
+	if (v == LB_V_FORWARDED || sent)
+		*action = (int)sent;
 	else
-		*action = lb_verdict_passes(LB_FATE_VERDICT(fate)) ? XDP_PASS : XDP_DROP;
+		*action = lb_verdict_passes(v) ? XDP_PASS : XDP_DROP;
 	out->len = lw.len;
 	memcpy(out->data, lw.mem + OFFSET, lw.len);
 	free(lw.mem);

@@ -106,13 +106,17 @@ static void test_output(void **state)
 		 "','port':null,'host':'','interval':'2s','timeout':'1s','rise':2,'fall':3,'expect_status':'200-399'},"
 		 "'panic_threshold':0,'backends':[],'status':{'state':'down','reason':'','tier':0,'table_slots':0,"
 		 "'table_digest':'00','slots':{'stable':0,'moving':0,'settling':0},'packets':0,'bytes':0,'connections':"
-		 "0}}",
+		 "0,'healthy':1,'routes':[{'route':'1.2.3.4','announced':true,'reason':''},{'route':'1.2.3.0/24',"
+		 "'announced':false,'reason':'too few backends are healthy'}]},'quorum':2}",
 		 0,
 		 "name         t\n"
 		 "vip          1.2.3.4:5/tcp\n"
 		 "forward      l2, policy maglev, state none\n"
 		 "check        tcp every 2s, timeout 1s, rise 2, fall 3\n"
 		 "status       down, 0/0 backends up\n"
+		 "announced    1.2.3.4\n"
+		 "             1.2.3.0/24: no, too few backends are healthy\n"
+		 "             1 healthy, quorum 2\n"
 		 "table        0 slots: 0 stable, 0 moving, 0 settling; digest 00\n"
 		 "traffic      0 connections, 0 packets, 0 bytes\n"},
 		{ARGS("service", "show", "o"),

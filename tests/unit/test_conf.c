@@ -81,8 +81,9 @@ static void test_defaults(void **state)
 	assert_int_equal(k->rise, 2);
 	assert_int_equal(k->fall, 3);
 	assert_string_equal(k->path, "/");
-	assert_int_equal(k->status_min, 200);
-	assert_int_equal(k->status_max, 399);
+	assert_int_equal(k->status.nr, 1);
+	assert_int_equal(k->status.range[0].min, 200);
+	assert_int_equal(k->status.range[0].max, 399);
 	assert_int_equal(lb_config_check(c, NULL), 0);
 	lb_config_free(c);
 	lb_config_free(NULL);

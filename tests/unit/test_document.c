@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fields_priv.h"
 #include "golden.h"
 
 #define GOLDEN "tests/golden/document"
@@ -76,8 +77,9 @@ static void test_values(void **state)
 	assert_int_equal(s->forward, LB_FORWARD_L2);
 	assert_int_equal(s->state, LB_STATE_AUTO);
 	assert_int_equal(s->check.type, LB_CHECK_HTTP);
-	assert_int_equal(s->check.status_min, 200);
-	assert_int_equal(s->check.status_max, 299);
+	assert_int_equal(s->check.status.nr, 1);
+	assert_int_equal(s->check.status.range[0].min, 200);
+	assert_int_equal(s->check.status.range[0].max, 299);
 	assert_int_equal(s->check.port, 81);
 	assert_true(s->check.timeout_ns == 250000000 && s->check.interval_ns == 2000000000);
 	assert_int_equal(s->check.rise, 2);
@@ -328,10 +330,57 @@ static void random_text(char *out, size_t max)
 	out[len] = '\0';
 }
 
+static void random_string(char **out, const char *const texts[3])
+{
+	if (upto(3))
+		return;
+	free(*out);
+	*out = strdup(texts[upto(3)]);
+	assert_non_null(*out);
+}
+
+/* As many of @texts as there happen to be. */
+static void random_list(char (**list)[LB_CHECK_TEXT_MAX], size_t *nr, const char *const texts[3])
+{
+	if (upto(3))
+		return;
+	free(*list);
+	*list = NULL;
+	*nr = upto(4);
+	if (!*nr)
+		return;
+	*list = calloc(*nr, LB_CHECK_TEXT_MAX);
+	assert_non_null(*list);
+	for (size_t i = 0; i < *nr; i++)
+		strcpy((*list)[i], texts[upto(3)]);
+}
+
+#define TEXTS(...) ((const char *const[3]){__VA_ARGS__})
+
+static void random_check_texts(struct lb_check_conf *k)
+{
+	random_string(&k->server_name, TEXTS("www.example.org", "2001:db8::1", "null"));
+	random_string(&k->ca_file, TEXTS("/etc/ca.pem", "/a b: c", "/~"));
+	random_string(&k->service, TEXTS("example.v1.Users", "{}", "no"));
+	random_string(&k->name, TEXTS("example.org.", "_x.1", "."));
+	random_string(&k->program, TEXTS("/bin/true", "/- x", "/#"));
+	random_string(&k->send, TEXTS("\\x00\\x01", "a \\\\ \\r\\n", " "));
+	random_string(&k->expect, TEXTS("pong", "#", "\xc3\xbc"));
+	random_list(&k->headers, &k->nr_headers, TEXTS("A: b", "X-Y:z", "Accept: \"a, b\""));
+	random_list(&k->args, &k->nr_args, TEXTS("", "none", "-x"));
+	if (upto(3) == 0)
+		strcpy(k->method, upto(2) ? "HEAD" : "OPTIONS");
+	if (upto(3) == 0)
+		assert_int_equal(lb_status_parse(upto(2) ? "204" : "301,200-299,500", &k->status, NULL), 0);
+	k->verify ^= !upto(4);
+	k->tls ^= !upto(4);
+	k->record = (enum lb_dns_record)upto(2);
+}
+
 static void random_check(struct lb_check_conf *k)
 {
 	if (upto(2)) {
-		k->type = (enum lb_check_type)upto(3);
+		k->type = (enum lb_check_type)upto(LB_CHECK_EXEC + 1);
 		k->interval_ns = 1000000ULL * (1000 + upto(100000));
 	}
 	if (upto(2))
@@ -340,14 +389,19 @@ static void random_check(struct lb_check_conf *k)
 		k->port = (uint16_t)upto(65536);
 	if (upto(3) == 0)
 		k->rise = 1 + upto(10);
+	if (upto(3) == 0) {
+		k->flaps = upto(2) ? 0 : 2 + upto(15);
+		k->flap_window_ns = (1 + upto(1000)) * 1000000000ULL;
+		k->flap_hold_ns = (1 + upto(1000)) * 1000000000ULL;
+		k->flap_hold_max_ns = (1 + upto(1000)) * 1000000000ULL;
+	}
 	if (upto(3) == 0)
 		strcpy(k->path, upto(2) ? "/" : "/a?b=c#d:e%20");
 	if (upto(3) == 0)
 		strcpy(k->host, upto(2) ? "" : "[2001:db8::1]:80");
-	if (upto(3) == 0) {
-		k->status_min = (uint16_t)(100 + upto(400));
-		k->status_max = (uint16_t)(k->status_min + upto(100));
-	}
+	if (upto(3) == 0)
+		k->fast_interval_ns = upto(2) ? 0 : 1000000ULL * (10 + upto(1000));
+	random_check_texts(k);
 	if (upto(3) == 0)
 		random_text(k->body, sizeof(k->body));
 }
@@ -377,6 +431,9 @@ static void random_service(const struct lb_config *c, unsigned int n, struct lb_
 		s->forward = upto(2) ? LB_FORWARD_L2 : LB_FORWARD_IPIP;
 		s->state = (enum lb_state_mode)upto(3);
 		s->panic_threshold = upto(101);
+		s->drain_timeout_ns = upto(2) ? 0 : (1 + upto(3600)) * 1000000000ULL;
+		s->tier_min = 1 + upto(5);
+		s->slow_start_ns = upto(2) ? 0 : (1 + upto(3600)) * 1000000000ULL;
 	}
 	random_check(&s->check);
 	for (unsigned int i = upto(5); i > 0; i--) {

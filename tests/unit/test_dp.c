@@ -558,6 +558,81 @@ static void test_hop(void **state)
 	assert_int_equal(lb_hop_mtu(&h), 9000);
 	lb_eth_write(frame, &h);
 	assert_memory_equal(frame, want, sizeof(want));
+	memset(frame, 0xff, sizeof(frame));
+	b.gue_port = 0x1234; /* lies beside an address, and must not come into the frame */
+	lb_hop_read(&b, &h);
+	lb_eth_write_tunnel(frame, &h, lb_htons(ETH_P_IPV6));
+	assert_memory_equal(frame, want, sizeof(want));
+}
+
+/* What leaves an entry as it is, against the function that changes it. */
+static void test_flow_settled(void **state)
+{
+	unsigned int settled = 0;
+
+	for (int i = 0; i < 1000000; i++) {
+		const __u8 age = (__u8)(random64() % 3), gen = (__u8)(random64() % 3);
+		const __u64 e = LB_FLOW(random64() >> 32, random64() % 3, random64() % 3, random64() & 1, random64()) |
+				(random64() & 1 ? LB_FLOW_CLOSED : 0);
+		const bool want = LB_FLOW_GEN(e) == gen && lb_flow_touch(e, age, true, false) == e;
+
+		assert_int_equal(lb_flow_settled(e, age, gen), want);
+		settled += want;
+	}
+	assert_true(settled > 10000);
+}
+
+/* lb_flow_entry finds what lb_flow_find does, but for a tag of 0, of which it may say that it is not there. */
+static void test_flow_entry(void **state)
+{
+	for (int i = 0; i < 100000; i++) {
+		struct lb_flow_set set = {{0}};
+		__u32 tag = (__u32)(random64() % 8) * 2;
+		__u64 e;
+		int way;
+
+		for (int k = 0; k < LB_FLOW_WAYS; k++)
+			if (random64() & 1)
+				set.entry[k] = LB_FLOW((__u32)(random64() % 8) * 2, 1, 2, true, 3) |
+					       (random64() & 1 ? LB_FLOW_CLOSED : 0);
+		e = lb_flow_entry(&set, tag);
+		way = lb_flow_find(&set, tag);
+		if (tag || e)
+			assert_int_equal(e, way < 0 ? 0 : set.entry[way]);
+	}
+}
+
+/* One comparison against the questions that it stands for. */
+static void test_backend_plain(void **state)
+{
+	unsigned int plain = 0;
+
+	for (int i = 0; i < 1000000; i++) {
+		struct lb_backend b = {.service = (__u16)(1 + random64() % 2),
+				       .port = (__be16)random64(),
+				       .forward = (__u8)(1 + random64() % 3),
+				       .gen = (__u8)random64(),
+				       .src_plen = random64() & 1 ? 128 : (__u8)(random64() % 128),
+				       .flags = (__u8)(random64() & 15)};
+		struct lb_vip_line line = {.port = (__be16)random64(),
+					   .proto = (__u8)random64(),
+					   .service = (__u16)(1 + random64() % 2),
+					   .flags = (__u8)random64(),
+					   .beyond = (__u8)random64()};
+		const __u64 word = lb_backend_word(&b), vip = lb_vip_word(&line);
+		const bool v6 = random64() & 1;
+		const bool want = b.service == line.service && b.forward == LB_FORWARD_IPIP && b.src_plen == 128 &&
+				  (b.flags & (LB_BACKEND_F_ALIVE | LB_BACKEND_F_V4 | LB_BACKEND_F_REDIRECT)) ==
+					  (LB_BACKEND_F_ALIVE | (v6 ? 0 : LB_BACKEND_F_V4));
+
+		assert_int_equal(lb_backend_plain(word, vip, v6), want);
+		assert_int_equal(LB_BACKEND_WORD_SERVICE(word), b.service);
+		assert_int_equal(LB_VIP_WORD_SERVICE(vip), line.service);
+		assert_int_equal(LB_VIP_WORD_FLAGS(vip), line.flags);
+		assert_int_equal(LB_VIP_WORD_BEYOND(vip), line.beyond);
+		plain += want;
+	}
+	assert_true(plain > 1000);
 }
 
 int main(void)
@@ -582,6 +657,9 @@ int main(void)
 		cmocka_unit_test_setup(test_outer_checksum, seed),
 		cmocka_unit_test_setup(test_outer_source, seed),
 		cmocka_unit_test_setup(test_hop, seed),
+		cmocka_unit_test_setup(test_flow_settled, seed),
+		cmocka_unit_test_setup(test_flow_entry, seed),
+		cmocka_unit_test_setup(test_backend_plain, seed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

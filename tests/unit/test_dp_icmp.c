@@ -349,14 +349,16 @@ static void test_same_flow(void **state)
 			put_ip4(&pkt, CLIENT4, VIP4, IPPROTO_TCP, 0, 20);
 		put_tcp(&pkt, 51000, 443, 20);
 		c = copy_of(&pkt, pkt.len);
-		assert_int_equal(v6 ? lb_parse_ip6(c.b, c.end, &direct) : lb_parse_ip4(c.b, c.end, &direct),
+		assert_int_equal(v6 ? lb_parse_ip6(c.b, c.end, &direct) : lb_parse_ip4(c.b, &direct, false),
 				 LB_V_FORWARDED);
-		free(c.mem);
+		assert_int_equal(lb_parse_l4(c.end, &direct), LB_V_FORWARDED);
+		lb_parse_source(&direct);
 		vip = lb_packet_vip(&p);
 		vip_direct = lb_packet_vip(&direct);
 		assert_true(lb_vip_fold(&vip) == lb_vip_fold(&vip_direct));
 		assert_int_equal(vip.what, vip_direct.what);
 		assert_true(lb_packet_hash(&p, 5, &secret) == lb_packet_hash(&direct, 5, &secret));
+		free(c.mem);
 	}
 }
 

@@ -463,6 +463,10 @@ static void random_options(struct lb_service_conf *s)
 		s->ping = upto(2);
 		s->mss_clamp = upto(2) ? 0 : (uint16_t)(536 + upto(64960));
 	}
+	if (upto(2)) {
+		s->announce = upto(2);
+		s->quorum = upto(4);
+	}
 }
 
 static void random_backends(struct lb_service_conf *s)
@@ -536,6 +540,14 @@ static struct lb_config *random_config(void)
 		c->max_connections = 1024 + upto(10000);
 		c->timeouts.udp_ns = 1000000000ULL * (1 + upto(3600));
 		c->timeouts.tcp_established_ns = 1000000000ULL * (10 + upto(100000));
+	}
+	if (upto(2)) {
+		c->announce.table = 250 + upto(10); /* three of them are the kernel's */
+		c->announce.protocol = 5 + upto(251);
+		c->announce.on_exit = (enum lb_announce_exit)upto(2);
+		c->announce.shared = (enum lb_announce_shared)upto(2);
+		c->announce.delay_ns = 1000000000ULL * upto(3601);
+		c->announce.drain_ns = 1000000ULL * upto(600001);
 	}
 	if (upto(2))
 		random_options(&c->defaults);

@@ -65,6 +65,8 @@ static struct lb_backend line(struct lb_model *m, uint32_t n)
 	}
 	assert_int_equal(found.gen, image->gen[idx]);
 	lb_image_free(image);
+	/* What the checks found changes nothing for packets; test_adopt_health.c looks at it. */
+	found.flags &= (uint8_t)~LB_BACKEND_F_HEALTH;
 	return found;
 }
 
@@ -528,7 +530,7 @@ static void test_panic(void **state)
 	assert_int_equal(health(m, 1, LB_HEALTH_DOWN, 1), 1);
 	assert_int_equal(health(m, 2, LB_HEALTH_UP, 1), 1);
 	after = lb_model_image(m);
-	assert_int_equal(plan_size(before, after), 0);
+	assert_int_equal(plan_size(before, after), 2); /* two lines, which say what the checks found */
 	lb_image_free(before);
 	lb_image_free(after);
 	assert_int_equal(health(m, 3, LB_HEALTH_UP, 2), 1);
@@ -593,7 +595,7 @@ static void test_check_changes(void **state)
 	apply(m, c, 1);
 	after = lb_model_image(m);
 	assert_int_equal(backend(m, WEB, 1)->health, LB_HEALTH_UP);
-	assert_int_equal(plan_size(before, after), 0);
+	assert_int_equal(plan_size(before, after), 2); /* two lines, which say what is known of health */
 	assert_int_equal(health(m, 1, LB_HEALTH_DOWN, 2), 1);
 	lb_config_service(c, WEB)->check.type = LB_CHECK_HTTP;
 	apply(m, c, 3);
@@ -1159,6 +1161,174 @@ static void test_prepare_ends(void **state)
 	lb_config_free(c);
 }
 
+/* Time passes until @now_s as lbd has it pass. Returns whether an image may differ. */
+static bool time_is(struct lb_model *m, uint32_t now_s, bool more)
+{
+	bool again;
+	int ret = lb_model_time(m, now_s, &again);
+
+	assert_int_equal(again, more);
+	lb_image_free(lb_model_image(m));
+	return ret > 0;
+}
+
+static size_t slots_of(const struct lb_model *m, uint32_t n)
+{
+	return backend(m, WEB, n)->nr_slots;
+}
+
+/* One that comes up to others that serve gets its part in steps; one that is added or enabled, too. */
+static void test_slow_start(void **state)
+{
+	struct lb_config *c = web(4, LB_CHECK_TCP);
+	struct lb_model *m = lb_model_new();
+	size_t before = 0;
+
+	lb_config_service(c, WEB)->slow_start_ns = 80ULL * 1000000000;
+	apply(m, c, 100);
+	for (uint32_t n = 1; n <= 3; n++)
+		health(m, n, LB_HEALTH_UP, 100 + n);
+	/* All began within the time that a slow start takes: nobody is better warmed up. */
+	for (uint32_t n = 1; n <= 3; n++)
+		assert_true(slots_of(m, n) > 160);
+	assert_false(time_is(m, 150, false));
+	health(m, 4, LB_HEALTH_UP, 200);
+	assert_true(lb_model_weight(backend(m, WEB, 4)) == 12.5);
+	assert_int_equal(line(m, 4).weight, 12);
+	assert_in_range(slots_of(m, 4), 10, 30);
+	assert_false(time_is(m, 205, true));
+	for (uint32_t now_s = 201; now_s < 280; now_s++) {
+		bool changed = time_is(m, now_s, true);
+
+		assert_true(changed == (slots_of(m, 4) != before) || !before);
+		assert_true(slots_of(m, 4) >= before);
+		before = slots_of(m, 4);
+		assert_int_equal(lb_model_service(m, WEB)->policy_shift, 9);
+	}
+	assert_true(before < 120);
+	assert_true(time_is(m, 280, true));
+	assert_false(time_is(m, 281, false));
+	assert_in_range(slots_of(m, 4), 120, 140);
+	assert_int_equal(line(m, 4).weight, 100);
+	/* Down in the middle of it, it begins anew. */
+	health(m, 4, LB_HEALTH_DOWN, 300);
+	health(m, 4, LB_HEALTH_UP, 310);
+	assert_true(time_is(m, 350, true));
+	assert_true(lb_model_weight(backend(m, WEB, 4)) == 50);
+	health(m, 4, LB_HEALTH_DOWN, 351);
+	assert_false(time_is(m, 352, false));
+	health(m, 4, LB_HEALTH_UP, 353);
+	assert_true(lb_model_weight(backend(m, WEB, 4)) == 12.5);
+	/* Draining and back, or out of reach for a while, is no coming up; disabled and back is. */
+	conf_find(c, WEB, 1)->admin = LB_ADMIN_DRAINING;
+	apply(m, c, 500);
+	conf_find(c, WEB, 1)->admin = LB_ADMIN_ENABLED;
+	conf_find(c, WEB, 2)->admin = LB_ADMIN_DISABLED;
+	apply(m, c, 501);
+	lb_model_set_next_hop(m, conf_ep(3).addr, &(const struct lb_next_hop){0}, 502);
+	lb_image_free(lb_model_image(m));
+	conf_find(c, WEB, 2)->admin = LB_ADMIN_ENABLED;
+	conf_backend(c, WEB, 5);
+	apply(m, c, 503);
+	health(m, 5, LB_HEALTH_UP, 504);
+	assert_true(lb_model_weight(backend(m, WEB, 1)) == 100);
+	assert_true(lb_model_weight(backend(m, WEB, 2)) == 12.5);
+	assert_true(lb_model_weight(backend(m, WEB, 3)) == 100);
+	assert_true(lb_model_weight(backend(m, WEB, 5)) == 12.5);
+	/* Without a time for it, all at once. */
+	lb_config_service(c, WEB)->slow_start_ns = 0;
+	apply(m, c, 510);
+	assert_true(lb_model_weight(backend(m, WEB, 5)) == 100);
+	assert_false(time_is(m, 511, false));
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
+/* Nobody is left, and all come back; and what is adopted has served before. */
+static void test_slow_start_of_all(void **state)
+{
+	struct lb_config *c = web(3, LB_CHECK_TCP);
+	struct lb_model *m = lb_model_new(), *next = lb_model_new();
+	struct lb_image *image;
+
+	lb_config_service(c, WEB)->slow_start_ns = 10ULL * 1000000000;
+	apply(m, c, 100);
+	for (uint32_t n = 1; n <= 3; n++)
+		health(m, n, LB_HEALTH_UP, 100);
+	for (uint32_t n = 1; n <= 3; n++)
+		health(m, n, LB_HEALTH_DOWN, 200);
+	for (uint32_t n = 1; n <= 3; n++)
+		health(m, n, LB_HEALTH_UP, 201 + n);
+	for (uint32_t n = 1; n <= 3; n++)
+		assert_true(lb_model_weight(backend(m, WEB, n)) == 100);
+	health(m, 3, LB_HEALTH_DOWN, 300);
+	image = lb_model_image(m);
+	assert_int_equal(lb_model_adopt(next, image), 0);
+	apply(next, c, 301);
+	assert_false(time_is(next, 302, false));
+	health(next, 3, LB_HEALTH_UP, 303);
+	assert_true(lb_model_weight(backend(next, WEB, 1)) == 100);
+	assert_true(lb_model_weight(backend(next, WEB, 3)) == 12.5);
+	lb_image_free(image);
+	lb_config_free(c);
+	lb_model_free(m);
+	lb_model_free(next);
+}
+
+/* A draining backend whose time is over has nothing any more; enabled, it begins anew. */
+static void test_drained(void **state)
+{
+	struct lb_flow_set *flows = calloc(LB_FLOW_SETS, sizeof(*flows));
+	struct lb_config *c = web(3, LB_CHECK_NONE);
+	struct lb_model *m = lb_model_new();
+	uint32_t *open = calloc(LB_MAX_BACKENDS, sizeof(*open));
+	struct lb_endpoint ep = conf_ep(2);
+	uint8_t gen;
+	uint16_t idx;
+
+	lb_config_service(c, WEB)->on_disable = LB_FATE_KEEP;
+	apply(m, c, 100);
+	idx = backend(m, WEB, 2)->idx;
+	gen = line(m, 2).gen;
+	assert_int_equal(lb_model_set_drained(m, WEB, &ep, 100), 0);
+	conf_find(c, WEB, 2)->admin = LB_ADMIN_DRAINING;
+	apply(m, c, 101);
+	assert_int_equal(line(m, 2).flags, LB_BACKEND_F_ALIVE | LB_BACKEND_F_V4);
+	assert_true(in_phase(m, LB_PHASE_MOVING) > 100);
+	assert_true(lb_model_alive(m, idx));
+	for (uint32_t i = 0; i < 7; i++)
+		flows[i].entry[i % LB_FLOW_WAYS] = LB_FLOW(i << 1, 0, gen, true, idx);
+	flows[3].entry[3] |= LB_FLOW_CLOSED;
+	flows[9].entry[0] = LB_FLOW(18, 0, gen + 1, true, idx);
+	lb_model_open(m, flows, open, 1);
+	assert_int_equal(open[idx], 6);
+	assert_int_equal(lb_model_set_drained(m, WEB, &ep, 110), 1);
+	assert_int_equal(lb_model_set_drained(m, WEB, &ep, 110), 0);
+	assert_int_equal(line(m, 2).flags, LB_BACKEND_F_V4);
+	assert_int_equal(line(m, 2).gen, (uint8_t)(gen + 1));
+	assert_false(lb_model_alive(m, idx));
+	assert_true(in_phase(m, LB_PHASE_MOVING) < 20); /* those that went from one of the others to the other */
+	lb_model_open(m, flows, open, 1);
+	assert_int_equal(open[idx], 0);
+	/* Something else of the service changes: it stays so. */
+	conf_backend(c, WEB, 7);
+	apply(m, c, 111);
+	assert_int_equal(line(m, 2).flags, LB_BACKEND_F_V4);
+	conf_find(c, WEB, 2)->admin = LB_ADMIN_ENABLED;
+	apply(m, c, 112);
+	assert_true(line(m, 2).flags & LB_BACKEND_F_TAKES_NEW);
+	conf_find(c, WEB, 2)->admin = LB_ADMIN_DRAINING;
+	apply(m, c, 113);
+	assert_true(line(m, 2).flags & LB_BACKEND_F_ALIVE);
+	ep = conf_ep(99);
+	assert_int_equal(lb_model_set_drained(m, WEB, &ep, 113), -ENOENT);
+	assert_int_equal(lb_model_set_drained(m, "nil", &ep, 113), -ENOENT);
+	free(open);
+	free(flows);
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1191,6 +1361,9 @@ int main(void)
 		cmocka_unit_test(test_census_sees_through),
 		cmocka_unit_test(test_census_long_window),
 		cmocka_unit_test(test_census_death),
+		cmocka_unit_test(test_slow_start),
+		cmocka_unit_test(test_slow_start_of_all),
+		cmocka_unit_test(test_drained),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

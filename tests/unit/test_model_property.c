@@ -263,7 +263,7 @@ static void change_conf(struct world *w)
 	struct lb_backend_conf *b = conf_find(w->conf, WEB, n);
 	struct lb_err err;
 
-	switch (rnd(w, 8)) {
+	switch (rnd(w, 9)) {
 	case 0:
 		if (b)
 			conf_del(w->conf, WEB, n);
@@ -282,12 +282,16 @@ static void change_conf(struct world *w)
 		break;
 	case 4:
 		lb_config_service(w->conf, WEB)->panic_threshold = rnd(w, 60);
+		lb_config_service(w->conf, WEB)->tier_min = 1 + rnd(w, 3);
 		break;
 	case 5:
 		if (lb_config_service(w->conf, "other"))
 			assert_int_equal(lb_config_del_service(w->conf, "other", &err), 0);
 		else
 			conf_service(w->conf, "other", LB_CHECK_NONE);
+		break;
+	case 6:
+		lb_config_service(w->conf, WEB)->slow_start_ns = rnd(w, 30) * SECOND;
 		break;
 	default:
 		if (!b)
@@ -367,6 +371,7 @@ static size_t play(bool early)
 	size_t packets = 0, half_packets = 0, kills = 0, misses = 0, spared = 0, lost = 0;
 	uint64_t *then = calloc(LB_MAX_BACKENDS, sizeof(*then));
 	struct world *w = malloc(sizeof(*w));
+	bool more;
 
 	/* One that moves is enough to show that it can. */
 	for (uint64_t seed = 1; seed <= (early ? 240 : 24) && !(early && misses); seed++) {
@@ -381,6 +386,7 @@ static size_t play(bool early)
 			speak_some(w, 60);
 			if (rnd(w, 2))
 				w->conns[rnd(w, CONNS)].open = false;
+			lb_model_time(w->model, w->now_ns / SECOND, &more);
 			if (rnd(w, 3))
 				change_health(w);
 			else
@@ -427,6 +433,7 @@ static void test_counters_read_early(void **state)
 static void test_restart_changes_nothing(void **state)
 {
 	static struct world w;
+	bool more;
 
 	for (uint64_t seed = 1; seed <= 10; seed++) {
 		world_init(&w, seed);
@@ -437,9 +444,11 @@ static void test_restart_changes_nothing(void **state)
 
 			w.now_ns += SECOND;
 			change_conf(&w);
-			/* Who has not been checked yet would be taken for what the maps say: alive. */
-			set_all_health(&w, LB_HEALTH_UP);
 			change_health(&w);
+			sync(&w);
+			/* How far a slow start has come is not in the maps: it ends with a restart. */
+			w.now_ns += 60 * SECOND;
+			lb_model_time(w.model, w.now_ns / SECOND, &more);
 			sync(&w);
 			restart(&w);
 			image = lb_model_image(w.model);

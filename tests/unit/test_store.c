@@ -96,6 +96,7 @@ static void expect(const struct lb_config *c, uint64_t generation)
 	assert_int_equal(found.generation, generation);
 	assert_string_equal(found.fingerprint, "0123456789abcdef");
 	lb_config_free(found.config);
+	lb_drains_fini(&found.drains);
 }
 
 static void test_random(void **state)
@@ -144,6 +145,68 @@ static void test_failure(void **state)
 	lb_config_free(c);
 }
 
+static int refuse(const char *drains)
+{
+	struct lb_state found = {0};
+	struct lb_err err = {0};
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/state.json", dir);
+	f = fopen(path, "w");
+	fprintf(f, "{\"format\":1,\"generation\":3,\"config_file\":\"\",%s\"config\":{}}", drains);
+	fclose(f);
+	if (!lb_store_load(dir, &found, &err)) {
+		lb_config_free(found.config);
+		lb_drains_fini(&found.drains);
+		return 0;
+	}
+	assert_null(found.config);
+	assert_null(found.drains.list);
+	assert_non_null(strstr(lb_err_str(&err), "draining backends"));
+	return -1;
+}
+
+/* Drains are in the state with the configuration that they belong to. */
+static void test_drains(void **state)
+{
+	struct lb_drain list[2] = {
+		{.service = "a", .address = conf_ep(1), .since_ns = 1234567000000},
+		{.service = "web", .address = conf_ep(2), .since_ns = 9000000, .end = LB_DRAIN_TIMEOUT},
+	};
+	struct lb_store *store = lb_store_new(dir);
+	struct lb_config *c = conf_new();
+	struct lb_state s = {.config = c, .generation = 7, .fingerprint = "", .drains = {list, 2}}, found = {0};
+	struct lb_err err;
+
+	list[1].address.port = 0;
+	assert_int_equal(lb_store_save(store, &s, &err), 0);
+	assert_int_equal(lb_store_load(dir, &found, &err), 0);
+	assert_int_equal(found.drains.nr, 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_string_equal(found.drains.list[i].service, list[i].service);
+		assert_memory_equal(&found.drains.list[i].address, &list[i].address, sizeof(list[i].address));
+		assert_true(found.drains.list[i].since_ns == list[i].since_ns);
+		assert_int_equal(found.drains.list[i].end, list[i].end);
+	}
+	lb_config_free(found.config);
+	lb_drains_fini(&found.drains);
+	/* A state of before drains were kept. */
+	assert_int_equal(refuse(""), 0);
+	assert_int_equal(refuse("\"drains\":[],"), 0);
+	assert_int_equal(refuse("\"drains\":{},"), -1);
+	assert_int_equal(refuse("\"drains\":[1],"), -1);
+	assert_int_equal(
+		refuse("\"drains\":[{\"service\":\"a\",\"backend\":\"10.0.0.1\",\"since_ms\":1,\"end\":\"no\"}],"), -1);
+	assert_int_equal(refuse("\"drains\":[{\"service\":\"a\",\"backend\":\"x\",\"since_ms\":1,\"end\":\"\"}],"), -1);
+	assert_int_equal(
+		refuse("\"drains\":[{\"service\":\"a\",\"backend\":\"10.0.0.1\",\"since_ms\":-1,\"end\":\"\"}],"), -1);
+	assert_int_equal(
+		refuse("\"drains\":[{\"service\":\"a\",\"backend\":\"10.0.0.1\",\"since_ms\":1,\"end\":\"\"}],"), 0);
+	lb_store_free(store);
+	lb_config_free(c);
+}
+
 static int make_dir(void **state)
 {
 	return mkdtemp(dir) ? 0 : -1;
@@ -163,6 +226,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_failure),
+		cmocka_unit_test(test_drains),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -215,6 +215,59 @@ static void test_moves(void **state)
 		assert_int_equal(get(&crowd[i]), i + 1);
 }
 
+/* What does not belong where it is goes, what packets would not look at is looked at again, and nobody is lost. */
+static void test_mend(void **state)
+{
+	enum { MANY = 60000 };
+	size_t hidden = 0;
+
+	for (uint32_t i = 0; i < MANY; i++) {
+		const struct lb_vip vip = vip_nr(i);
+
+		assert_int_equal(set(&vip, (uint16_t)(1 + i % 1000)), 0);
+	}
+	assert_int_equal(lb_vipset_mend(sets), 0);
+	for (uint32_t i = 0; i < LB_VIP_SETS && hidden < 100; i++) {
+		hidden += sets[i].way[0].beyond > 0;
+		sets[i].way[0].beyond = 0;
+	}
+	assert_int_equal(hidden, 100);
+	assert_int_equal(lb_vipset_mend(sets), 100);
+	/* Too high is not wrong, and does not stay. */
+	sets[7].way[0].beyond = 0xff;
+	assert_int_equal(lb_vipset_mend(sets), 0);
+	assert_true(sets[7].way[0].beyond < 10);
+	/* A line that is another's, a family that is wrong, one that lies where nobody looks. */
+	for (uint32_t i = 0, wrong = 0; wrong < 3; i += 11) {
+		struct lb_vip_line *line = &sets[i].way[1];
+		const struct lb_vip_line was = *line;
+		const struct lb_vip vip = was.service ? lb_vipset_vip(&was) : (struct lb_vip){0};
+
+		if (!was.service)
+			continue;
+		if (wrong == 0)
+			line->addr[3] ^= 0x40;
+		else if (wrong == 1)
+			line->family ^= LB_VIP_V4;
+		else
+			line->port ^= 0x100;
+		assert_int_equal(lb_vipset_mend(sets), 1);
+		assert_int_equal(line->service, 0);
+		assert_null(lb_vipset_get(sets, &vip));
+		assert_int_equal(set(&vip, was.service), 0);
+		assert_int_equal(lb_vipset_mend(sets), 0);
+		wrong++;
+	}
+	for (uint32_t i = 0; i < MANY; i++) {
+		const struct lb_vip vip = vip_nr(i);
+
+		assert_int_equal(get(&vip), 1 + i % 1000);
+		lb_vipset_del(sets, &vip);
+	}
+	for (uint32_t i = 0; i < LB_VIP_SETS; i++)
+		assert_true(!sets[i].way[0].service && !sets[i].way[1].service && !sets[i].way[0].beyond);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +277,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_beyond_count, make_sets, free_sets),
 		cmocka_unit_test_setup_teardown(test_left_twice, make_sets, free_sets),
 		cmocka_unit_test_setup_teardown(test_moves, make_sets, free_sets),
+		cmocka_unit_test_setup_teardown(test_mend, make_sets, free_sets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

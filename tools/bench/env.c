@@ -52,7 +52,7 @@ static int load_more(struct bench_env *e, uint32_t features, struct lb_bpf **out
 				return -EINVAL;
 			continue;
 		}
-		if (!bpf_map__is_internal(map) &&
+		if (lb_program_shares(map) &&
 		    (bpf_map__set_pin_path(map, NULL) || bpf_map__reuse_fd(map, bpf_map__fd(same))))
 			return -EINVAL;
 	}
@@ -86,7 +86,7 @@ int bench_env_open(struct bench_env *e)
 	if (load_more(e, LB_HAS_ALL, &e->rich, &e->rich_load_s) || load_more(e, LB_HAS_NAT, &e->nat, &e->nat_load_s))
 		return -EINVAL;
 	e->nat_loads = map_values(e->lb->maps.lb_nat_loads);
-	e->links = map_values(e->lb->maps.lb_links);
+	e->links = map_values(e->lb->maps.data_lb_links);
 	e->vips = map_values(e->lb->maps.lb_vips);
 	e->services = map_values(e->lb->maps.lb_services);
 	e->backends = map_values(e->lb->maps.lb_backends);
@@ -94,7 +94,7 @@ int bench_env_open(struct bench_env *e)
 	e->flows = map_values(e->lb->maps.lb_flows);
 	e->verdicts = map_values(e->lb->maps.lb_verdict_cpu);
 	e->backend_counts = map_values(e->lb->maps.lb_backend_cpu);
-	e->conf = map_values(e->lb->maps.lb_conf);
+	e->conf = map_values(e->lb->maps.data_lb_conf);
 	return e->links && e->vips && e->services && e->backends && e->slots && e->flows && e->verdicts &&
 			       e->backend_counts && e->conf && e->nat_loads
 		       ? 0

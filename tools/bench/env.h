@@ -45,6 +45,7 @@ struct bench_setup {
 	uint8_t forward;
 	enum lb_phase phase;
 	unsigned int services; /* 0: one */
+	unsigned int busy;     /* as many of them get packets, from the middle on; 0: all */
 	unsigned int backends; /* of each service, as far as there is room; 0: sixteen */
 	uint32_t oif;
 };

@@ -61,8 +61,11 @@ static const struct bench_case cases[] = {
 	{"flood-ack", TARGET_LB, 1 << 30, {IPIP}},
 	{"icmp-error", TARGET_LB, 1, {IPIP, .error = true}},
 	{"pass", TARGET_LB, 1, {PLAIN, .pass = true}},
-	{"services-100", TARGET_LB, 1 << 16, {IPIP, .services = 100}},
-	{"services-10000", TARGET_LB, 1 << 16, {IPIP, .services = 10000}},
+	{"services-1", TARGET_LB, 1 << 16, {IPIP, .services = 1, .busy = 1}},
+	{"services-100", TARGET_LB, 1 << 16, {IPIP, .services = 100, .busy = 1}},
+	{"services-10000", TARGET_LB, 1 << 16, {IPIP, .services = 10000, .busy = 1}},
+	{"services-100-busy", TARGET_LB, 1 << 16, {IPIP, .services = 100}},
+	{"services-10000-busy", TARGET_LB, 1 << 16, {IPIP, .services = 10000}},
 	{"backends-1000", TARGET_LB, 1 << 16, {IPIP, .backends = 1000}},
 	{"backends-10000", TARGET_LB, 1 << 16, {IPIP, .backends = 10000}},
 };
@@ -125,7 +128,8 @@ static int run_case(struct bench_env *e, size_t i, int round)
 		return -EINVAL;
 	b->v6 = c->setup.v6;
 	b->flow_mask = c->flows - 1;
-	b->services = c->setup.services ?: 1;
+	b->services = c->setup.busy ?: c->setup.services ?: 1;
+	b->first_service = c->setup.busy ? c->setup.services / 2 : 0;
 	b->state = 1;
 	if (bench_translates(&c->setup)) {
 		opening.syn = true;

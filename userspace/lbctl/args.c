@@ -8,6 +8,9 @@
 #include "args.h"
 #include "nearest.h"
 
+static const char *const check_rests[][2] = {
+	{"grpc", "check.service"}, {"dns", "check.name"}, {"exec", "check.program"}, {NULL, NULL}};
+
 const struct lb_option lb_options[] = {
 	{LB_OPT_GLOBAL, "socket", .value = "PATH",
 	 .help = "lbd's socket (default $LBD_SOCKET, else /run/lbd/lbd.sock)"},
@@ -46,8 +49,8 @@ const struct lb_option lb_options[] = {
 	 .help = "the most that a TCP SYN may offer, in bytes"},
 	{LB_OPT_SERVICE, "quic", .value = "ID:LEN:LEN,...", .json = "quic.configs", .list = true, .commas = true,
 	 .help = "route by connection IDs: id, lengths of server ID, nonce"},
-	{LB_OPT_SERVICE, "check", .value = "none|tcp|http:PATH", .json = "check.type", .json_rest = "check.path",
-	 .help = "how backends are checked"},
+	{LB_OPT_SERVICE, "check", .value = "none|tcp|http:PATH|...", .json = "check.type", .json_rest = "check.path",
+	 .json_rests = check_rests, .help = "https:PATH, grpc[:SERVICE], ping, udp, dns:NAME, exec:PROGRAM"},
 	{LB_OPT_SERVICE, "check-port", .value = "N", .json = "check.port",
 	 .help = "port to check, where not the backend's"},
 	{LB_OPT_SERVICE, "check-interval", .value = "T", .json = "check.interval",
@@ -55,14 +58,50 @@ const struct lb_option lb_options[] = {
 	{LB_OPT_SERVICE, "check-timeout", .value = "T", .json = "check.timeout",
 	 .help = "time a check may take, as 500ms"},
 	{LB_OPT_SERVICE, "check-host", .value = "HOST", .json = "check.host", .help = "HTTP Host header"},
-	{LB_OPT_SERVICE, "expect-status", .value = "N[-N]", .json = "check.expect_status",
-	 .help = "HTTP status of a good answer"},
+	{LB_OPT_SERVICE, "expect-status", .value = "N[-N],...", .json = "check.expect_status",
+	 .help = "HTTP statuses of a good answer"},
 	{LB_OPT_SERVICE, "expect-body", .value = "TEXT", .json = "check.expect_body", .help = "text in a good answer"},
+	{LB_OPT_SERVICE, "check-fast-interval", .value = "T|none", .json = "check.fast_interval",
+	 .help = "time between checks while health is changing"},
+	{LB_OPT_SERVICE, "check-method", .value = "METHOD", .json = "check.method", .help = "HTTP method"},
+	{LB_OPT_SERVICE, "check-header", .value = "'NAME: VALUE'|none", .json = "check.headers", .list = true,
+	 .none = true, .help = "one more HTTP header, repeatable; with set, all of them"},
+	{LB_OPT_SERVICE, "check-verify", .value = "true|false", .json = "check.verify",
+	 .help = "must the server's certificate be right"},
+	{LB_OPT_SERVICE, "check-tls", .value = "true|false", .json = "check.tls", .help = "gRPC over TLS"},
+	{LB_OPT_SERVICE, "check-server-name", .value = "NAME", .json = "check.server_name",
+	 .help = "TLS server name (SNI), where not the host's"},
+	{LB_OPT_SERVICE, "check-ca-file", .value = "FILE", .json = "check.ca_file",
+	 .help = "certificates that are trusted, where not the system's"},
+	{LB_OPT_SERVICE, "check-record", .value = "A|AAAA", .json = "check.record",
+	 .help = "what the DNS check asks for"},
+	{LB_OPT_SERVICE, "check-send", .value = "TEXT", .json = "check.send",
+	 .help = "what the UDP check sends; \\xHH: a byte"},
+	{LB_OPT_SERVICE, "check-expect", .value = "TEXT", .json = "check.expect",
+	 .help = "what a good UDP answer has in it"},
+	{LB_OPT_SERVICE, "check-arg", .value = "TEXT|none", .json = "check.args", .list = true, .none = true,
+	 .help = "one more argument of the program, repeatable; with set, all"},
 	{LB_OPT_SERVICE, "rise", .value = "N", .json = "check.rise",
 	 .help = "successes in a row that make a backend up"},
 	{LB_OPT_SERVICE, "fall", .value = "N", .json = "check.fall", .help = "failures in a row that make it down"},
+	{LB_OPT_SERVICE, "flaps", .value = "N|none", .json = "check.flaps",
+	 .help = "down so often in a window, it is held down"},
+	{LB_OPT_SERVICE, "flap-window", .value = "T", .json = "check.flap_window", .help = "the window, as 1m"},
+	{LB_OPT_SERVICE, "flap-hold", .value = "T", .json = "check.flap_hold",
+	 .help = "for how long at first, then twice as long"},
+	{LB_OPT_SERVICE, "flap-hold-max", .value = "T", .json = "check.flap_hold_max", .help = "for how long at most"},
 	{LB_OPT_SERVICE, "panic-threshold", .value = "PERCENT", .json = "panic_threshold",
 	 .help = "with fewer backends up, use all of them; 0: never"},
+	{LB_OPT_SERVICE, "tier-min", .value = "N", .json = "tier_min",
+	 .help = "a tier with fewer up leaves service to the next"},
+	{LB_OPT_SERVICE, "slow-start", .value = "T|none", .json = "slow_start",
+	 .help = "time in which one that comes up gets its weight"},
+	{LB_OPT_SERVICE, "drain-timeout", .value = "T|none", .json = "drain_timeout",
+	 .help = "end what a draining backend still has by then"},
+	{LB_OPT_SERVICE, "announce", .value = "true|false", .json = "announce",
+	 .help = "have routes of the VIPs for routing daemons"},
+	{LB_OPT_SERVICE, "quorum", .value = "N", .json = "quorum",
+	 .help = "healthy backends that announcing takes; 0: none"},
 
 	{LB_OPT_BACKEND, "weight", .value = "N", .json = "weight", .help = "share of new connections; 0: none"},
 	{LB_OPT_BACKEND, "tier", .value = "N", .json = "tier", .help = "the lowest tier with a usable backend serves"},
@@ -72,6 +111,7 @@ const struct lb_option lb_options[] = {
 
 	{LB_OPT_FILE, "file", 'f', .value = "FILE", .required = true, .help = "the configuration; -: standard input"},
 	{LB_OPT_DRY_RUN, "dry-run", .help = "say what would change, and change nothing"},
+	{LB_OPT_VERIFY, "verify", .help = "compare the maps with what they should hold, and repair them"},
 	{LB_OPT_GENERATION, "if-generation", .value = "N", .help = "only if no change was made since generation N"},
 
 	{LB_OPT_SINCE, "since", .value = "SEQ", .help = "begin after event SEQ; 0: with the oldest that is kept"},
@@ -83,8 +123,7 @@ const struct lb_option lb_options[] = {
 
 bool lb_args_later(const char *word)
 {
-	static const char *const words[] = {"trace",	   "--client",	   "--limit",
-					    "--check-via", "--slow-start", "--drain-timeout"};
+	static const char *const words[] = {"trace", "--client", "--limit", "--check-via"};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		if (!strcmp(word, words[i]))
@@ -228,9 +267,11 @@ static int put(json_t *object, const char *path, const char *value, size_t len)
 	return !at || json_object_set_new(at, key, json_stringn(value, len)) ? -ENOMEM : 0;
 }
 
-/* Append @value to the list at @path; with @commas what is between them, and "none" is nothing. */
-static int put_items(json_t *object, const char *path, const char *value, bool commas)
+/* Append @value to the list at @o's path; with commas what is between them. "none" is nothing. */
+static int put_items(json_t *object, const struct lb_option *o, const char *value)
 {
+	const char *path = o->json;
+	bool commas = o->commas;
 	const char *key;
 	json_t *at = parent_of(object, path, &key), *list = json_object_get(at, key);
 	size_t len;
@@ -239,7 +280,7 @@ static int put_items(json_t *object, const char *path, const char *value, bool c
 		list = NULL;
 	if (!list)
 		return -ENOMEM;
-	if (commas && !strcmp(value, "none"))
+	if ((commas || o->none) && !strcmp(value, "none"))
 		return 0;
 	for (;; value += len + 1) {
 		len = commas ? strcspn(value, ",") : strlen(value);
@@ -250,17 +291,27 @@ static int put_items(json_t *object, const char *path, const char *value, bool c
 	}
 }
 
+static const char *path_of_rest(const struct lb_option *o, const char *value)
+{
+	size_t len = strcspn(value, ":");
+
+	for (size_t i = 0; o->json_rests && o->json_rests[i][0]; i++)
+		if (strlen(o->json_rests[i][0]) == len && !strncmp(o->json_rests[i][0], value, len))
+			return o->json_rests[i][1];
+	return o->json_rest;
+}
+
 static int put_option(json_t *body, const struct lb_option *o, const char *value)
 {
 	const char *rest = o->json_rest ? strchr(value, ':') : NULL;
 	int ret;
 
 	if (o->list)
-		return put_items(body, o->json, value, o->commas);
+		return put_items(body, o, value);
 	ret = put(body, o->json, value, rest ? (size_t)(rest - value) : strlen(value));
 	rest = rest ? rest + 1 : o->no_rest;
 	if (!ret && rest)
-		ret = put(body, o->json_rest, rest, strlen(rest));
+		ret = put(body, path_of_rest(o, value), rest, strlen(rest));
 	return ret;
 }
 

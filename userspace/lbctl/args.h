@@ -26,6 +26,7 @@ enum {
 	LB_OPT_INTERVAL = 1 << 8,
 	LB_OPT_NUMBER = 1 << 9,
 	LB_OPT_COUNT = 1 << 10,
+	LB_OPT_VERIFY = 1 << 11,
 };
 
 struct lb_option {
@@ -40,6 +41,10 @@ struct lb_option {
 	bool commas;	       /* a list: several in one value, or "none" */
 	bool required;
 	const char *help;
+	/* Other paths than json_rest, by what is before the colon; ends with NULL. */
+	const char *const (*json_rests)[2];
+	/* A list without commas: "none" adds nothing. */
+	bool none;
 };
 
 struct lb_args {

@@ -195,7 +195,11 @@ static int get(const struct lb_ctl *c, char *path, const char *member, void (*sh
 
 int lb_ctl_status(struct lb_ctl *c)
 {
-	return get(c, PATH("status"), NULL, lb_show_status);
+	char *path = PATH("status");
+
+	if (lb_args_has(c->args, "verify"))
+		path = lb_client_query(path, "verify", "1");
+	return get(c, path, NULL, lb_show_status);
 }
 
 int lb_ctl_service_add(struct lb_ctl *c)

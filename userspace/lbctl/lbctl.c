@@ -12,7 +12,7 @@
 static const struct lb_command commands[] = {
 	{NULL, "attach", "IFACE", LB_OPT_ATTACH, lb_ctl_attach, "steer the packets that arrive on IFACE"},
 	{NULL, "detach", "IFACE", 0, lb_ctl_detach, "leave IFACE alone again"},
-	{NULL, "status", "", 0, lb_ctl_status, "the daemon, the interfaces, totals"},
+	{NULL, "status", "", LB_OPT_VERIFY, lb_ctl_status, "the daemon, the interfaces, totals"},
 	{"service", "add", "NAME VIP", LB_OPT_SERVICE, lb_ctl_service_add,
 	 "a new service on VIP, ADDR[/LEN]:PORT[/tcp|/udp|/sctp]"},
 	{"service", "set", "NAME", LB_OPT_SERVICE, lb_ctl_service_set, "change what the options say, keep the rest"},

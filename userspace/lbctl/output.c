@@ -128,12 +128,33 @@ static const char *share(const json_t *backend, char buf[CELL])
 	return buf;
 }
 
+/* "100", or "100 (12.5)" while only so much of it counts. */
+static const char *weight(const json_t *backend, char buf[CELL])
+{
+	const json_t *effective = at(backend, "status.effective_weight");
+
+	text(at(backend, "weight"), buf);
+	if (effective && json_number_value(effective) != (double)num(backend, "weight"))
+		snprintf(buf + strlen(buf), CELL - strlen(buf), " (%g)", json_number_value(effective));
+	return buf;
+}
+
+/* What is wanted of it, and that it is done. */
+static const char *state(const json_t *backend, char buf[CELL])
+{
+	bool drained = !strcmp(str(backend, "status.state"), "drained");
+
+	return text(at(backend, drained ? "status.state" : "state"), buf);
+}
+
 enum cell {
 	CELL_TEXT,
 	CELL_COUNT,
 	CELL_UP_OF,
 	CELL_SHARE,
 	CELL_NEXT_HOP,
+	CELL_WEIGHT,
+	CELL_STATE,
 };
 
 struct column {
@@ -154,6 +175,10 @@ static const char *cell(const struct column *col, const json_t *row, char buf[CE
 		return share(row, buf);
 	case CELL_NEXT_HOP:
 		return next_hop(row, buf);
+	case CELL_WEIGHT:
+		return weight(row, buf);
+	case CELL_STATE:
+		return state(row, buf);
 	case CELL_TEXT:
 		break;
 	}
@@ -214,10 +239,10 @@ void lb_show_services(const json_t *services)
 static const struct column backend_columns[] = {
 	{"SERVICE", CELL_TEXT, "service", false},
 	{"ADDRESS", CELL_TEXT, "address", false},
-	{"STATE", CELL_TEXT, "state", false},
+	{"STATE", CELL_STATE, "", false},
 	{"HEALTH", CELL_TEXT, "status.health", false},
 	{"REASON", CELL_TEXT, "status.reason", false},
-	{"WEIGHT", CELL_TEXT, "weight", true},
+	{"WEIGHT", CELL_WEIGHT, "", true},
 	{"TIER", CELL_TEXT, "tier", true},
 	{"SHARE", CELL_SHARE, "status.share", true},
 	{"ACTIVE", CELL_COUNT, "status.active_connections", true},
@@ -244,10 +269,30 @@ static void field(const char *label, const char *fmt, ...)
 	putchar('\n');
 }
 
+/* What of a backend is asked for. */
+static void show_checked(const json_t *check, const char *type)
+{
+	const char *method = str(check, "method");
+	bool http = !strcmp(type, "http") || !strcmp(type, "https");
+
+	if (http && *method && strcmp(method, "GET"))
+		printf(" %s", method);
+	if (http)
+		printf(" %s", str(check, "path"));
+	if (!strcmp(type, "grpc") && *str(check, "service"))
+		printf(" %s", str(check, "service"));
+	if (!strcmp(type, "grpc") && json_is_true(at(check, "tls")))
+		printf(" over TLS");
+	if (!strcmp(type, "dns"))
+		printf(" %s %s", str(check, "name"), str(check, "record"));
+	if (!strcmp(type, "exec"))
+		printf(" %s", str(check, "program"));
+}
+
 static void show_check(const json_t *check)
 {
 	const char *type = str(check, "type");
-	bool http = !strcmp(type, "http");
+	bool http = !strcmp(type, "http") || !strcmp(type, "https");
 	char buf[CELL];
 
 	if (!*type || !strcmp(type, "none")) {
@@ -255,13 +300,19 @@ static void show_check(const json_t *check)
 		return;
 	}
 	printf("%-12s %s", "check", type);
-	if (http)
-		printf(" %s", str(check, "path"));
+	show_checked(check, type);
 	if (num(check, "port"))
 		printf(" on port %" JSON_INTEGER_FORMAT, num(check, "port"));
-	printf(" every %s, timeout %s", str(check, "interval"), str(check, "timeout"));
+	printf(" every %s", str(check, "interval"));
+	if (*str(check, "fast_interval") && strcmp(str(check, "fast_interval"), "none"))
+		printf(" (%s while health is changing)", str(check, "fast_interval"));
+	printf(", timeout %s", str(check, "timeout"));
 	printf(", rise %" JSON_INTEGER_FORMAT ", fall %" JSON_INTEGER_FORMAT "\n", num(check, "rise"),
 	       num(check, "fall"));
+	if (num(check, "flaps"))
+		field("", "held down for %s to %s after %" JSON_INTEGER_FORMAT " times down in %s",
+		      str(check, "flap_hold"), str(check, "flap_hold_max"), num(check, "flaps"),
+		      str(check, "flap_window"));
 	if (!http)
 		return;
 	printf("%-12s expects %s", "", text(at(check, "expect_status"), buf));
@@ -336,6 +387,22 @@ static void show_options(const json_t *service)
 	show_quic(at(service, "quic.configs"));
 }
 
+static void show_routes(const json_t *service)
+{
+	const json_t *r;
+	size_t i;
+
+	json_array_foreach (at(service, "status.routes"), i, r) {
+		bool there = json_is_true(at(r, "announced"));
+
+		field(i ? "" : "announced", "%s%s%s", str(r, "route"), there ? "" : ": no, ",
+		      there ? "" : str(r, "reason"));
+	}
+	if (i)
+		field("", "%" JSON_INTEGER_FORMAT " healthy, quorum %" JSON_INTEGER_FORMAT,
+		      num(service, "status.healthy"), num(service, "quorum"));
+}
+
 void lb_show_service(const json_t *service)
 {
 	const json_t *st = at(service, "status"), *vip;
@@ -351,9 +418,16 @@ void lb_show_service(const json_t *service)
 	show_check(at(service, "check"));
 	if (num(service, "panic_threshold"))
 		field("panic", "below %" JSON_INTEGER_FORMAT " %% of the backends up", num(service, "panic_threshold"));
+	if (num(service, "tier_min") > 1)
+		field("tiers", "serve with %" JSON_INTEGER_FORMAT " backends and more", num(service, "tier_min"));
+	if (*str(service, "slow_start") && strcmp(str(service, "slow_start"), "none"))
+		field("slow start", "%s", str(service, "slow_start"));
+	if (*str(service, "drain_timeout") && strcmp(str(service, "drain_timeout"), "none"))
+		field("drain", "ends after %s", str(service, "drain_timeout"));
 	snprintf(buf[1], CELL, ", tier %" JSON_INTEGER_FORMAT " serves", num(st, "tier"));
 	field("status", "%s, %s backends up%s%s%s", str(st, "state"), up_of(service, buf[0]),
 	      strcmp(str(st, "state"), "down") ? buf[1] : "", *str(st, "reason") ? ": " : "", str(st, "reason"));
+	show_routes(service);
 	field("table",
 	      "%" JSON_INTEGER_FORMAT " slots: %" JSON_INTEGER_FORMAT " stable, %" JSON_INTEGER_FORMAT
 	      " moving, %" JSON_INTEGER_FORMAT " settling; digest %s",
@@ -394,6 +468,24 @@ static const char *verdict_help(const char *name)
 	return "unknown to this lbctl";
 }
 
+static void show_verification(const json_t *v)
+{
+	const json_t *what;
+	size_t i;
+
+	if (!v)
+		return;
+	field("verify",
+	      "%" JSON_INTEGER_FORMAT " services, %" JSON_INTEGER_FORMAT " backends, %" JSON_INTEGER_FORMAT
+	      " VIPs, %" JSON_INTEGER_FORMAT " slots: %s",
+	      num(v, "services"), num(v, "backends"), num(v, "vips"), num(v, "slots"),
+	      num(v, "repaired") ? "repaired" : "as they should be");
+	json_array_foreach (at(v, "what"), i, what)
+		field("", "%s", json_string_value(what));
+	if ((json_int_t)i < num(v, "repaired"))
+		field("", "and %" JSON_INTEGER_FORMAT " more", num(v, "repaired") - (json_int_t)i);
+}
+
 void lb_show_status(const json_t *status)
 {
 	const json_t *verdicts = at(status, "verdicts"), *n;
@@ -415,6 +507,12 @@ void lb_show_status(const json_t *status)
 	      num(status, "services.total"));
 	field("backends", "%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " serving",
 	      num(status, "backends.serving"), num(status, "backends.total"));
+	if (num(status, "announce.wanted") || num(status, "announce.routes"))
+		field("announced",
+		      "%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " routes in table %" JSON_INTEGER_FORMAT
+		      ", protocol %" JSON_INTEGER_FORMAT,
+		      num(status, "announce.routes"), num(status, "announce.wanted"), num(status, "announce.table"),
+		      num(status, "announce.protocol"));
 	field("flows", "%s of %s entries", count(num(status, "flows.entries"), buf[0]),
 	      count(num(status, "flows.capacity"), buf[1]));
 	if (num(status, "translated.capacity"))
@@ -431,6 +529,7 @@ void lb_show_status(const json_t *status)
 	}
 	if (*label)
 		field(label, "0");
+	show_verification(at(status, "verify"));
 }
 
 void lb_show_changes(const json_t *changes)

@@ -16,7 +16,7 @@ static const struct {
 	const char *query[3]; /* the parameters it takes; NULL at the end */
 	enum lb_api_tag tag;  /* what its conditions are about */
 } routes[] = {
-	{"GET", "/v1/status", lb_api_status_get, {NULL}, LB_API_TAG_NONE},
+	{"GET", "/v1/status", lb_api_status_get, {"verify"}, LB_API_TAG_NONE},
 	{"GET", "/v1/config", lb_api_config_get, {NULL}, LB_API_TAG_CONFIG},
 	{"PUT", "/v1/config", lb_api_config_put, {"dry_run", "name"}, LB_API_TAG_CONFIG},
 	{"POST", "/v1/config/check", lb_api_config_check, {"name"}, LB_API_TAG_NONE},

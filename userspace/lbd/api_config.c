@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The API's handlers for the daemon, the whole configuration and the interfaces. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,9 +9,46 @@
 #include "document.h"
 #include "render.h"
 
+/* ?NAME=0 or 1; answers and returns false when it is anything else. */
+static bool read_flag(struct lb_api_call *call, const char *name, bool *flag)
+{
+	const char *text = lb_http_query(call->req, name);
+	char why[64];
+
+	*flag = text && !strcmp(text, "1");
+	if (!text || *flag || !strcmp(text, "0"))
+		return true;
+	snprintf(why, sizeof(why), "%s: must be 0 or 1", name);
+	lb_api_problem(call, 400, why);
+	return false;
+}
+
 void lb_api_status_get(struct lb_api_call *call)
 {
-	lb_api_json(call, 200, lb_render_status(call->control));
+	struct lb_verification *v = NULL;
+	struct lb_err err = {0};
+	json_t *status;
+	bool verify;
+	int ret = 0;
+
+	if (!read_flag(call, "verify", &verify))
+		return;
+	if (verify) {
+		v = malloc(sizeof(*v));
+		ret = v ? lb_control_verify(call->control, v, &err) : lb_err_set(&err, -ENOMEM, NULL, "out of memory");
+	}
+	if (ret) {
+		lb_api_error(call, &err);
+		goto out;
+	}
+	status = lb_render_status(call->control);
+	if (v && status && json_object_set_new(status, "verify", lb_render_verification(v))) {
+		json_decref(status);
+		status = NULL;
+	}
+	lb_api_json(call, 200, status);
+out:
+	free(v);
 }
 
 void lb_api_config_get(struct lb_api_call *call)
@@ -39,18 +77,6 @@ static struct lb_config *read_body(struct lb_api_call *call)
 	return conf;
 }
 
-/* ?dry_run=0 or 1; answers and returns false when it is anything else. */
-static bool read_dry_run(struct lb_api_call *call, bool *dry_run)
-{
-	const char *text = lb_http_query(call->req, "dry_run");
-
-	*dry_run = text && !strcmp(text, "1");
-	if (!text || *dry_run || !strcmp(text, "0"))
-		return true;
-	lb_api_problem(call, 400, "dry_run: must be 0 or 1");
-	return false;
-}
-
 void lb_api_config_put(struct lb_api_call *call)
 {
 	struct lb_config *conf;
@@ -59,7 +85,7 @@ void lb_api_config_put(struct lb_api_call *call)
 	bool dry_run;
 	int nr;
 
-	if (!read_dry_run(call, &dry_run))
+	if (!read_flag(call, "dry_run", &dry_run))
 		return;
 	conf = read_body(call);
 	if (!conf)

@@ -8,6 +8,7 @@
 
 #include "clock.h"
 #include "control.h"
+#include "control_priv.h"
 #include "lb/dp/flow.h"
 #include "log.h"
 #include "source.h"
@@ -20,7 +21,8 @@
 #define FLIGHT_NS (LB_NSEC_PER_SEC / 10) /* by then they have made their entries in the flow cache */
 #define TICKS_SETTLED 12		 /* while nothing moves, only every so many ticks do anything */
 #define UPKEEP_NS (2 * LB_NSEC_PER_SEC)
-#define UPKEEPS_CONFIRMED 5 /* by then a next hop that was adopted has been confirmed, or is gone */
+#define LINKS_NS (LB_NSEC_PER_SEC / 50) /* changes of interfaces come in bursts */
+#define UPKEEPS_CONFIRMED 5		/* by then a next hop that was adopted has been confirmed, or is gone */
 #define COMMIT_RETRY_NS LB_NSEC_PER_SEC
 #define CHANGES_LOGGED 16
 #define PREPARE_SLOTS (1U << 17) /* a few milliseconds' work: the loop has other things to do, too */
@@ -35,7 +37,7 @@ static void set_last_apply(struct lb_control *c, bool success, const char *error
 /* Facts that arrive in one round of the event loop make one plan; where a plan takes long, those that arrive within the
  * time that the last one took: building tables for first checks that come in one by one must not keep the loop from
  * checking. */
-static void commit_soon(struct lb_control *c)
+void lb_control_commit_soon(struct lb_control *c)
 {
 	uint64_t now_ns = lb_now_ns();
 	struct timeval rest;
@@ -75,6 +77,15 @@ static void resync(struct lb_control *c)
 	c->image = found;
 }
 
+/* Are packets for VIPs balanced, on any interface? */
+static bool is_forwarding(const struct lb_control *c)
+{
+	for (size_t i = 0; i < c->ifaces.nr; i++)
+		if (c->ifaces.list[i].attached)
+			return true;
+	return !c->ifaces_known;
+}
+
 static bool builds_table(const struct lb_plan *plan)
 {
 	for (size_t i = 0; i < plan->nr; i++)
@@ -83,8 +94,10 @@ static bool builds_table(const struct lb_plan *plan)
 	return false;
 }
 
-/* Brings the dataplane to what the model wants, which @make_image tells. */
-static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb_model *m), struct lb_err *err)
+/* Brings the dataplane to what the model wants, which @make_image tells. Routes to VIPs go before it changes, all of
+ * them where it is an operator's @change, and come after. */
+static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb_model *m), bool change,
+		  struct lb_err *err)
 {
 	uint64_t start_ns = lb_now_ns();
 	struct lb_plan plan = {0};
@@ -104,6 +117,7 @@ static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb
 	table = builds_table(&plan);
 	if (table)
 		lb_histogram_add(&c->table_build, c->build_ns);
+	lb_announce_withdraw(c->announce, is_forwarding(c), change);
 	start_ns = lb_now_ns();
 	ret = plan.nr ? lb_dataplane_apply(c->dp, &plan, err) : 0;
 	if (plan.nr)
@@ -126,9 +140,13 @@ static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb
 	}
 	lb_image_free(c->image);
 	c->image = want;
+	if (c->ifaces_known)
+		lb_announce_update(c->announce, is_forwarding(c));
 	c->uncommitted = lb_model_stale(c->model);
 	if (c->uncommitted)
-		commit_soon(c);
+		lb_control_commit_soon(c);
+	if (!evtimer_pending(c->time_event, NULL))
+		event_active(c->time_event, EV_TIMEOUT, 0);
 	if (table && !lb_model_settled(c->model))
 		tick_within(c, TICK_SOON_NS);
 	lb_watch_model(c->watch, c->model);
@@ -145,7 +163,7 @@ static void on_commit(evutil_socket_t fd, short what, void *ctx)
 
 	c->build_ns += lb_now_ns() - start_ns;
 	if (!ret)
-		ret = commit(c, lb_model_image_prepared, &err);
+		ret = commit(c, lb_model_image_prepared, false, &err);
 	if (ret < 0)
 		again = lb_timeval(COMMIT_RETRY_NS);
 	if (ret)
@@ -162,7 +180,7 @@ static void on_next_hop(void *ctx, const uint8_t addr[16], const struct lb_next_
 	       lb_addr_format(addr, text), nh->ifindex, nh->mtu, nh->dmac[0], nh->dmac[1], nh->dmac[2], nh->dmac[3],
 	       nh->dmac[4], nh->dmac[5]);
 	if (lb_model_set_next_hop(c->model, addr, nh, lb_now_s()) > 0) {
-		commit_soon(c);
+		lb_control_commit_soon(c);
 		lb_tell_next_hop(c, addr, nh);
 	}
 	c->build_ns += lb_now_ns() - start_ns;
@@ -186,7 +204,7 @@ static void on_health(void *ctx, const char *service, const struct lb_endpoint *
 		lb_log(LB_LOG_ERROR, "msg=\"cannot take the health\" service=%s error=%s", service,
 		       lb_quoted(strerror(-ret)));
 	if (ret > 0)
-		commit_soon(c);
+		lb_control_commit_soon(c);
 }
 
 static uint64_t packets_of(void *ctx, uint16_t idx)
@@ -235,7 +253,29 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 	if (ret < 0)
 		lb_log(LB_LOG_ERROR, "msg=\"tick\" error=%s", lb_quoted(strerror(-ret)));
 	if (ret > 0)
-		commit_soon(c);
+		lb_control_commit_soon(c);
+}
+
+/* An interface that is back is attached at once, not when the next upkeep comes by. */
+static void on_links(void *ctx)
+{
+	struct lb_control *c = ctx;
+	struct timeval tv = lb_timeval(LINKS_NS);
+
+	if (!evtimer_pending(c->links_event, NULL))
+		evtimer_add(c->links_event, &tv);
+}
+
+static void look_after_ifaces(struct lb_control *c)
+{
+	if (lb_ifaces_retry(&c->ifaces, c->dp))
+		lb_announce_update(c->announce, is_forwarding(c));
+	lb_watch_ifaces(c->watch, &c->ifaces);
+}
+
+static void on_links_settled(evutil_socket_t fd, short what, void *ctx)
+{
+	look_after_ifaces(ctx);
 }
 
 static void on_upkeep(evutil_socket_t fd, short what, void *ctx)
@@ -244,8 +284,7 @@ static void on_upkeep(evutil_socket_t fd, short what, void *ctx)
 
 	if (++c->upkeeps == UPKEEPS_CONFIRMED)
 		lb_nexthops_give_up(c->nexthops, c->model);
-	lb_ifaces_retry(&c->ifaces, c->dp);
-	lb_watch_ifaces(c->watch, &c->ifaces);
+	look_after_ifaces(c);
 	lb_nexthops_refresh(c->nexthops);
 }
 
@@ -282,17 +321,21 @@ static int realize(struct lb_control *c, const struct lb_config *conf, struct lb
 	if (ret)
 		return ret;
 	tell_health(c);
+	lb_control_tell_drained(c);
 	c->build_ns += lb_now_ns() - start_ns;
+	ret = lb_announce_configure(c->announce, c->model, err);
+	if (ret)
+		return ret;
 	ret = lb_nexthops_sync(c->nexthops, c->model);
 	if (ret)
 		return lb_err_set(err, ret, NULL, "cannot follow next hops: %s", strerror(-ret));
-	return commit(c, lb_model_image, err);
+	return commit(c, lb_model_image, true, err);
 }
 
-static int save(struct lb_control *c, struct lb_config *conf, uint64_t generation, const char *fingerprint,
-		struct lb_err *err)
+int lb_control_save(struct lb_control *c, struct lb_config *conf, uint64_t generation, const char *fingerprint,
+		    const struct lb_drains *drains, struct lb_err *err)
 {
-	struct lb_state state = {.config = conf, .generation = generation};
+	struct lb_state state = {.config = conf, .generation = generation, .drains = *drains};
 
 	memcpy(state.fingerprint, fingerprint, sizeof(state.fingerprint));
 	return lb_store_save(c->store, &state, err);
@@ -304,28 +347,37 @@ static void roll_back(struct lb_control *c, const struct lb_config *refused)
 
 	if (realize(c, c->config, &err)) {
 		lb_log(LB_LOG_ERROR, "msg=\"cannot go back; trying again\" error=%s", lb_quoted(lb_err_str(&err)));
-		commit_soon(c);
+		lb_control_commit_soon(c);
 	}
-	if (save(c, c->config, c->generation, c->fingerprint, &err))
+	if (lb_control_save(c, c->config, c->generation, c->fingerprint, &c->drains, &err))
 		lb_log(LB_LOG_ERROR, "msg=\"cannot save\" error=%s", lb_quoted(lb_err_str(&err)));
 	lb_ifaces_change(&c->ifaces, c->dp, c->config, false, NULL);
+	lb_announce_update(c->announce, is_forwarding(c));
 	lb_ifaces_drop(c->dp, refused, c->config);
 }
 
 static int change(struct lb_control *c, struct lb_config *conf, const char *fingerprint, struct lb_err *err)
 {
+	struct lb_drains drains;
 	int ret;
 
+	if (lb_drains_make(&c->drains, conf, lb_clock_ns(CLOCK_REALTIME), &drains))
+		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+
 	ret = lb_ifaces_change(&c->ifaces, c->dp, conf, true, err);
-	if (ret)
+	if (ret) {
+		lb_drains_fini(&drains);
 		return ret;
-	ret = save(c, conf, c->generation + 1, fingerprint, err);
+	}
+	ret = lb_control_save(c, conf, c->generation + 1, fingerprint, &drains, err);
 	if (!ret)
 		ret = realize(c, conf, err);
 	if (ret) {
+		lb_drains_fini(&drains);
 		roll_back(c, conf);
 		return ret;
 	}
+	lb_control_take_drains(c, &drains);
 	lb_ifaces_drop(c->dp, c->config, conf);
 	lb_config_free(c->config);
 	c->config = conf;
@@ -364,7 +416,7 @@ static int apply(struct lb_control *c, struct lb_config *conf, const char *origi
 		if (nr)
 			ret = change(c, conf, fingerprint, err);
 		else if (strcmp(fingerprint, c->fingerprint))
-			ret = save(c, c->config, c->generation, fingerprint, err);
+			ret = lb_control_save(c, c->config, c->generation, fingerprint, &c->drains, err);
 	}
 	if (ret || !nr)
 		lb_config_free(conf);
@@ -465,18 +517,34 @@ static int make_parts(struct lb_control *c, struct lb_err *err)
 {
 	c->commit_event = evtimer_new(c->base, on_commit, c);
 	c->tick_event = evtimer_new(c->base, on_tick, c);
+	c->time_event = evtimer_new(c->base, lb_control_on_time, c);
+	c->drain_event = evtimer_new(c->base, lb_control_on_drain, c);
+	c->open = calloc(LB_MAX_BACKENDS, sizeof(*c->open));
 	c->upkeep_event = event_new(c->base, -1, EV_PERSIST, on_upkeep, c);
+	c->links_event = evtimer_new(c->base, on_links_settled, c);
 	c->prober = lb_prober_new(c->base, on_health, c);
 	c->collector = lb_collector_new(c->base, c->dp);
-	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->prober || !c->collector)
+	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->links_event || !c->time_event ||
+	    !c->drain_event || !c->open || !c->prober || !c->collector)
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
-	return lb_nexthops_new(c->base, on_next_hop, c, &c->nexthops, err);
+	return lb_nexthops_new(c->base, on_next_hop, on_links, c, &c->nexthops, err);
 }
 
-/* Maps first, interfaces last: no packet meets a program without its services. */
+/* What another one has left, beyond what an image shows. */
+static int verify_adopted(struct lb_control *c, struct lb_err *err)
+{
+	struct lb_verification *v = malloc(sizeof(*v));
+	int ret = v ? lb_control_verify(c, v, err) : lb_err_set(err, -ENOMEM, NULL, "out of memory");
+
+	free(v);
+	return ret;
+}
+
+/* Maps first, then interfaces: no packet meets a program without its services. Routes last: packets come by them. */
 static int first_apply(struct lb_control *c, const struct lb_config *previous, struct lb_err *err)
 {
 	struct change_log log = {.origin = "file"};
+	struct lb_drains drains;
 	int nr = 0, ret;
 
 	ret = choose_hash_key(c, c->config, err);
@@ -489,7 +557,10 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, s
 	}
 	if (nr || !c->generation)
 		c->generation++;
-	ret = save(c, c->config, c->generation, c->fingerprint, err);
+	if (lb_drains_make(&c->drains, c->config, lb_clock_ns(CLOCK_REALTIME), &drains))
+		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+	lb_control_take_drains(c, &drains);
+	ret = lb_control_save(c, c->config, c->generation, c->fingerprint, &c->drains, err);
 	if (!ret)
 		ret = realize(c, c->config, err);
 	if (!ret)
@@ -497,6 +568,11 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, s
 	if (ret)
 		return ret;
 	lb_ifaces_drop_unknown(c->dp, c->config);
+	c->ifaces_known = true;
+	ret = c->adopted ? verify_adopted(c, err) : 0;
+	if (ret)
+		return ret;
+	lb_announce_update(c->announce, is_forwarding(c));
 	if (lb_prober_sync(c->prober, c->model))
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	return 0;
@@ -535,10 +611,13 @@ int lb_control_start(struct event_base *base, const struct lb_control_options *o
 		return ret;
 	c->config = state.config;
 	c->generation = state.generation;
+	c->drains = state.drains;
 	memcpy(c->fingerprint, state.fingerprint, sizeof(c->fingerprint));
 	ret = open_dataplane(c, err);
 	if (!ret)
 		ret = make_parts(c, err);
+	if (!ret)
+		ret = lb_announce_new(base, previous ? &previous->announce : &c->config->announce, &c->announce, err);
 	if (!ret)
 		ret = first_apply(c, previous, err);
 	if (!ret)
@@ -555,9 +634,28 @@ int lb_control_start(struct event_base *base, const struct lb_control_options *o
 	return 0;
 }
 
+void lb_control_leave(struct lb_control *c, bool detach)
+{
+	const struct lb_announce_conf *conf = &c->config->announce;
+	struct timeval drain = lb_timeval(conf->drain_ns);
+	size_t nr;
+
+	if (!detach && conf->on_exit == LB_ANNOUNCE_LEAVE)
+		return;
+	nr = lb_announce_end(c->announce);
+	lb_log(LB_LOG_INFO, "msg=\"routes withdrawn\" routes=%zu drain_ms=%llu", nr,
+	       (unsigned long long)(detach && nr ? conf->drain_ns / 1000000 : 0));
+	if (!detach || !nr || !conf->drain_ns)
+		return;
+	/* A second signal ends it early. */
+	event_base_loopexit(c->base, &drain);
+	event_base_dispatch(c->base);
+}
+
 void lb_control_free(struct lb_control *c)
 {
-	struct event *events[] = {c ? c->commit_event : NULL, c ? c->tick_event : NULL, c ? c->upkeep_event : NULL};
+	struct event *events[] = {c ? c->commit_event : NULL, c ? c->tick_event : NULL, c ? c->upkeep_event : NULL,
+				  c ? c->links_event : NULL,  c ? c->time_event : NULL, c ? c->drain_event : NULL};
 
 	if (!c)
 		return;
@@ -567,12 +665,15 @@ void lb_control_free(struct lb_control *c)
 	lb_collector_free(c->collector);
 	lb_prober_free(c->prober);
 	lb_nexthops_free(c->nexthops);
+	lb_announce_free(c->announce);
 	lb_ifaces_fini(&c->ifaces);
 	lb_image_free(c->image);
 	lb_model_free(c->model);
 	lb_dataplane_free(c->dp);
 	lb_config_free(c->config);
 	lb_store_free(c->store);
+	lb_drains_fini(&c->drains);
+	free(c->open);
 	lb_watch_free(c->watch);
 	lb_events_free(c->events);
 	free(c);

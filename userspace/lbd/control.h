@@ -9,6 +9,7 @@
 
 #include <event2/event.h>
 
+#include "announce.h"
 #include "collector.h"
 #include "dataplane.h"
 #include "events.h"
@@ -26,6 +27,15 @@ struct lb_control_options {
 	bool config_explicit; /* --config was given: the file has to be there */
 	const char *state_dir;
 	const char *pin_dir;
+};
+
+#define LB_VERIFY_TOLD 32 /* differences that are told one by one */
+#define LB_VERIFY_STRLEN 192
+
+struct lb_verification {
+	size_t services, backends, vips, slots; /* looked at */
+	size_t differences;			/* found, and repaired */
+	char what[LB_VERIFY_TOLD][LB_VERIFY_STRLEN];
 };
 
 struct lb_apply_result {
@@ -46,6 +56,8 @@ struct lb_control {
 	struct lb_collector *collector;
 	struct lb_store *store;
 	struct lb_ifaces ifaces;
+	bool ifaces_known; /* what is attached was looked at: before, an lbd before us may have attached it */
+	struct lb_announce *announce;
 	uint64_t generation; /* changes applied, ever */
 	char fingerprint[LB_FINGERPRINT_LEN];
 	bool adopted; /* the dataplane was there before us */
@@ -54,18 +66,23 @@ struct lb_control {
 	uint64_t start_ns; /* CLOCK_MONOTONIC */
 	uint64_t build_ns; /* spent on the model since the last commit */
 	struct lb_histogram table_build;
-	struct event *commit_event, *tick_event, *upkeep_event;
+	struct event *commit_event, *tick_event, *upkeep_event, *links_event, *time_event;
 	bool uncommitted;	/* the model has changes that the dataplane has not */
 	uint64_t committed_ns;	/* when the dataplane last changed */
-	uint64_t rest_until_ns; /* facts that come in earlier wait: see commit_soon */
+	uint64_t rest_until_ns; /* facts that come in earlier wait: see lb_control_commit_soon */
 	uint64_t next_tick_ns;
 	unsigned int ticks, upkeeps;
+	struct lb_drains drains;
+	struct event *drain_event;
+	uint32_t *open; /* connections by backend, as counted at .open_ns: see lb_stats_left */
+	uint64_t open_ns;
 	uint64_t census_ns; /* when flow entries were last counted */
 	uint64_t flow_entries;
 	struct lb_events *events;
 	struct lb_watch *watch;
 	bool failing; /* the dataplane could not be updated last time */
 	uint64_t epoch; /* rises whenever pointers into the model, the configuration or the checks may have died */
+	uint64_t repairs; /* of what lb_control_verify found, ever */
 };
 
 /* lb_control_start - read file and state, adopt or make the dataplane, apply. Errors leave the dataplane alone, except
@@ -84,8 +101,16 @@ int lb_control_apply(struct lb_control *c, struct lb_config *conf, const char *o
 /* lb_control_reload - what SIGHUP asks for: read the file again and apply it. */
 void lb_control_reload(struct lb_control *c);
 
+/* lb_control_leave - lbd is about to end. @detach: and the dataplane with it: routes go first, and packets are forwarded
+ * for as long as the configuration says; this runs the event loop. Else the configuration says whether they go. */
+void lb_control_leave(struct lb_control *c, bool detach);
+
 /* lb_control_inherit - give @conf what it leaves to lbd: the hash key in use. */
 void lb_control_inherit(const struct lb_control *c, struct lb_config *conf);
+
+/* lb_control_verify - compare what the maps hold with what they should, and repair what differs. Costs a reading of all
+ * maps. -EIO and others with @err when that was not possible. */
+int lb_control_verify(struct lb_control *c, struct lb_verification *v, struct lb_err *err);
 
 /* lb_control_ready - is traffic balanced? If not, @why says what is missing. */
 bool lb_control_ready(const struct lb_control *c, char *why, size_t size);

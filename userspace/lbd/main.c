@@ -233,6 +233,8 @@ static void stop(struct daemon *d, const struct options *o)
 {
 	struct lb_err err = {0};
 
+	if (d->control && d->control->started)
+		lb_control_leave(d->control, o->detach_on_exit);
 	if (d->api)
 		unlink(o->socket);
 	lb_http_free(d->api);

@@ -112,6 +112,8 @@ static void write_dataplane(FILE *f, struct lb_control *c)
 	family(f, "lb_packets_total", "counter", "Packets seen, by what became of them.");
 	for (int v = 0; v < LB_V_COUNT; v++)
 		fprintf(f, "lb_packets_total{verdict=\"%s\"} %" PRIu64 "\n", names[v], lb_dataplane_verdict(c->dp, v));
+	single_u64(f, "lb_dataplane_repairs_total", "counter",
+		   "What was found in the maps that was not as it should be.", c->repairs);
 	lb_stats_lookups(c, &hits, &misses);
 	family(f, "lb_flow_lookups_total", "counter", "Look-ups in the flow cache.");
 	fprintf(f, "lb_flow_lookups_total{result=\"hit\"} %" PRIu64 "\n", hits);
@@ -139,6 +141,7 @@ struct service_row {
 	const struct lb_model_service *service;
 	char *labels; /* service="..",vip=".." */
 	struct lb_backend_cpu total;
+	enum lb_service_state state;
 };
 
 struct backend_row {
@@ -147,6 +150,9 @@ struct backend_row {
 	const struct lb_model_backend *backend;
 	const struct lb_target_stats *stats; /* NULL: not checked */
 	struct lb_backend_cpu count;
+	uint64_t active;
+	const char *state;
+	enum lb_way way; /* what keeps packets from it */
 };
 
 struct job {
@@ -188,9 +194,11 @@ static char *service_labels(const struct lb_model_service *s)
 static void read_service(struct job *j, size_t i)
 {
 	struct service_row *r = &j->services[i];
+	char reason[128];
 
 	r->labels = service_labels(r->service);
 	lb_stats_service(j->control, r->service, &r->total);
+	r->state = lb_stats_state(r->service, reason, sizeof(reason));
 	j->failed |= !r->labels;
 }
 
@@ -209,6 +217,36 @@ SERVICE_FAMILY("lb_service_packets_total", pkts, "Packets for the service.")
 SERVICE_FAMILY("lb_service_bytes_total", bytes, "Bytes of IP packets for the service, as clients sent them.")
 SERVICE_FAMILY("lb_service_connections_total", conns, "Connections begun.")
 
+static void head_service_up(struct job *j)
+{
+	family(j->f, "lb_service_up", "gauge", "Does anybody take new connections?");
+}
+
+static void row_service_up(struct job *j, size_t i)
+{
+	fprintf(j->f, "lb_service_up{%s} %d\n", j->services[i].labels, j->services[i].state != LB_SERVICE_DOWN);
+}
+
+static void head_service_panic(struct job *j)
+{
+	family(j->f, "lb_service_panic", "gauge", "Are too few backends up, so that all are used?");
+}
+
+static void row_service_panic(struct job *j, size_t i)
+{
+	fprintf(j->f, "lb_service_panic{%s} %d\n", j->services[i].labels, j->services[i].state == LB_SERVICE_PANIC);
+}
+
+static void head_service_tier(struct job *j)
+{
+	family(j->f, "lb_service_tier", "gauge", "The tier that serves.");
+}
+
+static void row_service_tier(struct job *j, size_t i)
+{
+	fprintf(j->f, "lb_service_tier{%s} %u\n", j->services[i].labels, j->services[i].service->choice.tier);
+}
+
 /* ---- backends ---- */
 
 static void read_backend(struct job *j, size_t i)
@@ -221,7 +259,13 @@ static void read_backend(struct job *j, size_t i)
 		 lb_endpoint_format(&r->backend->conf.address, address));
 	if (r->service->conf.check.type != LB_CHECK_NONE)
 		r->stats = lb_prober_stats(j->control->prober, r->service->conf.name, &r->backend->conf.address);
+	if (!r->backend->next_hop.ifindex)
+		r->way = lb_nexthops_way(j->control->nexthops, r->backend->conf.address.addr);
 	lb_dataplane_backend(j->control->dp, r->backend->idx, &r->count);
+	r->active = lb_stats_connections(j->control, r->service, r->backend, &r->count);
+	r->state = lb_stats_backend_state(j->control, r->service, r->backend);
+	if (r->way != LB_WAY_KNOWN && r->backend->conf.admin == LB_ADMIN_ENABLED)
+		r->state = lb_way_name(r->way);
 }
 
 #define BACKEND_FAMILY(id, name, type, help, what)                                                                     \
@@ -240,19 +284,26 @@ BACKEND_FAMILY(packets, "lb_backend_packets_total", "counter", "Packets sent to 
 BACKEND_FAMILY(bytes, "lb_backend_bytes_total", "counter", "Bytes of IP packets for the backend, as clients sent them.",
 	       r->count.bytes)
 BACKEND_FAMILY(connections, "lb_backend_connections_total", "counter", "Connections begun.", r->count.conns)
-BACKEND_FAMILY(active, "lb_backend_active_connections", "gauge", "Connections begun and not seen to end, an estimate.",
-	       lb_stats_active(&r->count))
+BACKEND_FAMILY(active, "lb_backend_active_connections", "gauge",
+	       "Connections begun and not seen to end, an estimate; of a draining backend, what is left.", r->active)
 BACKEND_FAMILY(weight, "lb_backend_weight", "gauge", "The configured weight.", r->backend->conf.weight)
-BACKEND_FAMILY(up, "lb_backend_up", "gauge", "Is the backend healthy, or not checked?",
-	       r->backend->health == LB_HEALTH_UP || r->backend->health == LB_HEALTH_UNCHECKED)
+BACKEND_FAMILY(up, "lb_backend_up", "gauge", "Is the backend healthy, or not checked, and can it be reached?",
+	       r->backend->next_hop.ifindex &&
+		       (r->backend->health == LB_HEALTH_UP || r->backend->health == LB_HEALTH_UNCHECKED))
 
-static const char *state_of(const struct lb_model_backend *b)
+BACKEND_FAMILY(held, "lb_backend_held", "gauge", "Is the backend held down for having come and gone too often?",
+	       lb_stats_held_seconds(r->stats) > 0)
+
+/* The only one that is not whole. */
+static void head_backend_effective(struct job *j)
 {
-	if (b->conf.admin == LB_ADMIN_DISABLED)
-		return "disabled";
-	if (b->conf.admin == LB_ADMIN_DRAINING)
-		return "draining";
-	return lb_health_name(b->health);
+	family(j->f, "lb_backend_effective_weight", "gauge", "What counts of the weight: less during a slow start.");
+}
+
+static void row_backend_effective(struct job *j, size_t i)
+{
+	fprintf(j->f, "lb_backend_effective_weight{%s} %.15g\n", j->backends[i].labels,
+		lb_model_weight(j->backends[i].backend));
 }
 
 static void head_backend_state(struct job *j)
@@ -262,12 +313,18 @@ static void head_backend_state(struct job *j)
 
 static void row_backend_state(struct job *j, size_t i)
 {
-	static const char *const states[] = {"up", "down", "unknown", "unchecked", "draining", "disabled"};
-	const char *now = state_of(j->backends[i].backend);
+	static const char *const states[] = {"up",	 "down",    "unknown",	"unchecked",
+					     "draining", "drained", "disabled",
+#define X(id, name, help) name,
+					     LB_WAYS(X)
+#undef X
+	};
+	const char *now = j->backends[i].state;
 
 	for (size_t k = 0; k < sizeof(states) / sizeof(states[0]); k++)
-		fprintf(j->f, "lb_backend_state{%s,state=\"%s\"} %d\n", j->backends[i].labels, states[k],
-			!strcmp(states[k], now));
+		if (*states[k])
+			fprintf(j->f, "lb_backend_state{%s,state=\"%s\"} %d\n", j->backends[i].labels, states[k],
+				!strcmp(states[k], now));
 }
 
 static void head_check(struct job *j)
@@ -295,6 +352,29 @@ static void row_duration(struct job *j, size_t i)
 {
 	if (j->backends[i].stats)
 		histogram(j->f, "lb_check_duration_seconds", j->backends[i].labels, &j->backends[i].stats->duration);
+}
+
+/* ---- announcing ---- */
+
+static void head_announced(struct job *j)
+{
+	family(j->f, "lb_vip_announced", "gauge", "Is the VIP a route that routing daemons export?");
+}
+
+/* One line for each VIP of a service that is to be announced. */
+static void row_announced(struct job *j, size_t i)
+{
+	const struct lb_service_conf *s = &j->services[i].service->conf;
+	char vip[LB_ADDR_STRLEN];
+
+	for (size_t v = 0; s->announce && v < s->nr_vips; v++) {
+		struct lb_prefix dst = lb_announce_prefix(&s->vips[v]);
+		struct lb_announced state;
+
+		lb_announce_state(j->control->announce, &dst, &state);
+		fprintf(j->f, "lb_vip_announced{service=\"%s\",vip=\"%s\"} %d\n", s->name,
+			lb_vip_format(&s->vips[v], vip), state.there);
+	}
 }
 
 /* ---- in their order ---- */
@@ -363,13 +443,19 @@ static const struct section {
 	{head_backend_active, row_backend_active, BACKENDS},
 	{head_backend_weight, row_backend_weight, BACKENDS},
 	{head_backend_up, row_backend_up, BACKENDS},
+	{head_backend_held, row_backend_held, BACKENDS},
+	{head_backend_effective, row_backend_effective, BACKENDS},
 	{head_backend_state, row_backend_state, BACKENDS},
 	{head_check, row_check, BACKENDS},
 	{head_duration, row_duration, BACKENDS},
+	{head_announced, row_announced, SERVICES},
 	{head_process, NULL, NOTHING},
 	{head_service_pkts, row_service_pkts, SERVICES},
 	{head_service_bytes, row_service_bytes, SERVICES},
 	{head_service_conns, row_service_conns, SERVICES},
+	{head_service_up, row_service_up, SERVICES},
+	{head_service_panic, row_service_panic, SERVICES},
+	{head_service_tier, row_service_tier, SERVICES},
 };
 #define NR_SECTIONS (sizeof(sections) / sizeof(sections[0]))
 

@@ -7,9 +7,13 @@
 #include "log.h"
 #include "nexthops.h"
 
+#define LOGGED_MAX 16 /* lines between two refreshes */
+
 struct watched {
 	uint8_t addr[16];
 	struct lb_next_hop nh;
+	bool lost;    /* that it has none has been logged */
+	bool missing; /* it had none at the last refresh */
 };
 
 struct lb_nexthops {
@@ -17,9 +21,12 @@ struct lb_nexthops {
 	struct lb_route *route;
 	struct event *readable;
 	lb_route_fn changed;
+	void (*links)(void *ctx);
 	void *ctx;
 	struct watched *list; /* sorted by address */
 	size_t nr;
+	uint64_t link_changes;
+	unsigned int logged; /* since the last refresh */
 };
 
 static int watched_cmp(const void *a, const void *b)
@@ -32,6 +39,34 @@ static struct watched *watched_find(const struct lb_nexthops *n, const uint8_t a
 	return n->nr ? bsearch(addr, n->list, n->nr, sizeof(*n->list), watched_cmp) : NULL;
 }
 
+/* The first few for everybody: a switch that fails takes thousands of them along. */
+static enum lb_log_level level_of(struct lb_nexthops *n, enum lb_log_level level)
+{
+	return n->logged++ < LOGGED_MAX ? level : LB_LOG_DEBUG;
+}
+
+static void log_lost(struct lb_nexthops *n, struct watched *w)
+{
+	char text[LB_ADDR_STRLEN];
+
+	if (w->lost || !n->route)
+		return;
+	w->lost = true;
+	lb_log(level_of(n, LB_LOG_WARN), "msg=\"backend out of reach\" address=%s reason=%s",
+	       lb_addr_format(w->addr, text), lb_way_name(lb_route_way(n->route, w->addr)));
+}
+
+static void log_found(struct lb_nexthops *n, struct watched *w)
+{
+	char text[LB_ADDR_STRLEN];
+
+	if (!w->lost)
+		return;
+	w->lost = false;
+	lb_log(level_of(n, LB_LOG_INFO), "msg=\"backend in reach again\" address=%s ifindex=%u",
+	       lb_addr_format(w->addr, text), w->nh.ifindex);
+}
+
 static void on_changed(void *ctx, const uint8_t addr[16], const struct lb_next_hop *nh)
 {
 	struct lb_nexthops *n = ctx;
@@ -40,6 +75,10 @@ static void on_changed(void *ctx, const uint8_t addr[16], const struct lb_next_h
 	if (!w)
 		return;
 	w->nh = *nh;
+	if (nh->ifindex)
+		log_found(n, w);
+	else
+		log_lost(n, w);
 	n->changed(n->ctx, addr, nh);
 }
 
@@ -51,6 +90,10 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 	struct lb_err err = {0};
 	int ret = lb_route_process(n->route);
 
+	if (lb_route_link_changes(n->route) != n->link_changes) {
+		n->link_changes = lb_route_link_changes(n->route);
+		n->links(n->ctx);
+	}
 	if (!ret)
 		return;
 	lb_log(LB_LOG_ERROR, "msg=\"lost the netlink socket\" error=%s", lb_quoted(strerror(-ret)));
@@ -79,6 +122,7 @@ static int route_start(struct lb_nexthops *n, struct lb_err *err)
 
 	if (ret)
 		return ret;
+	n->link_changes = lb_route_link_changes(n->route);
 	n->readable = event_new(n->base, lb_route_fd(n->route), EV_READ | EV_PERSIST, on_readable, n);
 	if (!n->readable || event_add(n->readable, NULL)) {
 		if (n->readable)
@@ -93,8 +137,8 @@ static int route_start(struct lb_nexthops *n, struct lb_err *err)
 	return 0;
 }
 
-int lb_nexthops_new(struct event_base *base, lb_route_fn changed, void *ctx, struct lb_nexthops **out,
-		    struct lb_err *err)
+int lb_nexthops_new(struct event_base *base, lb_route_fn changed, void (*links)(void *ctx), void *ctx,
+		    struct lb_nexthops **out, struct lb_err *err)
 {
 	struct lb_nexthops *n = calloc(1, sizeof(*n));
 	int ret;
@@ -103,6 +147,7 @@ int lb_nexthops_new(struct event_base *base, lb_route_fn changed, void *ctx, str
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	n->base = base;
 	n->changed = changed;
+	n->links = links;
 	n->ctx = ctx;
 	ret = route_start(n, err);
 	if (ret) {
@@ -178,7 +223,7 @@ int lb_nexthops_sync(struct lb_nexthops *n, const struct lb_model *m)
 		while (j < nr_old && watched_cmp(&old[j], &list[i]) < 0)
 			j++;
 		if (j < nr_old && !watched_cmp(&old[j], &list[i]))
-			list[i].nh = old[j].nh;
+			list[i] = old[j];
 	}
 	n->list = list;
 	n->nr = nr;
@@ -203,8 +248,23 @@ void lb_nexthops_give_up(struct lb_nexthops *n, const struct lb_model *m)
 	tell(n, m, false);
 }
 
+enum lb_way lb_nexthops_way(const struct lb_nexthops *n, const uint8_t addr[16])
+{
+	return n->route ? lb_route_way(n->route, addr) : LB_WAY_NO_ROUTE;
+}
+
 void lb_nexthops_refresh(struct lb_nexthops *n)
 {
-	if (n->route || !route_start(n, NULL))
-		lb_route_refresh(n->route);
+	n->logged = 0;
+	if (!n->route && route_start(n, NULL))
+		return;
+	/* Who never had one is found here: there was no change to report. A new one may be being asked for. */
+	for (size_t i = 0; i < n->nr; i++) {
+		struct watched *w = &n->list[i];
+
+		if (!w->nh.ifindex && w->missing)
+			log_lost(n, w);
+		w->missing = !w->nh.ifindex;
+	}
+	lb_route_refresh(n->route);
 }

@@ -10,9 +10,10 @@
 
 struct lb_nexthops;
 
-/* @changed: as lb_route_fn, for addresses that the model has; also called from lb_nexthops_sync. */
-int lb_nexthops_new(struct event_base *base, lb_route_fn changed, void *ctx, struct lb_nexthops **out,
-		    struct lb_err *err);
+/* @changed: as lb_route_fn, for addresses that the model has; also called from lb_nexthops_sync. @links: interfaces
+ * have come, gone, or changed between up and down. */
+int lb_nexthops_new(struct event_base *base, lb_route_fn changed, void (*links)(void *ctx), void *ctx,
+		    struct lb_nexthops **out, struct lb_err *err);
 void lb_nexthops_free(struct lb_nexthops *n);
 
 /* lb_nexthops_sync - watch exactly the model's backends, and tell of what is known already. 0 or -ENOMEM. */
@@ -20,6 +21,8 @@ int lb_nexthops_sync(struct lb_nexthops *n, const struct lb_model *m);
 /* lb_nexthops_give_up - what the model took from the maps of an lbd before us and no route has confirmed by now is
  * gone. */
 void lb_nexthops_give_up(struct lb_nexthops *n, const struct lb_model *m);
+/* lb_nexthops_way - why backend @addr, which has no next hop, has none. */
+enum lb_way lb_nexthops_way(const struct lb_nexthops *n, const uint8_t addr[16]);
 /* Every few seconds. */
 void lb_nexthops_refresh(struct lb_nexthops *n);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Capabilities. CAP_SYS_ADMIN has to stay: libxdp opens programs by id when it attaches. CAP_DAC_OVERRIDE stays for a
- * configuration file or state directory that root does not own. Locked memory, sockets and the bpffs are seen to by
+ * configuration file or state directory that root does not own, CAP_NET_RAW for the ping check. Locked memory, sockets and the bpffs are seen to by
  * now.
  */
 #include <cap-ng.h>
@@ -13,7 +13,7 @@
 #include "log.h"
 #include "privileges.h"
 
-static const unsigned int kept[] = {CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_DAC_OVERRIDE};
+static const unsigned int kept[] = {CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_DAC_OVERRIDE, CAP_NET_RAW};
 #define NR_KEPT (sizeof(kept) / sizeof(kept[0]))
 
 /* CAP_SYS_ADMIN has CAP_BPF in it. */

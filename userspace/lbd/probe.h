@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* One attempt to find out whether a backend answers. Called by prober.c; each type of check is one probe_*.c. */
+/* One attempt to find out whether a backend answers. Called by prober.c; each kind of probe is one probe_*.c. */
 #ifndef LB_PROBE_H
 #define LB_PROBE_H
 
@@ -17,21 +17,21 @@ struct lb_probe {
 
 struct lb_probe_request {
 	struct lb_endpoint to;		   /* with its port */
-	const struct lb_check_conf *check; /* outlives the probe */
+	const struct lb_check_conf *check; /* outlives the probe, as do the service's name and VIP */
+	const char *service;
+	const struct lb_vip_conf *vip; /* the service's first; NULL: it has none */
 	lb_probe_done_fn done;
 	void *ctx;
 };
 
-/* What HTTP probes share: connections and timers of libcurl's. */
-struct lb_probe_http;
-struct lb_probe_http *lb_probe_http_new(struct event_base *base);
-void lb_probe_http_free(struct lb_probe_http *h); /* after its probes */
+/* What probes share: connections of libcurl's, trusted certificates, child processes. NULL: no memory. */
+struct lb_probes;
+struct lb_probes *lb_probes_new(struct event_base *base);
+void lb_probes_free(struct lb_probes *p); /* after its probes */
 
-/* Start one. NULL: it has ended already, for *@reason; @done will not be called. */
-struct lb_probe *lb_probe_tcp_start(struct event_base *base, const struct lb_probe_request *req,
-				    enum lb_reason *reason);
-struct lb_probe *lb_probe_http_start(struct lb_probe_http *h, const struct lb_probe_request *req,
-				     enum lb_reason *reason);
+/* lb_probe_start - start one of the check's type. NULL: it has ended already, for *@reason; @done will not be called.
+ */
+struct lb_probe *lb_probe_start(struct lb_probes *p, const struct lb_probe_request *req, enum lb_reason *reason);
 
 /* lb_probe_errno - what a failed connection's errno says about the backend. */
 enum lb_reason lb_probe_errno(int error);

@@ -10,15 +10,14 @@
 #include "probe.h"
 #include "prober.h"
 
-#define FIRST_SPREAD_MAX_NS LB_NSEC_PER_SEC
-#define FIRST_SPREAD_STEP_NS 2000000ULL /* for each new backend: 50 of them start within 100 ms */
+#define NOT_RUN_NS (10 * LB_NSEC_PER_SEC) /* how often it is said that checks could not be run */
 
 /* The targets of one service, sorted as its backends. */
 struct lb_group {
 	struct lb_prober *prober;
 	char service[LB_NAME_MAX];
 	struct lb_check_conf check;
-	__be16 vip_port;
+	struct lb_vip_conf vip; /* the first; all zero: there is none */
 	struct lb_target **targets;
 	size_t nr;
 };
@@ -37,9 +36,11 @@ struct lb_prober {
 	struct event_base *base;
 	lb_prober_fn changed;
 	void *ctx;
-	struct lb_probe_http *http;
+	struct lb_probes *probes;
 	struct lb_group **groups; /* sorted by service */
 	size_t nr;
+	uint64_t not_run_ns; /* when it was said last that checks could not be run */
+	uint64_t nr_not_run; /* since then */
 };
 
 static void target_stop(struct lb_target *t)
@@ -68,6 +69,7 @@ static void group_free(struct lb_group *g)
 		return;
 	for (size_t i = 0; i < g->nr; i++)
 		target_free(g->targets[i]);
+	lb_check_conf_fini(&g->check);
 	free(g->targets);
 	free(g);
 }
@@ -79,25 +81,71 @@ static void target_schedule(struct lb_target *t, uint64_t delay_ns)
 	evtimer_add(t->timer, &tv);
 }
 
+/* It went down; too often? */
+static void note_flap(struct lb_target *t)
+{
+	uint64_t now_ns = lb_now_ns(), held_ns = lb_flap_down(&t->stats.flap, &t->group->check, now_ns);
+	char text[LB_ADDR_STRLEN];
+
+	t->stats.held_until_ns = held_ns ? now_ns + held_ns : 0;
+	if (held_ns)
+		lb_log(LB_LOG_WARN, "msg=\"held down\" service=%s backend=%s reason=flapping seconds=%.1f",
+		       t->group->service, lb_endpoint_format(&t->address, text), held_ns / (double)LB_NSEC_PER_SEC);
+}
+
+/* Good results count for nothing while it is held down; then `rise` of them in a row do. */
+static bool is_held(struct lb_target *t, enum lb_reason reason)
+{
+	struct lb_health_state *h = &t->stats.health;
+
+	if (h->health != LB_HEALTH_DOWN || !lb_flap_held(&t->stats.flap, &t->group->check, lb_now_ns()))
+		t->stats.held_until_ns = 0;
+	if (!t->stats.held_until_ns || reason != LB_REASON_OK)
+		return false;
+	h->ok = h->failed = 0;
+	h->reason = LB_REASON_FLAPPING;
+	return true;
+}
+
+/* Our own trouble (no descriptors, no memory) says nothing about the backend. */
+static void not_run(struct lb_target *t)
+{
+	struct lb_prober *p = t->group->prober;
+	uint64_t now_ns = lb_now_ns();
+	char address[LB_ADDR_STRLEN];
+
+	t->stats.health.reason = LB_REASON_INTERNAL;
+	p->nr_not_run++;
+	if (p->not_run_ns && now_ns - p->not_run_ns < NOT_RUN_NS)
+		return;
+	lb_log(LB_LOG_WARN,
+	       "msg=\"checks could not be run; their backends' health stays\" checks=%llu service=%s backend=%s",
+	       (unsigned long long)p->nr_not_run, t->group->service, lb_endpoint_format(&t->address, address));
+	p->not_run_ns = now_ns;
+	p->nr_not_run = 0;
+}
+
 static void target_result(struct lb_target *t, enum lb_reason reason)
 {
 	const struct lb_check_conf *check = &t->group->check;
-	uint64_t took_ns = lb_now_ns() - t->started_ns, delay_ns;
+	uint64_t took_ns = lb_now_ns() - t->started_ns, interval_ns, delay_ns;
 	struct lb_health_state *h = &t->stats.health;
 	enum lb_health from = h->health;
+	bool changed = false;
 
 	t->probe = NULL;
 	t->stats.results[reason]++;
 	lb_histogram_add(&t->stats.duration, took_ns);
-	delay_ns = lb_health_delay(check->interval_ns, arc4random());
+	if (reason == LB_REASON_INTERNAL)
+		not_run(t);
+	else if (!is_held(t, reason))
+		changed = lb_health_result(h, reason, check->rise, check->fall, lb_clock_ns(CLOCK_REALTIME));
+	interval_ns = check->fast_interval_ns && lb_health_changing(h) ? check->fast_interval_ns : check->interval_ns;
+	delay_ns = lb_health_delay(interval_ns, arc4random());
 	target_schedule(t, delay_ns > took_ns ? delay_ns - took_ns : 0);
-	if (reason == LB_REASON_INTERNAL) {
-		/* Our own trouble (no descriptors, no memory) says nothing about the backend. */
-		lb_log(LB_LOG_WARN, "msg=\"a check could not be run\" service=%s", t->group->service);
-		h->reason = reason;
-		return;
-	}
-	if (lb_health_result(h, reason, check->rise, check->fall, lb_clock_ns(CLOCK_REALTIME)))
+	if (changed && from == LB_HEALTH_UP)
+		note_flap(t);
+	if (changed)
 		t->group->prober->changed(t->group->prober->ctx, t->group->service, &t->address, from, h);
 }
 
@@ -110,18 +158,22 @@ static void on_due(evutil_socket_t fd, short what, void *ctx)
 {
 	struct lb_target *t = ctx;
 	struct lb_group *g = t->group;
-	struct lb_probe_request req = {.to = t->address, .check = &g->check, .done = on_probe_done, .ctx = t};
+	struct lb_probe_request req = {
+		.to = t->address,
+		.check = &g->check,
+		.service = g->service,
+		.vip = g->vip.plen ? &g->vip : NULL,
+		.done = on_probe_done,
+		.ctx = t,
+	};
 	enum lb_reason reason = LB_REASON_INTERNAL;
 
 	if (g->check.port)
 		req.to.port = htons(g->check.port);
 	else if (!req.to.port)
-		req.to.port = g->vip_port;
+		req.to.port = g->vip.vip.port;
 	t->started_ns = lb_now_ns();
-	if (g->check.type == LB_CHECK_HTTP)
-		t->probe = lb_probe_http_start(g->prober->http, &req, &reason);
-	else
-		t->probe = lb_probe_tcp_start(g->prober->base, &req, &reason);
+	t->probe = lb_probe_start(g->prober->probes, &req, &reason);
 	if (!t->probe)
 		target_result(t, reason);
 }
@@ -135,8 +187,8 @@ struct lb_prober *lb_prober_new(struct event_base *base, lb_prober_fn changed, v
 	p->base = base;
 	p->changed = changed;
 	p->ctx = ctx;
-	p->http = lb_probe_http_new(base);
-	if (!p->http) {
+	p->probes = lb_probes_new(base);
+	if (!p->probes) {
 		free(p);
 		return NULL;
 	}
@@ -150,7 +202,7 @@ void lb_prober_free(struct lb_prober *p)
 	for (size_t i = 0; i < p->nr; i++)
 		group_free(p->groups[i]);
 	free(p->groups);
-	lb_probe_http_free(p->http);
+	lb_probes_free(p->probes);
 	free(p);
 }
 
@@ -179,14 +231,6 @@ static int target_cmp(const void *address, const void *target)
 static struct lb_target **target_find(const struct lb_group *g, const struct lb_endpoint *address)
 {
 	return g && g->nr ? bsearch(address, g->targets, g->nr, sizeof(*g->targets), target_cmp) : NULL;
-}
-
-static bool check_equal(const struct lb_check_conf *a, const struct lb_check_conf *b)
-{
-	return a->type == b->type && a->port == b->port && a->rise == b->rise && a->fall == b->fall &&
-	       a->interval_ns == b->interval_ns && a->timeout_ns == b->timeout_ns && !strcmp(a->path, b->path) &&
-	       !strcmp(a->host, b->host) && a->status_min == b->status_min && a->status_max == b->status_max &&
-	       !strcmp(a->body, b->body);
 }
 
 static struct lb_target *target_new(struct lb_group *g, const struct lb_endpoint *address, enum lb_health health)
@@ -254,8 +298,10 @@ static struct lb_group *group_new(struct lb_prober *p, const struct lb_model_ser
 		return NULL;
 	g->prober = p;
 	memcpy(g->service, s->conf.name, sizeof(g->service));
-	g->check = s->conf.check;
-	return g;
+	if (!lb_check_conf_copy(&g->check, &s->conf.check))
+		return g;
+	free(g);
+	return NULL;
 }
 
 static bool has_targets(const struct lb_group *g, const struct lb_model_service *s)
@@ -303,26 +349,33 @@ fail:
 	return -ENOMEM;
 }
 
-/* Probes under way look at the group's check: they are ended before it changes. Returns true when it did. */
-static bool group_set_check(struct lb_group *g, const struct lb_check_conf *check)
+/* Probes under way look at the group's check: they are ended before it changes. 1 when it did, 0, or -ENOMEM. */
+static int group_set_check(struct lb_group *g, const struct lb_check_conf *check)
 {
-	if (check_equal(&g->check, check))
-		return false;
+	struct lb_check_conf copy;
+
+	if (lb_check_conf_same(&g->check, check))
+		return 0;
+	if (lb_check_conf_copy(&copy, check))
+		return -ENOMEM;
 	for (size_t i = 0; i < g->nr; i++)
 		target_stop(g->targets[i]);
-	g->check = *check;
-	return true;
+	lb_check_conf_fini(&g->check);
+	g->check = copy;
+	return 1;
 }
 
 /* Brings @g to @s; adds to @fresh whose first check is wanted. */
 static int group_sync(struct lb_group *g, const struct lb_model_service *s, struct lb_target **fresh, size_t *nr_fresh)
 {
-	bool restart;
+	int restart;
 
 	if (group_set_targets(g, s))
 		return -ENOMEM;
 	restart = group_set_check(g, &s->conf.check);
-	g->vip_port = s->conf.nr_vips ? s->conf.vips[0].vip.port : 0;
+	if (restart < 0)
+		return restart;
+	g->vip = s->conf.nr_vips ? s->conf.vips[0] : (struct lb_vip_conf){0};
 	for (size_t i = 0; i < g->nr; i++)
 		if (target_update(g->targets[i], &s->backends[i], restart))
 			fresh[(*nr_fresh)++] = g->targets[i];
@@ -332,16 +385,9 @@ static int group_sync(struct lb_group *g, const struct lb_model_service *s, stru
 /* First checks start soon, but not all in one moment. */
 static void spread(struct lb_target **fresh, size_t nr)
 {
-	uint64_t window_ns = nr * FIRST_SPREAD_STEP_NS;
-
-	if (window_ns > FIRST_SPREAD_MAX_NS)
-		window_ns = FIRST_SPREAD_MAX_NS;
-	for (size_t i = 0; i < nr; i++) {
-		uint64_t interval_ns = fresh[i]->group->check.interval_ns;
-		uint64_t within_ns = window_ns < interval_ns ? window_ns : interval_ns;
-
-		target_schedule(fresh[i], within_ns * arc4random_uniform(1024) / 1024);
-	}
+	for (size_t i = 0; i < nr; i++)
+		target_schedule(fresh[i],
+				lb_health_first_delay(i, nr, fresh[i]->group->check.interval_ns, arc4random()));
 }
 
 /* Frees the groups of services that are gone: those that are not in @groups. */

@@ -8,6 +8,7 @@
 
 #include <event2/event.h>
 
+#include "flap.h"
 #include "health.h"
 #include "histogram.h"
 
@@ -21,6 +22,8 @@ struct lb_target_stats {
 	struct lb_health_state health;
 	uint64_t results[LB_REASON_COUNT];
 	struct lb_histogram duration;
+	struct lb_flap_state flap;
+	uint64_t held_until_ns; /* CLOCK_MONOTONIC, while it is held down; 0: it is not */
 };
 
 struct lb_prober *lb_prober_new(struct event_base *base, lb_prober_fn changed, void *ctx);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -49,29 +50,57 @@ static void put_counts(struct lb_text *t, const struct lb_backend_cpu *row)
 		       (uint64_t)row->pkts, (uint64_t)row->bytes, (uint64_t)row->conns);
 }
 
-static void put_backend_status(struct lb_render *r, const struct lb_control *c, const struct lb_model_service *s,
-			       size_t i)
+/* Since when, until when and how it ended. */
+static void put_drain(struct lb_text *t, const struct lb_control *c, const struct lb_model_service *s,
+		      const struct lb_model_backend *b)
+{
+	const struct lb_drain *d = NULL;
+	char since[LB_TIME_STRLEN], ends[LB_TIME_STRLEN] = "";
+	uint64_t ends_ns;
+
+	if (b->conf.admin == LB_ADMIN_DRAINING)
+		d = lb_drains_find(&c->drains, s->conf.name, &b->conf.address);
+	if (!d) {
+		lb_text_puts(t, "null");
+		return;
+	}
+	ends_ns = lb_drain_ends_ns(d, s->conf.drain_timeout_ns);
+	if (ends_ns != UINT64_MAX)
+		lb_time_format(ends_ns, ends);
+	lb_text_printf(t, "{\"since\":\"%s\",\"ends\":\"%s\",\"end\":\"%s\"}", lb_time_format(d->since_ns, since), ends,
+		       lb_drain_end_name(d->end));
+}
+
+static void put_backend_status(struct lb_render *r, struct lb_control *c, const struct lb_model_service *s, size_t i)
 {
 	const struct lb_model_backend *b = &s->backends[i];
 	const struct lb_target_stats *t = lb_prober_stats(c->prober, s->conf.name, &b->conf.address);
-	bool probed = t && (t->health.ok || t->health.failed || t->results[LB_REASON_INTERNAL]);
+	bool probed = t && (t->health.ok || t->health.failed || t->held_until_ns || t->results[LB_REASON_INTERNAL]);
 	double slots = s->policy_table ? (double)(1ULL << s->policy_shift) : 0;
+	const char *reason = probed ? lb_reason_name(t->health.reason) : "";
 	struct lb_backend_cpu row;
 	char since[LB_TIME_STRLEN];
 
+	/* Whatever its checks say: what mends it is another thing. */
+	if (!b->next_hop.ifindex)
+		reason = lb_way_name(lb_nexthops_way(c->nexthops, b->conf.address.addr));
 	lb_dataplane_backend(c->dp, b->idx, &row);
 	lb_text_printf(&r->text, ",\"status\":{\"health\":\"%s\",\"reason\":\"%s\",\"since\":\"%s\"",
-		       lb_health_name(t ? t->health.health : b->health), probed ? lb_reason_name(t->health.reason) : "",
+		       lb_health_name(t ? t->health.health : b->health), reason,
 		       t ? lb_time_format(t->health.since_ns, since) : "");
 	lb_text_printf(&r->text, ",\"serving\":%s,\"share\":%.6f,\"active_connections\":%" PRIu64,
-		       b->chosen ? "true" : "false", slots > 0 ? b->nr_slots / slots : 0.0, lb_stats_active(&row));
+		       b->chosen ? "true" : "false", slots > 0 ? b->nr_slots / slots : 0.0,
+		       lb_stats_connections(c, s, b, &row));
 	put_counts(&r->text, &row);
 	lb_text_puts(&r->text, ",\"next_hop\":");
 	put_next_hop(r, &b->next_hop);
+	lb_text_printf(&r->text, ",\"effective_weight\":%.15g,\"state\":\"%s\",\"held_seconds\":%.1f,\"drain\":",
+		       lb_model_weight(b), lb_stats_backend_state(c, s, b), lb_stats_held_seconds(t));
+	put_drain(&r->text, c, s, b);
 	lb_text_puts(&r->text, "}");
 }
 
-void lb_render_backend(struct lb_render *r, const struct lb_control *c, const struct lb_model_service *s, size_t i)
+void lb_render_backend(struct lb_render *r, struct lb_control *c, const struct lb_model_service *s, size_t i)
 {
 	size_t from = r->text.len;
 
@@ -90,11 +119,35 @@ void lb_render_service_begin(struct lb_render *r, const struct lb_model_service 
 	lb_text_puts(&r->text, ",\"backends\":[");
 }
 
-void lb_render_service_backend(struct lb_render *r, const struct lb_control *c, const struct lb_model_service *s,
-			       size_t i)
+void lb_render_service_backend(struct lb_render *r, struct lb_control *c, const struct lb_model_service *s, size_t i)
 {
 	lb_text_puts(&r->text, i ? ",\n" : "\n");
 	lb_render_backend(r, c, s, i);
+}
+
+/* Of each destination that the service announces: is it a route now? */
+static void put_routes(struct lb_text *t, const struct lb_control *c, const struct lb_service_conf *s)
+{
+	const char *separator = "";
+
+	lb_text_puts(t, ",\"routes\":[");
+	for (size_t i = 0; s->announce && i < s->nr_vips; i++) {
+		struct lb_prefix dst = lb_announce_prefix(&s->vips[i]);
+		struct lb_announced state;
+		char text[LB_ADDR_STRLEN];
+
+		/* VIPs are in order of address: those that differ in port alone are one route. */
+		if (i && !memcmp(s->vips[i].vip.addr, s->vips[i - 1].vip.addr, sizeof(dst.addr)) &&
+		    s->vips[i].plen == s->vips[i - 1].plen)
+			continue;
+		lb_announce_state(c->announce, &dst, &state);
+		lb_text_printf(t, "%s{\"route\":\"%s\",\"announced\":%s,\"reason\":", separator,
+			       lb_prefix_format(&dst, text), state.there ? "true" : "false");
+		lb_text_json_string(t, state.why);
+		lb_text_puts(t, "}");
+		separator = ",";
+	}
+	lb_text_puts(t, "]");
 }
 
 void lb_render_service_end(struct lb_render *r, const struct lb_control *c, const struct lb_model_service *s)
@@ -117,6 +170,8 @@ void lb_render_service_end(struct lb_render *r, const struct lb_control *c, cons
 	lb_text_printf(t, ",\"slots\":{\"stable\":%zu,\"moving\":%zu,\"settling\":%zu}", phases[LB_PHASE_STABLE],
 		       phases[LB_PHASE_MOVING], phases[LB_PHASE_SETTLING]);
 	put_counts(t, &total);
+	lb_text_printf(t, ",\"healthy\":%zu", lb_announce_healthy(s));
+	put_routes(t, c, &s->conf);
 	lb_text_puts(t, "}}");
 }
 
@@ -171,6 +226,26 @@ static json_t *render_verdicts(const struct lb_control *c)
 	return j;
 }
 
+static json_t *render_announce(const struct lb_control *c)
+{
+	const struct lb_announce_conf *conf = &c->config->announce;
+	size_t wanted, nr = lb_announce_count(c->announce, &wanted);
+
+	return json_pack("{s:I, s:I, s:I, s:I}", "table", (json_int_t)conf->table, "protocol",
+			 (json_int_t)conf->protocol, "routes", (json_int_t)nr, "wanted", (json_int_t)wanted);
+}
+
+json_t *lb_render_verification(const struct lb_verification *v)
+{
+	json_t *what = json_array();
+
+	for (size_t i = 0; i < v->differences && i < LB_VERIFY_TOLD; i++)
+		json_array_append_new(what, json_string(v->what[i]));
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "services", (json_int_t)v->services, "backends",
+			 (json_int_t)v->backends, "vips", (json_int_t)v->vips, "slots", (json_int_t)v->slots,
+			 "repaired", (json_int_t)v->differences, "what", what);
+}
+
 json_t *lb_render_status(struct lb_control *c)
 {
 	const struct lb_model_service *const *list;
@@ -185,7 +260,7 @@ json_t *lb_render_status(struct lb_control *c)
 		serving += list[i]->choice.chosen;
 	}
 	return json_pack("{s:s, s:i, s:i, s:f, s:b, s:b, s:s, s:I, s:{s:b, s:s, s:s}, s:o, s:{s:I, s:I}, s:{s:I, s:I}, "
-			 "s:{s:I, s:I}, s:{s:I, s:I, s:I}, s:o}",
+			 "s:{s:I, s:I}, s:{s:I, s:I, s:I}, s:o, s:o}",
 			 "version", LB_VERSION, "abi", LB_ABI_VERSION, "pid", (int)getpid(), "uptime_seconds",
 			 (double)((lb_now_ns() - c->start_ns) / 1000000) / 1e3, "ready",
 			 lb_control_ready(c, why, sizeof(why)), "adopted", c->adopted, "program_tag",
@@ -196,5 +271,5 @@ json_t *lb_render_status(struct lb_control *c)
 			 "flows", "entries", (json_int_t)lb_stats_flows(c), "capacity",
 			 (json_int_t)LB_FLOW_SETS * LB_FLOW_WAYS, "translated", "connections", (json_int_t)load.conns,
 			 "half_open", (json_int_t)load.half_open, "capacity", (json_int_t)c->image->conf.max_conns,
-			 "verdicts", render_verdicts(c));
+			 "verdicts", render_verdicts(c), "announce", render_announce(c));
 }

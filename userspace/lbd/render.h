@@ -12,6 +12,7 @@
 #include "text.h"
 
 json_t *lb_render_status(struct lb_control *c);
+json_t *lb_render_verification(const struct lb_verification *v);
 json_t *lb_render_iface(const struct lb_iface *i);
 
 /* What is kept from one piece to the next; all zero at first. */
@@ -24,11 +25,10 @@ struct lb_render {
 
 /* A service: begin, each of its backends in order, end. */
 void lb_render_service_begin(struct lb_render *r, const struct lb_model_service *s);
-void lb_render_service_backend(struct lb_render *r, const struct lb_control *c, const struct lb_model_service *s,
-			       size_t i);
+void lb_render_service_backend(struct lb_render *r, struct lb_control *c, const struct lb_model_service *s, size_t i);
 void lb_render_service_end(struct lb_render *r, const struct lb_control *c, const struct lb_model_service *s);
 /* One backend alone. */
-void lb_render_backend(struct lb_render *r, const struct lb_control *c, const struct lb_model_service *s, size_t i);
+void lb_render_backend(struct lb_render *r, struct lb_control *c, const struct lb_model_service *s, size_t i);
 
 /* The hash that lb_render_service_* come to, of the configuration alone. False: out of memory. */
 bool lb_render_hash(const struct lb_service_conf *s, uint64_t *hash);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Derived numbers and words, made in one place so that API and metrics agree. */
+#include <netinet/in.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "clock.h"
+#include "lb/dp/flow.h"
 #include "stats.h"
 
 static bool is_healthy(const struct lb_model_backend *b)
@@ -85,6 +87,81 @@ void lb_stats_service(const struct lb_control *c, const struct lb_model_service 
 uint64_t lb_stats_active(const struct lb_backend_cpu *row)
 {
 	return row->conns > row->closes ? row->conns - row->closes : 0;
+}
+
+/* Does the flow cache have all that @s has, from each flow's first packet? */
+static bool remembers_all(const struct lb_service_conf *s)
+{
+	enum lb_state_mode state = lb_service_conf_state(s);
+
+	for (size_t i = 0; state == LB_STATE_AUTO && i < s->nr_vips; i++)
+		if (s->vips[i].vip.proto != IPPROTO_UDP)
+			return false;
+	return state != LB_STATE_NONE;
+}
+
+static void count_open(struct lb_control *c)
+{
+	uint64_t now_ns = lb_now_ns();
+
+	if (c->open_ns && now_ns - c->open_ns < LB_CENSUS_MAX_AGE_NS)
+		return;
+	lb_model_open(c->model, lb_dataplane_flows(c->dp), c->open, lb_flow_age(now_ns));
+	c->open_ns = now_ns;
+}
+
+uint64_t lb_stats_left(struct lb_control *c, const struct lb_drain *d)
+{
+	const struct lb_model_service *s = lb_model_service(c->model, d->service);
+	const struct lb_backend_conf *conf = s ? lb_service_conf_backend(&s->conf, &d->address) : NULL;
+	uint64_t now_ns = lb_clock_ns(CLOCK_REALTIME), active;
+	struct lb_backend_cpu row;
+	uint16_t idx;
+
+	if (!conf)
+		return 0;
+	idx = s->backends[conf - s->conf.backends].idx;
+	/* Without any memory a slot's next owner gets all there is, at once. */
+	if (!lb_model_alive(c->model, idx) || lb_service_conf_state(&s->conf) == LB_STATE_NONE)
+		return 0;
+	count_open(c);
+	if (remembers_all(&s->conf) || now_ns > d->since_ns + c->config->learning_window_ns)
+		return c->open[idx];
+	lb_dataplane_backend(c->dp, idx, &row);
+	active = lb_stats_active(&row);
+	return active > c->open[idx] ? active : c->open[idx];
+}
+
+uint64_t lb_stats_connections(struct lb_control *c, const struct lb_model_service *s, const struct lb_model_backend *b,
+			      const struct lb_backend_cpu *row)
+{
+	const struct lb_drain *d = NULL;
+
+	if (b->conf.admin == LB_ADMIN_DRAINING)
+		d = lb_drains_find(&c->drains, s->conf.name, &b->conf.address);
+	return d ? lb_stats_left(c, d) : lb_stats_active(row);
+}
+
+const char *lb_stats_backend_state(const struct lb_control *c, const struct lb_model_service *s,
+				   const struct lb_model_backend *b)
+{
+	const struct lb_drain *d;
+
+	if (b->conf.admin == LB_ADMIN_DISABLED)
+		return "disabled";
+	if (b->conf.admin != LB_ADMIN_DRAINING)
+		return lb_health_name(b->health);
+	d = lb_drains_find(&c->drains, s->conf.name, &b->conf.address);
+	return d && d->end != LB_DRAIN_GOES_ON ? "drained" : "draining";
+}
+
+double lb_stats_held_seconds(const struct lb_target_stats *t)
+{
+	uint64_t now_ns = lb_now_ns();
+
+	if (!t || t->held_until_ns <= now_ns)
+		return 0;
+	return (double)((t->held_until_ns - now_ns) / (LB_NSEC_PER_SEC / 10)) / 10;
 }
 
 uint64_t lb_stats_flows(struct lb_control *c)

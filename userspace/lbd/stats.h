@@ -17,6 +17,20 @@ void lb_stats_service(const struct lb_control *c, const struct lb_model_service 
 /* Connections begun and not ended, an estimate: ends are only seen as far as clients send them. */
 uint64_t lb_stats_active(const struct lb_backend_cpu *row);
 
+/* lb_stats_left - what a draining backend still has: its open connections in the flow cache. Those of a service that
+ * remembers only what moves are all there when a learning window is over since then; until that, no fewer than were
+ * begun and not seen to end. */
+uint64_t lb_stats_left(struct lb_control *c, const struct lb_drain *d);
+/* lb_stats_connections - lb_stats_left of a backend that drains, lb_stats_active of any other. @row: its counters. */
+uint64_t lb_stats_connections(struct lb_control *c, const struct lb_model_service *s, const struct lb_model_backend *b,
+			      const struct lb_backend_cpu *row);
+/* lb_stats_backend_state - "disabled", "draining", "drained", or else its health. */
+const char *lb_stats_backend_state(const struct lb_control *c, const struct lb_model_service *s,
+				   const struct lb_model_backend *b);
+
+/* lb_stats_held_seconds - for how long it is held down for flapping still, to a tenth; @t NULL: not at all. */
+double lb_stats_held_seconds(const struct lb_target_stats *t);
+
 /* lb_stats_flows - live entries of the flow cache; counted anew when the last count is a second old. */
 uint64_t lb_stats_flows(struct lb_control *c);
 /* Look-ups in the flow cache that hit and that missed, of all services. */

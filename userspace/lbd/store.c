@@ -100,6 +100,55 @@ void lb_fingerprint(const char *text, size_t len, char out[LB_FINGERPRINT_LEN])
 	snprintf(out, LB_FINGERPRINT_LEN, "%016" PRIx64, h);
 }
 
+/* What draining backends there are; a state of before there were any to keep has none. */
+static int drains_decode(const json_t *list, struct lb_drains *out)
+{
+	const char *service, *address, *end;
+	const json_t *item;
+	json_int_t since;
+	size_t i;
+
+	if (list && !json_is_array(list))
+		return -EINVAL;
+	out->list = calloc(json_array_size(list) + 1, sizeof(*out->list));
+	if (!out->list)
+		return -ENOMEM;
+	json_array_foreach (list, i, item) {
+		struct lb_drain *d = &out->list[out->nr];
+
+		if (json_unpack((json_t *)item, "{s:s, s:s, s:I, s:s}", "service", &service, "backend", &address,
+				"since_ms", &since, "end", &end) ||
+		    strlen(service) >= sizeof(d->service) || lb_endpoint_parse(address, &d->address, NULL) || since < 0)
+			return -EINVAL;
+		strcpy(d->service, service);
+		d->since_ns = (uint64_t)since * 1000000U;
+		for (d->end = LB_DRAIN_GOES_ON; strcmp(end, lb_drain_end_name(d->end)); d->end++)
+			if (d->end == LB_DRAIN_TIMEOUT)
+				return -EINVAL;
+		out->nr++;
+	}
+	return 0;
+}
+
+static json_t *drains_encode(const struct lb_drains *drains)
+{
+	json_t *list = json_array();
+	char address[LB_ADDR_STRLEN];
+
+	for (size_t i = 0; list && i < drains->nr; i++) {
+		const struct lb_drain *d = &drains->list[i];
+
+		if (json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:s}", "service", d->service, "backend",
+							  lb_endpoint_format(&d->address, address), "since_ms",
+							  (json_int_t)(d->since_ns / 1000000U), "end",
+							  lb_drain_end_name(d->end)))) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
 static int state_decode(const char *path, const char *text, size_t len, struct lb_state *out, struct lb_err *err)
 {
 	const char *fingerprint = "";
@@ -131,6 +180,16 @@ static int state_decode(const char *path, const char *text, size_t len, struct l
 	ret = lb_document_read(part, strlen(part), NULL, &out->config, &inner);
 	if (ret) {
 		lb_err_set(err, ret, path, "%s; restore it, or move it away to start afresh", lb_err_str(&inner));
+		goto out;
+	}
+	ret = drains_decode(json_object_get(root, "drains"), &out->drains);
+	if (ret) {
+		lb_err_set(err, ret, path,
+			   "what it says of draining backends cannot be read; restore it, or move it "
+			   "away to start afresh");
+		lb_config_free(out->config);
+		lb_drains_fini(&out->drains);
+		out->config = NULL;
 		goto out;
 	}
 	out->generation = generation;
@@ -306,8 +365,9 @@ static char *encode_head(const struct lb_state *state)
 	if (!config)
 		return NULL;
 	json_object_del(config, "services");
-	root = json_pack("{s:i, s:I, s:s, s:o}", "format", STATE_FORMAT, "generation", (json_int_t)state->generation,
-			 "config_file", state->fingerprint, "config", config);
+	root = json_pack("{s:i, s:I, s:s, s:o, s:o}", "format", STATE_FORMAT, "generation",
+			 (json_int_t)state->generation, "config_file", state->fingerprint, "drains",
+			 drains_encode(&state->drains), "config", config);
 	text = root ? json_dumps(root, JSON_COMPACT) : NULL;
 	json_decref(root);
 	if (text)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log.h"
 #include "stats.h"
 #include "watch.h"
 
@@ -17,6 +18,7 @@ struct seen_backend {
 struct seen_service {
 	uint64_t name; /* a hash of it; 0: not known */
 	uint8_t state;
+	bool served; /* ever */
 	uint32_t tier;
 };
 
@@ -111,6 +113,19 @@ static void watch_backend(struct lb_watch *w, const struct lb_model_service *s, 
 
 /* ---- services ---- */
 
+/* A new service is not logged until it has served: that it is down at first is no news. */
+static void log_service(const struct lb_model_service *s, const struct seen_service *seen, enum lb_service_state state,
+			const char *reason)
+{
+	bool better = state == LB_SERVICE_UP || state < seen->state;
+
+	if (!seen->served || (seen->state == state && seen->tier == s->choice.tier))
+		return;
+	lb_log(better ? LB_LOG_INFO : LB_LOG_WARN, "msg=\"service\" service=%s from=%s to=%s tier=%u reason=%s",
+	       s->conf.name, lb_service_state_name(seen->state), lb_service_state_name(state), s->choice.tier,
+	       lb_quoted(reason));
+}
+
 static void watch_service(struct lb_watch *w, const struct lb_model_service *s, uint64_t name)
 {
 	struct seen_service *seen = &w->services[s->idx];
@@ -120,6 +135,9 @@ static void watch_service(struct lb_watch *w, const struct lb_model_service *s, 
 
 	if (seen->name != name)
 		*seen = (struct seen_service){.name = name, .state = LB_SERVICE_DOWN};
+	else
+		log_service(s, seen, state, reason);
+	seen->served |= state != LB_SERVICE_DOWN;
 	if (seen->state != state && w->model_primed) {
 		e.type = LB_EVENT_SERVICE_STATE;
 		e.from = lb_service_state_name(seen->state);

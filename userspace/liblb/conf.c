@@ -27,10 +27,18 @@ struct lb_config *lb_config_new(void)
 		.udp_ns = 5 * 60 * S,
 		.udp_unreplied_ns = 30 * S,
 	};
+	c->announce = (struct lb_announce_conf){
+		.table = LB_ANNOUNCE_TABLE,
+		.protocol = LB_ANNOUNCE_PROTOCOL,
+		.delay_ns = 5 * S, /* first checks and the slots that they moved are settled by then */
+		.drain_ns = 1 * S,
+	};
+	c->defaults.quorum = 1;
 	c->defaults.forward = LB_FORWARD_IPIP;
 	c->defaults.gue_port = LB_GUE_PORT_DEFAULT;
 	c->defaults.affinity = (struct lb_affinity_conf){.ipv4_prefix = 32, .ipv6_prefix = 128};
 	c->defaults.state = LB_STATE_AUTO;
+	c->defaults.tier_min = 1;
 	c->defaults.check = (struct lb_check_conf){
 		.type = LB_CHECK_NONE,
 		.interval_ns = 2 * S,
@@ -38,8 +46,12 @@ struct lb_config *lb_config_new(void)
 		.rise = 2,
 		.fall = 3,
 		.path = "/",
-		.status_min = 200,
-		.status_max = 399,
+		.status = {.nr = 1, .range = {{200, 399}}},
+		.method = "GET",
+		.verify = true,
+		.flap_window_ns = 60 * S,
+		.flap_hold_ns = 10 * S,
+		.flap_hold_max_ns = 300 * S,
 	};
 	return c;
 }
@@ -76,7 +88,8 @@ int lb_service_conf_copy(struct lb_service_conf *dst, const struct lb_service_co
 	dst->snat = NULL;
 	dst->quic.configs = NULL;
 	dst->backends = NULL;
-	if (array_copy(&dst->vips, src->vips, src->nr_vips, sizeof(*src->vips)) ||
+	if (lb_check_conf_copy(&dst->check, &src->check) ||
+	    array_copy(&dst->vips, src->vips, src->nr_vips, sizeof(*src->vips)) ||
 	    array_copy(&dst->allow, src->allow, src->nr_allow, sizeof(*src->allow)) ||
 	    array_copy(&dst->deny, src->deny, src->nr_deny, sizeof(*src->deny)) ||
 	    array_copy(&dst->snat, src->snat, src->nr_snat, sizeof(*src->snat)) ||
@@ -96,6 +109,7 @@ void lb_service_conf_fini(struct lb_service_conf *s)
 	free(s->snat);
 	free(s->quic.configs);
 	free(s->backends);
+	lb_check_conf_fini(&s->check);
 	memset(s, 0, sizeof(*s));
 }
 

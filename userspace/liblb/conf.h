@@ -13,15 +13,32 @@
 
 #define LB_NAME_MAX 64 /* NUL included; letters, digits, '.', '_', '-'; the first a letter, digit or '_' */
 #define LB_WEIGHT_DEFAULT 100
+#define LB_TIERS 16
+#define LB_FLAPS_MAX 16
 #define LB_GUE_PORT_DEFAULT 6080 /* IANA's */
 #define LB_MAX_SNAT 64		 /* addresses of a service */
+#define LB_ANNOUNCE_TABLE 76	 /* small enough for FRR, whose tables end at 252 */
+#define LB_ANNOUNCE_PROTOCOL 76
 
 enum lb_attach_mode { LB_ATTACH_AUTO, LB_ATTACH_NATIVE, LB_ATTACH_GENERIC };
 enum lb_state_mode { LB_STATE_AUTO, LB_STATE_ALL, LB_STATE_NONE };
-enum lb_check_type { LB_CHECK_NONE, LB_CHECK_TCP, LB_CHECK_HTTP };
+enum lb_check_type {
+	LB_CHECK_NONE,
+	LB_CHECK_TCP,
+	LB_CHECK_HTTP,
+	LB_CHECK_HTTPS,
+	LB_CHECK_GRPC,
+	LB_CHECK_PING,
+	LB_CHECK_UDP,
+	LB_CHECK_DNS,
+	LB_CHECK_EXEC,
+};
+enum lb_dns_record { LB_DNS_A, LB_DNS_AAAA };
 enum lb_policy { LB_POLICY_MAGLEV, LB_POLICY_ROUND_ROBIN, LB_POLICY_LEAST_CONN, LB_POLICY_RANDOM };
 enum lb_affinity { LB_AFFINITY_NONE, LB_AFFINITY_SOURCE };
 enum lb_fate { LB_FATE_TERMINATE, LB_FATE_KEEP }; /* of connections whose backend goes */
+enum lb_announce_exit { LB_ANNOUNCE_LEAVE, LB_ANNOUNCE_WITHDRAW };
+enum lb_announce_shared { LB_ANNOUNCE_ANY, LB_ANNOUNCE_ALL };
 enum lb_admin { LB_ADMIN_ENABLED, LB_ADMIN_DRAINING, LB_ADMIN_DISABLED };
 
 struct lb_iface_conf {
@@ -29,15 +46,46 @@ struct lb_iface_conf {
 	enum lb_attach_mode mode;
 };
 
+#define LB_CHECK_TEXT_MAX 256 /* of each text below, NUL included */
+#define LB_MAX_CHECK_HEADERS 16
+#define LB_MAX_CHECK_ARGS 16
+#define LB_MAX_STATUS_RANGES 8
+
+/* HTTP statuses: ranges in order, none of which touches the next. */
+struct lb_status_set {
+	uint16_t nr;
+	struct {
+		uint16_t min, max; /* inclusive */
+	} range[LB_MAX_STATUS_RANGES];
+};
+
+/* Strings that are NULL are not set. */
 struct lb_check_conf {
 	enum lb_check_type type;
 	uint16_t port; /* host order; 0: the backend's, else the VIP's */
 	uint32_t rise, fall;
 	uint64_t interval_ns, timeout_ns;
-	char path[256];			 /* http */
-	char host[256];			 /* http: Host header; "": the backend's address */
-	uint16_t status_min, status_max; /* http: expect_status, inclusive */
-	char body[256];			 /* http: expect_body, a substring; "": any */
+	char path[LB_CHECK_TEXT_MAX]; /* http, https */
+	char host[LB_CHECK_TEXT_MAX]; /* http, https: Host header; "": the backend's address */
+	struct lb_status_set status;  /* http, https: expect_status */
+	char body[LB_CHECK_TEXT_MAX]; /* http, https: expect_body, a substring; "": any */
+	uint64_t fast_interval_ns;    /* while health is changing; 0: interval_ns */
+	char method[16];	      /* http, https */
+	bool verify;		      /* https, grpc with tls: the server's certificate */
+	bool tls;		      /* grpc */
+	enum lb_dns_record record;    /* dns: what is asked for */
+	char *server_name;	      /* https, grpc with tls: SNI, and the name that the certificate must have */
+	char *ca_file;		      /* https, grpc with tls: who is trusted; NULL: whom the system trusts */
+	char *service;		      /* grpc; NULL: the server as a whole */
+	char *name;		      /* dns */
+	char *program;		      /* exec: an absolute path */
+	char *send, *expect;	      /* udp: as lb_text_unescape() reads them; NULL: nothing, anything or silence */
+	char (*headers)[LB_CHECK_TEXT_MAX]; /* http, https: "Name: value", as they were given */
+	size_t nr_headers;
+	char (*args)[LB_CHECK_TEXT_MAX]; /* exec, without the program's name */
+	size_t nr_args;
+	uint32_t flaps; /* so many times down within .flap_window_ns, and it is held down; 0: never */
+	uint64_t flap_window_ns, flap_hold_ns, flap_hold_max_ns;
 };
 
 struct lb_affinity_conf {
@@ -98,8 +146,23 @@ struct lb_service_conf {
 	struct lb_quic_conf quic;
 	struct lb_check_conf check;
 	uint32_t panic_threshold; /* percent; 0: off */
+	uint32_t tier_min;	  /* a tier with fewer that are fit leaves service to the next one */
+	uint64_t slow_start_ns;	  /* how long a backend that comes up takes to get all of its weight; 0: no time */
+	uint64_t drain_timeout_ns; /* then the connections that a draining backend has left are ended; 0: never */
 	struct lb_backend_conf *backends;
 	size_t nr_backends;
+	bool announce;	 /* the VIPs are routes while the service is healthy */
+	uint32_t quorum; /* healthy backends that it takes for that; 0: always */
+};
+
+/* Where VIPs are announced: as routes that routing daemons export. */
+struct lb_announce_conf {
+	uint32_t table;		 /* of lbd's own, looked up by nobody */
+	uint32_t protocol;	 /* 5..255, of lbd's own: routes in the table that have it are lbd's */
+	uint64_t delay_ns;	 /* a service has been healthy for so long before its VIPs are announced */
+	uint64_t drain_ns;	 /* between withdrawing and removing the dataplane at exit */
+	enum lb_announce_exit on_exit;	/* what becomes of the routes where the dataplane stays */
+	enum lb_announce_shared shared; /* how many of the services that share an address have to be healthy */
 };
 
 /* How long a translated connection that is silent is remembered: RFC 5382 REQ-5, RFC 4787 REQ-5. */
@@ -127,6 +190,7 @@ struct lb_config {
 	size_t nr_ifaces;
 	struct lb_service_conf *services;
 	size_t nr_services;
+	struct lb_announce_conf announce;
 };
 
 /* All of these own what they point to. Constructors return NULL only when out of memory. */
@@ -135,6 +199,14 @@ struct lb_config *lb_config_new(void); /* with the documented defaults */
 void lb_config_hash_key(uint64_t word, uint64_t key[2]);
 struct lb_config *lb_config_copy(const struct lb_config *c);
 void lb_config_free(struct lb_config *c);
+/* lb_check_conf_copy - a deep copy into uninitialised @dst. 0 or -ENOMEM with @dst empty. */
+int lb_check_conf_copy(struct lb_check_conf *dst, const struct lb_check_conf *src);
+void lb_check_conf_fini(struct lb_check_conf *c);
+bool lb_check_conf_same(const struct lb_check_conf *a, const struct lb_check_conf *b);
+bool lb_status_expected(const struct lb_status_set *s, unsigned int status);
+/* lb_text_unescape - @text with \xHH, \n, \r, \t and \\ as the bytes that they mean, into @out with room for
+ * LB_CHECK_TEXT_MAX. The number of bytes; -EINVAL: another escape. */
+int lb_text_unescape(const char *text, uint8_t *out);
 /* lb_service_conf_copy - a deep copy into uninitialised @dst. 0 or -ENOMEM with @dst empty. */
 int lb_service_conf_copy(struct lb_service_conf *dst, const struct lb_service_conf *src);
 void lb_service_conf_fini(struct lb_service_conf *s);

@@ -184,12 +184,19 @@ static int check_server_ids(const struct lb_service_conf *s, struct lb_conf_wher
 	return ret;
 }
 
-/* Whatever the type: a check that is off may be switched on by its type alone. @field: what the timeout is called. */
-static int check_timeout(const struct lb_check_conf *c, const char *field, struct lb_conf_where *where,
-			 struct lb_err *err)
+/* Whatever the type: a check that is off may be switched on by its type alone. @field: what the timeout
+ * is called, @fast: the fast interval. */
+static int check_times(const struct lb_check_conf *c, const char *field, const char *fast, struct lb_conf_where *where,
+		       struct lb_err *err)
 {
 	char timeout[LB_ADDR_STRLEN], interval[LB_ADDR_STRLEN];
 
+	if (c->fast_interval_ns > c->interval_ns) {
+		lb_err_set(err, -EINVAL, NULL, "%s is longer than the interval, %s; shorten it",
+			   lb_duration_format(c->fast_interval_ns, timeout),
+			   lb_duration_format(c->interval_ns, interval));
+		return refuse_field(where, fast);
+	}
 	if (c->timeout_ns <= c->interval_ns)
 		return 0;
 	lb_err_set(err, -EINVAL, NULL, "the timeout, %s, is longer than the interval, %s; shorten it",
@@ -202,7 +209,8 @@ static int check_checked_port(const struct lb_service_conf *s, struct lb_conf_wh
 {
 	char text[LB_ADDR_STRLEN];
 
-	if (s->check.type == LB_CHECK_NONE || s->check.port)
+	if (s->check.type == LB_CHECK_NONE || s->check.type == LB_CHECK_PING || s->check.type == LB_CHECK_EXEC ||
+	    s->check.port)
 		return 0;
 	for (size_t i = 0; i < s->nr_vips; i++) {
 		if (s->vips[i].vip.port)
@@ -210,6 +218,28 @@ static int check_checked_port(const struct lb_service_conf *s, struct lb_conf_wh
 		lb_err_set(err, -EINVAL, NULL, "%s has no one port to check; write check.port",
 			   lb_vip_format(&s->vips[i], text));
 		return refuse_field(where, "check.port");
+	}
+	return 0;
+}
+
+/* What a type of check cannot do without, or with. */
+static int check_check(const struct lb_service_conf *s, struct lb_conf_where *where, struct lb_err *err)
+{
+	const struct lb_check_conf *c = &s->check;
+
+	if (c->type == LB_CHECK_DNS && !c->name) {
+		lb_err_set(err, -EINVAL, NULL,
+			   "a dns check asks for a name; write one (such as check: dns:example.org)");
+		return refuse_field(where, "check.name");
+	}
+	if (c->type == LB_CHECK_EXEC && !c->program) {
+		lb_err_set(err, -EINVAL, NULL,
+			   "an exec check runs a program; write one (such as check: exec:/usr/local/bin/check)");
+		return refuse_field(where, "check.program");
+	}
+	if ((c->type == LB_CHECK_HTTP || c->type == LB_CHECK_HTTPS) && !strcmp(c->method, "HEAD") && *c->body) {
+		lb_err_set(err, -EINVAL, NULL, "there is no body in the answer to HEAD; leave it out, or use GET");
+		return refuse_field(where, "check.expect_body");
 	}
 	return 0;
 }
@@ -335,8 +365,8 @@ static int check_sctp(const struct lb_service_conf *s, struct lb_conf_where *whe
 static int check_service(const struct lb_service_conf *s, struct lb_conf_where *where, struct lb_err *err)
 {
 	static int (*const checks[])(const struct lb_service_conf *, struct lb_conf_where *, struct lb_err *) = {
-		check_state, check_sctp,       check_snat,	   check_access,
-		check_quic,  check_server_ids, check_checked_port, check_backends,
+		check_state,	  check_sctp,	      check_snat,  check_access,   check_quic,
+		check_server_ids, check_checked_port, check_check, check_backends,
 	};
 	int ret;
 
@@ -344,7 +374,7 @@ static int check_service(const struct lb_service_conf *s, struct lb_conf_where *
 		lb_err_set(err, -EINVAL, NULL, "a service needs a VIP");
 		return refuse_field(where, "vip");
 	}
-	ret = check_timeout(&s->check, "check.timeout", where, err);
+	ret = check_times(&s->check, "check.timeout", "check.fast_interval", where, err);
 	for (size_t i = 0; !ret && i < sizeof(checks) / sizeof(checks[0]); i++)
 		ret = checks[i](s, where, err);
 	return ret;
@@ -420,6 +450,16 @@ static size_t nr_connection_ids(const struct lb_service_conf *s)
 	return nr * s->quic.nr_configs;
 }
 
+/* The kernel's own tables are looked up: a route there would be taken for a way. */
+static int check_announce(const struct lb_announce_conf *a, struct lb_conf_where *where, struct lb_err *err)
+{
+	if (a->table < 253 || a->table > 255)
+		return 0;
+	lb_err_set(err, -EINVAL, NULL,
+		   "%u is a table that the kernel looks up (253 default, 254 main, 255 local); write another", a->table);
+	return refuse_field(where, "announce.table");
+}
+
 int lb_config_check_at(const struct lb_config *c, struct lb_conf_where *where, struct lb_err *err)
 {
 	size_t nr_vips = 0, nr_backends = 0, nr_access = 0, nr_cids = 0, nr_snats = 0;
@@ -428,7 +468,10 @@ int lb_config_check_at(const struct lb_config *c, struct lb_conf_where *where, s
 	*where = (struct lb_conf_where){.iface = -1, .service = -1, .backend = -1};
 	ret = check_interfaces(c, where, err);
 	if (!ret)
-		ret = check_timeout(&c->defaults.check, "defaults.check.timeout", where, err);
+		ret = check_times(&c->defaults.check, "defaults.check.timeout", "defaults.check.fast_interval", where,
+				  err);
+	if (!ret)
+		ret = check_announce(&c->announce, where, err);
 	for (size_t i = 0; !ret && i < c->nr_services; i++) {
 		const struct lb_service_conf *s = &c->services[i];
 

@@ -53,6 +53,27 @@ static void diff_texts(struct diff *d, const struct lb_field *f, const void *a, 
 	}
 }
 
+/* Each place by itself: what was put in moves the others. */
+static void diff_ordered(struct diff *d, const struct lb_field *f, const void *a, const void *b)
+{
+	char text_a[LB_FIELD_STRLEN], text_b[LB_FIELD_STRLEN], place[24];
+	const char *x, *y;
+	size_t before;
+
+	for (size_t i = 0;; i++) {
+		x = lb_field_item(f, a, i, text_a);
+		y = lb_field_item(f, b, i, text_b);
+		if (!x && !y)
+			return;
+		if (x && y && !strcmp(x, y))
+			continue;
+		snprintf(place, sizeof(place), "%zu", i);
+		before = push(d, "[%s]", place);
+		report(d, !x ? "add" : !y ? "remove" : "change", x, y);
+		pop(d, before);
+	}
+}
+
 bool lb_service_conf_same(const struct lb_service_conf *a, const struct lb_service_conf *b)
 {
 	return lb_object_equal(&lb_object_service, a, b);
@@ -127,7 +148,10 @@ static void diff_field(struct diff *d, const struct lb_field *f, const void *a, 
 		break;
 	case LB_FIELD_ITEMS:
 	case LB_FIELD_SOURCES:
-		diff_texts(d, f, a, b);
+		if (f->flags & LB_FIELD_ORDERED)
+			diff_ordered(d, f, a, b);
+		else
+			diff_texts(d, f, a, b);
 		break;
 	default:
 		if (lb_field_equal(f, a, b))

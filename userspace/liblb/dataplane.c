@@ -78,8 +78,8 @@ static int map_all(struct lb_dataplane *dp, struct lb_err *err)
 		int prot;
 		void **out;
 	} all[] = {
-		{dp->skel->maps.lb_conf, rw, (void **)&dp->conf},
-		{dp->skel->maps.lb_links, rw, (void **)&dp->links},
+		{dp->skel->maps.data_lb_conf, rw, (void **)&dp->conf},
+		{dp->skel->maps.data_lb_links, rw, (void **)&dp->links},
 		{dp->skel->maps.lb_vips, rw, (void **)&dp->vips},
 		{dp->skel->maps.lb_services, rw, (void **)&dp->services},
 		{dp->skel->maps.lb_slots, rw, (void **)&dp->slots},
@@ -108,8 +108,8 @@ static void unmap_all(struct lb_dataplane *dp)
 		struct bpf_map *map;
 		const void *p;
 	} all[] = {
-		{dp->skel->maps.lb_conf, dp->conf},
-		{dp->skel->maps.lb_links, dp->links},
+		{dp->skel->maps.data_lb_conf, dp->conf},
+		{dp->skel->maps.data_lb_links, dp->links},
 		{dp->skel->maps.lb_vips, dp->vips},
 		{dp->skel->maps.lb_services, dp->services},
 		{dp->skel->maps.lb_slots, dp->slots},
@@ -163,7 +163,7 @@ static int load_variant(struct lb_dataplane *dp, uint32_t features, uint32_t ent
 	ret = lb_program_prepare(skel, lb_name_id(dp->pin_dir), features);
 	bpf_object__for_each_map (to, skel->obj) {
 		from = bpf_object__next_map(dp->skel->obj, from);
-		if (ret < 0 || bpf_map__is_internal(to))
+		if (ret < 0 || !lb_program_shares(to))
 			continue;
 		ret = bpf_map__set_pin_path(to, NULL);
 		if (to == skel->maps.lb_conns && entries != bpf_map__max_entries(from))

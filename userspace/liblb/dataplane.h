@@ -27,6 +27,13 @@ int lb_dataplane_read(struct lb_dataplane *dp, struct lb_image **out, struct lb_
  * Table room that was given back is used again one second later, when no packet can be reading it. */
 int lb_dataplane_apply(struct lb_dataplane *dp, const struct lb_plan *plan, struct lb_err *err);
 
+/* What a comparison of images does not show. Each thing that was not as it should be is put right and told.
+ * lb_dataplane_mend_places - where tables lie and VIPs are: to be called before lb_dataplane_read.
+ * lb_dataplane_mend_lines - what VIPs' lines repeat of their services, and the ways out: when these are right. */
+typedef void (*lb_mend_fn)(void *ctx, const char *what);
+void lb_dataplane_mend_places(struct lb_dataplane *dp, lb_mend_fn told, void *ctx);
+int lb_dataplane_mend_lines(struct lb_dataplane *dp, lb_mend_fn told, void *ctx, struct lb_err *err);
+
 struct lb_attachment {
 	char ifname[16];
 	uint32_t ifindex;

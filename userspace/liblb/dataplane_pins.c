@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "dataplane_priv.h"
+#include "program.h"
 #include "lb.skel.h"
 
 #define BPFFS_MAGIC 0xcafe4a11
@@ -149,7 +150,7 @@ int lb_pins_open(struct lb_dataplane *dp, struct lb_err *err)
 
 static int pin_path(const struct lb_dataplane *dp, const struct bpf_map *map, char path[PATH_MAX])
 {
-	return snprintf(path, PATH_MAX, "%s/%s", dp->version_dir, bpf_map__name(map)) < PATH_MAX ? 0 : -ENAMETOOLONG;
+	return snprintf(path, PATH_MAX, "%s/%s", dp->version_dir, lb_program_map_name(map)) < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
 static int check_shape(struct bpf_map *map, int fd, const char *path, struct lb_err *err)
@@ -183,7 +184,7 @@ static int open_pins(struct lb_dataplane *dp, int *fds, size_t max, size_t *nr, 
 	*nr = *found = 0;
 	bpf_object__for_each_map (map, dp->skel->obj) {
 		/* .rodata and the like belong to one loaded program and are not pinned. */
-		if (bpf_map__is_internal(map))
+		if (!lb_program_shares(map))
 			continue;
 		if (*nr == max)
 			return lb_err_set(err, -E2BIG, NULL, "more maps than this lbd can pin");
@@ -210,7 +211,7 @@ static void unlink_pins(struct lb_dataplane *dp)
 	char path[PATH_MAX];
 
 	bpf_object__for_each_map (map, dp->skel->obj) {
-		if (!bpf_map__is_internal(map) && !pin_path(dp, map, path))
+		if (lb_program_shares(map) && !pin_path(dp, map, path))
 			unlink(path);
 	}
 }
@@ -231,7 +232,7 @@ int lb_pins_adopt(struct lb_dataplane *dp, bool *adopted, struct lb_err *err)
 	if (found && !*adopted)
 		unlink_pins(dp);
 	bpf_object__for_each_map (map, dp->skel->obj) {
-		if (bpf_map__is_internal(map))
+		if (!lb_program_shares(map))
 			continue;
 		/* libbpf 1.1 would compare flags, which never match for a device map: the maps are pinned by hand. */
 		ret = bpf_map__set_pin_path(map, NULL);
@@ -259,7 +260,7 @@ int lb_pins_create(struct lb_dataplane *dp, struct lb_err *err)
 	int ret;
 
 	bpf_object__for_each_map (map, dp->skel->obj) {
-		if (bpf_map__is_internal(map))
+		if (!lb_program_shares(map))
 			continue;
 		ret = pin_path(dp, map, path);
 		if (!ret && bpf_obj_pin(bpf_map__fd(map), path))

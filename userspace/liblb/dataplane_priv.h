@@ -91,6 +91,9 @@ int lb_tries_del_vip(struct lb_dataplane *dp, const struct lb_vip_conf *vip);
 typedef int (*lb_tries_vip_fn)(void *ctx, const struct lb_vip_conf *vip, uint16_t idx);
 int lb_tries_each_vip(const struct lb_dataplane *dp, lb_tries_vip_fn each, void *ctx);
 
+/* Does its line say what a packet needs to know of service @idx? */
+bool lb_tries_vip_is_right(const struct lb_dataplane *dp, const struct lb_vip_conf *vip, uint16_t idx);
+
 int lb_tries_set_access(struct lb_dataplane *dp, const struct lb_access_image *access, uint16_t idx);
 int lb_tries_del_access(struct lb_dataplane *dp, const struct lb_access_image *access, uint16_t idx);
 typedef int (*lb_tries_access_fn)(void *ctx, const struct lb_access_image *access, uint16_t idx);

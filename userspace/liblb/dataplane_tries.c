@@ -22,12 +22,27 @@ static struct lb_wild_key wild_key(const struct lb_vip_conf *vip)
 			   lb_vip_what(vip->vip.port, vip->vip.proto, lb_addr_is_v4(vip->vip.addr)), vip->plen);
 }
 
-int lb_tries_set_vip(struct lb_dataplane *dp, const struct lb_vip_conf *vip, uint16_t idx)
+static struct lb_wild wild_of(const struct lb_dataplane *dp, const struct lb_vip_conf *vip, uint16_t idx)
 {
 	const struct lb_vip_line line = lb_vipset_line(&vip->vip, idx, &dp->services[idx]);
+
+	return (struct lb_wild){.table = line.table, .service = line.service, .flags = line.flags, .plen = vip->plen};
+}
+
+bool lb_tries_vip_is_right(const struct lb_dataplane *dp, const struct lb_vip_conf *vip, uint16_t idx)
+{
+	const struct lb_wild want = wild_of(dp, vip, idx);
 	const struct lb_wild_key key = wild_key(vip);
-	const struct lb_wild wild = {
-		.table = line.table, .service = line.service, .flags = line.flags, .plen = vip->plen};
+	struct lb_wild is;
+
+	return !bpf_map_lookup_elem(dp->wild_fd, &key, &is) && is.table == want.table && is.service == want.service &&
+	       is.flags == want.flags && is.plen == want.plen;
+}
+
+int lb_tries_set_vip(struct lb_dataplane *dp, const struct lb_vip_conf *vip, uint16_t idx)
+{
+	const struct lb_wild wild = wild_of(dp, vip, idx);
+	const struct lb_wild_key key = wild_key(vip);
 
 	return bpf_map_update_elem(dp->wild_fd, &key, &wild, BPF_ANY) ? -errno : 0;
 }

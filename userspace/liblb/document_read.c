@@ -94,7 +94,7 @@ static const char *form_of(enum lb_field_kind kind)
 	case LB_FIELD_ADDRESS:
 		return "an address (such as 10.0.0.1)";
 	case LB_FIELD_STATUS:
-		return "an HTTP status or a range of them (such as 200-399)";
+		return "HTTP statuses (such as 200-399, or 200-299,301)";
 	default:
 		return "a text";
 	}
@@ -104,6 +104,8 @@ static int read_scalar(struct reader *r, const struct lb_field *f, const struct 
 {
 	int ret;
 
+	if (n->kind == LB_NODE_NULL && f->kind == LB_FIELD_STRING)
+		return lb_field_parse(f, "", obj, r->err);
 	if (n->kind == LB_NODE_NULL && (f->flags & LB_FIELD_NULLABLE)) {
 		memset((char *)obj + f->offset, 0, f->size);
 		return 0;
@@ -188,10 +190,9 @@ static int read_list(struct reader *r, const struct lb_field *f, const struct lb
 			return no_memory(r);
 	}
 	for (const struct lb_node *item = n->first; !ret && item; item = item->next) {
-		if (o->init)
-			o->init(items + i * o->size, obj);
 		before = push(r, "[%zu]", i);
-		ret = read_object(r, o, item, items + i * o->size);
+		ret = o->init && o->init(items + i * o->size, obj) ? no_memory(r)
+								   : read_object(r, o, item, items + i * o->size);
 		pop(r, before);
 		i++;
 	}

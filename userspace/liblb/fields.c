@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fields.h"
+#include "fields_priv.h"
 #include "nearest.h"
 
 static const char *article(const char *what)
@@ -27,6 +27,27 @@ static int parse_text(const struct lb_field *f, const char *text, char *out, str
 	/* Nothing of a longer text stays behind it: equal configurations are equal bytes. */
 	memset(out, 0, f->size);
 	strcpy(out, text);
+	return 0;
+}
+
+static int parse_string(const struct lb_field *f, const char *text, char **out, struct lb_err *err)
+{
+	char *copy = NULL;
+	int ret = 0;
+
+	if (strlen(text) > f->max)
+		return lb_err_set(err, -EINVAL, NULL, "%.40s... is longer than %zu bytes", text, (size_t)f->max);
+	if (*text)
+		ret = f->verify(text, err);
+	if (ret)
+		return ret;
+	if (*text) {
+		copy = strdup(text);
+		if (!copy)
+			return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+	}
+	free(*out);
+	*out = copy;
 	return 0;
 }
 
@@ -121,28 +142,6 @@ static int parse_address(const char *text, struct lb_endpoint *out, struct lb_er
 	return 0;
 }
 
-/* "200" or "200-399" */
-static int parse_status(const char *text, uint16_t out[2], struct lb_err *err)
-{
-	const char *dash = strchr(text, '-');
-	uint64_t min, max;
-	char first[4];
-
-	if (dash ? dash - text != 3 : strlen(text) != 3)
-		goto bad;
-	memcpy(first, text, 3);
-	first[3] = '\0';
-	if (lb_number_parse(first, "", 100, 599, &min, NULL) ||
-	    lb_number_parse(dash ? dash + 1 : first, "", min, 599, &max, NULL))
-		goto bad;
-	out[0] = (uint16_t)min;
-	out[1] = (uint16_t)max;
-	return 0;
-bad:
-	return lb_err_set(err, -EINVAL, NULL, "%.64s is not an HTTP status or a range of them (such as 200-399)",
-			  lb_err_text(text));
-}
-
 static int parse_bool(const char *text, bool *out, struct lb_err *err)
 {
 	if (strcmp(text, "true") && strcmp(text, "false"))
@@ -205,7 +204,7 @@ static int add_item(const struct lb_field *f, const char *text, void *obj, struc
 {
 	size_t *nr = items_nr(f, obj), size = f->item->size;
 	char *items = items_of(f, obj);
-	uint64_t parsed[8] = {0};
+	uint64_t parsed[LB_CHECK_TEXT_MAX / sizeof(uint64_t)] = {0};
 	int ret;
 
 	ret = f->item->parse(text, parsed, err);
@@ -271,13 +270,15 @@ int lb_field_parse(const struct lb_field *f, const char *text, void *obj, struct
 	case LB_FIELD_ADDRESS:
 		return parse_address(text, out, err);
 	case LB_FIELD_STATUS:
-		return parse_status(text, out, err);
+		return lb_status_parse(text, out, err);
 	case LB_FIELD_HASH_KEY:
 		return parse_hash_key(text, obj, err);
 	case LB_FIELD_BOOL:
 		return parse_bool(text, out, err);
 	case LB_FIELD_HEX:
 		return parse_hex(f, text, out, err);
+	case LB_FIELD_STRING:
+		return parse_string(f, text, out, err);
 	case LB_FIELD_ITEMS:
 		return add_item(f, text, obj, err);
 	case LB_FIELD_SOURCES:
@@ -336,7 +337,6 @@ static bool is_zero(const struct lb_field *f, const void *obj)
 char *lb_field_format(const struct lb_field *f, const void *obj, char buf[LB_FIELD_STRLEN])
 {
 	const void *in = (const char *)obj + f->offset;
-	const uint16_t *status = in;
 
 	if (f->flags & LB_FIELD_NONE && f->kind != LB_FIELD_ITEMS && is_zero(f, obj)) {
 		strcpy(buf, "none");
@@ -365,10 +365,9 @@ char *lb_field_format(const struct lb_field *f, const void *obj, char buf[LB_FIE
 	case LB_FIELD_ADDRESS:
 		return lb_endpoint_format(in, buf);
 	case LB_FIELD_STATUS:
-		if (status[0] == status[1])
-			snprintf(buf, LB_FIELD_STRLEN, "%u", status[0]);
-		else
-			snprintf(buf, LB_FIELD_STRLEN, "%u-%u", status[0], status[1]);
+		return lb_status_format(in, buf, LB_FIELD_STRLEN);
+	case LB_FIELD_STRING:
+		snprintf(buf, LB_FIELD_STRLEN, "%s", *(char *const *)in ? *(char *const *)in : "");
 		return buf;
 	case LB_FIELD_HASH_KEY:
 		return format_hash_key(obj, buf);
@@ -455,7 +454,9 @@ static bool same_bytes(const struct lb_field *f, const void *a, const void *b)
 	case LB_FIELD_HEX:
 		return !memcmp(x, y, f->size);
 	case LB_FIELD_STATUS:
-		return !memcmp(x, y, 2 * sizeof(uint16_t));
+		return !memcmp(x, y, f->size);
+	case LB_FIELD_STRING:
+		return !*(char *const *)x && !*(char *const *)y;
 	default:
 		return false;
 	}

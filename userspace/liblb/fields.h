@@ -18,7 +18,7 @@ enum lb_field_kind {
 	LB_FIELD_WORD,	   /* an enum */
 	LB_FIELD_BOOL,
 	LB_FIELD_ADDRESS,  /* struct lb_endpoint of a backend */
-	LB_FIELD_STATUS,   /* two uint16_t, min and max */
+	LB_FIELD_STATUS,   /* struct lb_status_set */
 	LB_FIELD_HASH_KEY, /* struct lb_config's */
 	LB_FIELD_HEX,	   /* struct lb_server_id */
 	LB_FIELD_ITEMS,	   /* a list of texts: an array of @item, owned by pointer, in memory order */
@@ -26,6 +26,7 @@ enum lb_field_kind {
 	LB_FIELD_OBJECT,   /* a struct inside */
 	LB_FIELD_LIST,	   /* an array of structs, owned by pointer */
 	LB_FIELD_LATER,	   /* known, but not to be written; @what says what to do, NULL: wait for another version */
+	LB_FIELD_STRING,   /* char *, owned, as @verify accepts it; NULL for the empty text */
 };
 
 enum {
@@ -37,6 +38,7 @@ enum {
 	LB_FIELD_OWN = 1 << 5,	    /* each service's own: not in `defaults` */
 	LB_FIELD_DECIDES = 1 << 6,  /* WORD: what the other keys are about; left out, it must not be 0, "none" */
 	LB_FIELD_NONE = 1 << 7,	    /* NUMBER, DURATION: `none` for 0; ITEMS: `none` for an empty list */
+	LB_FIELD_ORDERED = 1 << 8,  /* ITEMS: the order in which they came means something */
 };
 
 /* A word of the interface; @value -1: nothing here knows what it means yet. Ends with NULL. */
@@ -50,7 +52,7 @@ struct lb_word {
 struct lb_item {
 	size_t size;
 	int (*parse)(const char *text, void *out, struct lb_err *err);
-	void (*format)(const void *in, char buf[LB_ADDR_STRLEN]);
+	void (*format)(const void *in, char buf[LB_FIELD_STRLEN]);
 };
 
 struct lb_object;
@@ -74,8 +76,8 @@ struct lb_object {
 	const struct lb_field *fields; /* ends with a NULL name */
 	size_t size;
 	const char *form; /* what to write: "a mapping with name and vip" */
-	/* A new element of @parent's list; NULL: zeroes. */
-	void (*init)(void *item, const void *parent);
+	/* A new element of @parent's list: 0, or -ENOMEM with zeroes; NULL: zeroes. */
+	int (*init)(void *item, const void *parent);
 	/* What follows from keys that were given; @given[i] is not 0: field i was. NULL: nothing does. */
 	void (*complete)(void *item, const unsigned int *given);
 	/* The short form, "10.0.0.1" for a backend; NULL: there is none. */

@@ -50,19 +50,32 @@ static int verify_body(const char *text, struct lb_err *err)
 	return lb_err_set(err, -EINVAL, NULL, "the expected text is not UTF-8");
 }
 
-static const struct lb_word check_types[] = {WORD("none", LB_CHECK_NONE),
-					     WORD("tcp", LB_CHECK_TCP),
-					     WORD("http", LB_CHECK_HTTP),
-					     WORD("https", -1),
-					     WORD("grpc", -1),
-					     WORD("ping", -1),
-					     WORD("udp", -1),
-					     WORD("dns", -1),
-					     WORD("exec", -1),
-					     {0}};
+static const struct lb_word check_types[] = {WORD("none", LB_CHECK_NONE), WORD("tcp", LB_CHECK_TCP),
+					     WORD("http", LB_CHECK_HTTP), WORD("https", LB_CHECK_HTTPS),
+					     WORD("grpc", LB_CHECK_GRPC), WORD("ping", LB_CHECK_PING),
+					     WORD("udp", LB_CHECK_UDP),	  WORD("dns", LB_CHECK_DNS),
+					     WORD("exec", LB_CHECK_EXEC), {0}};
+
+static const struct lb_word dns_records[] = {WORD("A", LB_DNS_A), WORD("AAAA", LB_DNS_AAAA), {0}};
 
 /* ---- check ---- */
-enum { CHECK_TYPE, CHECK_PATH, CHECK_PORT, CHECK_HOST, CHECK_INTERVAL, CHECK_TIMEOUT }; /* needed below */
+enum { /* needed below */
+       CHECK_TYPE,
+       CHECK_PATH,
+       CHECK_PORT,
+       CHECK_HOST,
+       CHECK_INTERVAL,
+       CHECK_TIMEOUT,
+       CHECK_SERVICE,
+       CHECK_NAME,
+       CHECK_PROGRAM,
+};
+
+#define STRING(key, accepts)                                                                                           \
+	{                                                                                                              \
+		.name = #key, .kind = LB_FIELD_STRING, .max = LB_CHECK_TEXT_MAX - 1, .verify = accepts,                \
+		PLACE(lb_check_conf, key)                                                                              \
+	}
 
 static const struct lb_field check_fields[] = {
 	[CHECK_TYPE] = {.name = "type",
@@ -92,6 +105,9 @@ static const struct lb_field check_fields[] = {
 			   .min = 1 * MS,
 			   .max = 1 * H,
 			   PLACE(lb_check_conf, timeout_ns)},
+	[CHECK_SERVICE] = STRING(service, lb_verify_grpc_service),
+	[CHECK_NAME] = STRING(name, lb_verify_name),
+	[CHECK_PROGRAM] = STRING(program, lb_verify_file),
 	{.name = "rise",
 	 .kind = LB_FIELD_NUMBER,
 	 .what = "number of successes",
@@ -104,34 +120,106 @@ static const struct lb_field check_fields[] = {
 	 .min = 1,
 	 .max = 1000,
 	 PLACE(lb_check_conf, fall)},
-	{.name = "expect_status", .kind = LB_FIELD_STATUS, PLACE(lb_check_conf, status_min)},
+	{.name = "expect_status", .kind = LB_FIELD_STATUS, PLACE(lb_check_conf, status)},
 	{.name = "expect_body", .kind = LB_FIELD_TEXT, .verify = verify_body, PLACE(lb_check_conf, body)},
+	{.name = "method", .kind = LB_FIELD_TEXT, .verify = lb_verify_method, PLACE(lb_check_conf, method)},
+	{.name = "headers",
+	 .kind = LB_FIELD_ITEMS,
+	 .flags = LB_FIELD_NONE | LB_FIELD_ORDERED,
+	 .max = LB_MAX_CHECK_HEADERS,
+	 .item = &lb_item_header,
+	 ARRAY(lb_check_conf, headers)},
+	{.name = "verify", .kind = LB_FIELD_BOOL, PLACE(lb_check_conf, verify)},
+	{.name = "tls", .kind = LB_FIELD_BOOL, PLACE(lb_check_conf, tls)},
+	STRING(server_name, lb_verify_server_name),
+	STRING(ca_file, lb_verify_file),
+	{.name = "record",
+	 .kind = LB_FIELD_WORD,
+	 .what = "record type",
+	 .words = dns_records,
+	 PLACE(lb_check_conf, record)},
+	STRING(send, lb_verify_payload),
+	STRING(expect, lb_verify_payload),
+	{.name = "args",
+	 .kind = LB_FIELD_ITEMS,
+	 .flags = LB_FIELD_NONE | LB_FIELD_ORDERED,
+	 .max = LB_MAX_CHECK_ARGS,
+	 .item = &lb_item_arg,
+	 ARRAY(lb_check_conf, args)},
+	{.name = "fast_interval",
+	 .kind = LB_FIELD_DURATION,
+	 .flags = LB_FIELD_NULLABLE | LB_FIELD_NONE,
+	 .what = "check interval",
+	 .min = 10 * MS,
+	 .max = 24 * H,
+	 PLACE(lb_check_conf, fast_interval_ns)},
 	LATER("via"),
+	{.name = "flaps",
+	 .kind = LB_FIELD_NUMBER,
+	 .flags = LB_FIELD_NULLABLE | LB_FIELD_NONE,
+	 .what = "number of times",
+	 .min = 2,
+	 .max = LB_FLAPS_MAX,
+	 PLACE(lb_check_conf, flaps)},
+	{.name = "flap_window",
+	 .kind = LB_FIELD_DURATION,
+	 .what = "window",
+	 .min = 1 * S,
+	 .max = 24 * H,
+	 PLACE(lb_check_conf, flap_window_ns)},
+	{.name = "flap_hold",
+	 .kind = LB_FIELD_DURATION,
+	 .what = "time to hold",
+	 .min = 1 * S,
+	 .max = 24 * H,
+	 PLACE(lb_check_conf, flap_hold_ns)},
+	{.name = "flap_hold_max",
+	 .kind = LB_FIELD_DURATION,
+	 .what = "time to hold",
+	 .min = 1 * S,
+	 .max = 24 * H,
+	 PLACE(lb_check_conf, flap_hold_max_ns)},
 	{0},
 };
 
-/* "tcp", "http:/health" */
+/* Where what stands behind the type's colon goes; NULL: nothing can stand there. */
+static const struct lb_field *rest_of(enum lb_check_type type)
+{
+	switch (type) {
+	case LB_CHECK_HTTP:
+	case LB_CHECK_HTTPS:
+		return &check_fields[CHECK_PATH];
+	case LB_CHECK_GRPC:
+		return &check_fields[CHECK_SERVICE];
+	case LB_CHECK_DNS:
+		return &check_fields[CHECK_NAME];
+	case LB_CHECK_EXEC:
+		return &check_fields[CHECK_PROGRAM];
+	default:
+		return NULL;
+	}
+}
+
+/* "tcp", "http:/health". Who calls it lets go of the whole on an error. */
 static int check_from_text(void *item, const char *text, struct lb_err *err)
 {
-	struct lb_check_conf c = *(struct lb_check_conf *)item;
+	struct lb_check_conf *c = item;
 	size_t len = strcspn(text, ":");
+	const struct lb_field *rest;
 	char type[16];
 	int ret;
 
-	if (!text[len] || len >= sizeof(type)) {
-		ret = lb_field_parse(&check_fields[CHECK_TYPE], text, &c, err);
-	} else {
-		memcpy(type, text, len);
-		type[len] = '\0';
-		ret = lb_field_parse(&check_fields[CHECK_TYPE], type, &c, err);
-		if (!ret && c.type != LB_CHECK_HTTP)
-			ret = lb_err_set(err, -EINVAL, NULL, "%s takes nothing behind it; write check: %s", type, type);
-		if (!ret)
-			ret = lb_field_parse(&check_fields[CHECK_PATH], text + len + 1, &c, err);
-	}
-	if (!ret)
-		*(struct lb_check_conf *)item = c;
-	return ret;
+	if (!text[len] || len >= sizeof(type))
+		return lb_field_parse(&check_fields[CHECK_TYPE], text, c, err);
+	memcpy(type, text, len);
+	type[len] = '\0';
+	ret = lb_field_parse(&check_fields[CHECK_TYPE], type, c, err);
+	if (ret)
+		return ret;
+	rest = rest_of(c->type);
+	if (!rest)
+		return lb_err_set(err, -EINVAL, NULL, "%s takes nothing behind it; write check: %s", type, type);
+	return lb_field_parse(rest, text + len + 1, c, err);
 }
 
 /* Who shortens the interval alone need not say that a check is to be done before the next one. */

@@ -33,12 +33,22 @@
 /* .nr_offset and the place of the array @member of struct @type, counted by nr_@member */
 #define ARRAY(type, member) .nr_offset = offsetof(struct type, nr_##member), PLACE(type, member)
 
-extern const struct lb_object lb_object_check, lb_object_affinity, lb_object_quic;
-extern const struct lb_item lb_item_vip, lb_item_prefix, lb_item_snat;
+extern const struct lb_object lb_object_check, lb_object_affinity, lb_object_quic, lb_object_announce;
+extern const struct lb_item lb_item_vip, lb_item_prefix, lb_item_snat, lb_item_header, lb_item_arg;
 
 /* Letters, digits and @others alone? */
 bool lb_text_only(const char *text, const char *others);
 /* Printable ASCII without spaces? */
 bool lb_text_is_visible(const char *text);
+
+/* fields_check.c: 0, or -EINVAL with @err's message. */
+int lb_verify_method(const char *text, struct lb_err *err);
+int lb_verify_name(const char *text, struct lb_err *err);	 /* a domain name */
+int lb_verify_server_name(const char *text, struct lb_err *err); /* a domain name or an address */
+int lb_verify_grpc_service(const char *text, struct lb_err *err);
+int lb_verify_file(const char *text, struct lb_err *err); /* an absolute path */
+int lb_verify_payload(const char *text, struct lb_err *err);
+int lb_status_parse(const char *text, struct lb_status_set *out, struct lb_err *err);
+char *lb_status_format(const struct lb_status_set *s, char *buf, size_t size);
 
 #endif

@@ -59,7 +59,7 @@ static const struct lb_field backend_fields[] = {
 	 .what = "weight",
 	 .max = 65535,
 	 PLACE(lb_backend_conf, weight)},
-	{.name = "tier", .kind = LB_FIELD_NUMBER, .what = "tier", .max = 15, PLACE(lb_backend_conf, tier)},
+	{.name = "tier", .kind = LB_FIELD_NUMBER, .what = "tier", .max = LB_TIERS - 1, PLACE(lb_backend_conf, tier)},
 	{.name = "state",
 	 .kind = LB_FIELD_WORD,
 	 .what = "backend's state",
@@ -74,11 +74,12 @@ static const struct lb_field backend_fields[] = {
 	{0},
 };
 
-static void backend_init(void *item, const void *parent)
+static int backend_init(void *item, const void *parent)
 {
 	struct lb_backend_conf *b = item;
 
 	b->weight = LB_WEIGHT_DEFAULT;
+	return 0;
 }
 
 static int backend_from_text(void *item, const char *text, struct lb_err *err)
@@ -194,6 +195,26 @@ static const struct lb_field service_fields[] = {
 	 .what = "percentage",
 	 .max = 100,
 	 PLACE(lb_service_conf, panic_threshold)},
+	{.name = "tier_min",
+	 .kind = LB_FIELD_NUMBER,
+	 .what = "number of backends",
+	 .min = 1,
+	 .max = LB_MAX_BACKENDS - 1,
+	 PLACE(lb_service_conf, tier_min)},
+	{.name = "slow_start",
+	 .kind = LB_FIELD_DURATION,
+	 .flags = LB_FIELD_NULLABLE | LB_FIELD_NONE,
+	 .what = "slow start",
+	 .min = 1 * S,
+	 .max = 24 * H,
+	 PLACE(lb_service_conf, slow_start_ns)},
+	{.name = "drain_timeout",
+	 .kind = LB_FIELD_DURATION,
+	 .flags = LB_FIELD_NULLABLE | LB_FIELD_NONE,
+	 .what = "drain timeout",
+	 .min = 1 * S,
+	 .max = 30 * 24 * H,
+	 PLACE(lb_service_conf, drain_timeout_ns)},
 	{.name = "backends",
 	 .kind = LB_FIELD_LIST,
 	 .flags = LB_FIELD_ALWAYS | LB_FIELD_OWN,
@@ -203,17 +224,20 @@ static const struct lb_field service_fields[] = {
 	 PLACE(lb_service_conf, backends)},
 	ELSEWHERE("port", "is no key of its own; write it in vip: ADDR:PORT/PROTO"),
 	ELSEWHERE("protocol", "is no key of its own; write it in vip: ADDR:PORT/PROTO"),
-	LATER("slow_start"),
-	LATER("drain_timeout"),
+	{.name = "announce", .kind = LB_FIELD_BOOL, PLACE(lb_service_conf, announce)},
+	{.name = "quorum",
+	 .kind = LB_FIELD_NUMBER,
+	 .what = "number of backends",
+	 .max = LB_MAX_BACKENDS - 1,
+	 PLACE(lb_service_conf, quorum)},
 	{0},
 };
 
-static void service_init(void *item, const void *parent)
+static int service_init(void *item, const void *parent)
 {
 	const struct lb_config *c = parent;
 
-	/* The defaults own no arrays. */
-	*(struct lb_service_conf *)item = c->defaults;
+	return lb_service_conf_copy(item, &c->defaults);
 }
 
 const struct lb_object lb_object_service = {
@@ -311,6 +335,7 @@ static const struct lb_field config_fields[] = {
 	 .object = &lb_object_service,
 	 .nr_offset = offsetof(struct lb_config, nr_services),
 	 PLACE(lb_config, services)},
+	{.name = "announce", .kind = LB_FIELD_OBJECT, .object = &lb_object_announce, PLACE(lb_config, announce)},
 	{0},
 };
 

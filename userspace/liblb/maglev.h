@@ -12,7 +12,7 @@
 
 struct lb_maglev_member {
 	uint64_t id[3];	 /* what the permutation comes from: equal on every load balancer */
-	uint32_t weight; /* 1..65535 */
+	uint32_t weight; /* 1..2^20 - 1; only ratios count */
 	uint16_t value;	 /* what the member's slots hold */
 };
 

@@ -105,8 +105,26 @@ int lb_model_set_health(struct lb_model *m, const char *service, const struct lb
 	if (s->pub.conf.check.type == LB_CHECK_NONE || before == h)
 		return 0;
 	b->health = h;
+	s->health_changed = true;
 	if (b->conf.admin == LB_ADMIN_DISABLED)
 		return 0;
+	s->stale = true;
+	s->stale_s = now_s;
+	return 1;
+}
+
+int lb_model_set_drained(struct lb_model *m, const char *service, const struct lb_endpoint *backend, uint32_t now_s)
+{
+	struct lb_service_entry *s = find_service(m, service);
+	const struct lb_backend_conf *conf = s ? lb_service_conf_backend(&s->pub.conf, backend) : NULL;
+	struct lb_model_backend *b;
+
+	if (!conf)
+		return -ENOENT;
+	b = &s->pub.backends[conf - s->pub.conf.backends];
+	if (conf->admin != LB_ADMIN_DRAINING || b->drained)
+		return 0;
+	b->drained = true;
 	s->stale = true;
 	s->stale_s = now_s;
 	return 1;
@@ -153,6 +171,28 @@ int lb_model_set_next_hop(struct lb_model *m, const uint8_t addr[16], const stru
 		ret = 1;
 	}
 	return ret;
+}
+
+int lb_model_time(struct lb_model *m, uint32_t now_s, bool *more)
+{
+	int ret = 0;
+
+	*more = false;
+	for (size_t i = 0; i < m->nr; i++) {
+		struct lb_service_entry *s = m->services[i];
+
+		if (!s->pub.conf.slow_start_ns || !lb_entry_warm(s, now_s, more))
+			continue;
+		s->stale = true;
+		s->stale_s = now_s;
+		ret = 1;
+	}
+	return ret;
+}
+
+bool lb_model_alive(const struct lb_model *m, uint16_t idx)
+{
+	return m->ids.alive[idx];
 }
 
 bool lb_model_settled(const struct lb_model *m)

@@ -24,6 +24,13 @@ struct lb_next_hop {
 
 enum lb_health { LB_HEALTH_UNCHECKED, LB_HEALTH_UNKNOWN, LB_HEALTH_UP, LB_HEALTH_DOWN };
 
+/* A backend that comes up to others that serve gets its weight in steps. */
+struct lb_warming {
+	bool ready;	  /* it was up and not disabled when that was last looked at */
+	uint8_t warmth;	  /* as in struct lb_candidate; 0: it is not starting slowly */
+	uint32_t since_s; /* when that began */
+};
+
 struct lb_model_backend {
 	struct lb_backend_conf conf;
 	uint16_t idx;
@@ -32,6 +39,8 @@ struct lb_model_backend {
 	bool chosen;
 	struct lb_next_hop next_hop; /* while there is none it takes no new connections, and keeps those that it has */
 	size_t nr_slots;	     /* of the policy table */
+	struct lb_warming warming;
+	bool drained; /* draining, and its time is over: what it had is void */
 };
 
 struct lb_model_service {
@@ -70,6 +79,10 @@ int lb_model_apply(struct lb_model *m, const struct lb_config *c, uint32_t now_s
 int lb_model_set_health(struct lb_model *m, const char *service, const struct lb_endpoint *backend, enum lb_health h,
 			uint32_t now_s);
 int lb_model_set_next_hop(struct lb_model *m, const uint8_t addr[16], const struct lb_next_hop *nh, uint32_t now_s);
+/* Of a backend that is draining: its time is over. Any other state than draining forgets it. */
+int lb_model_set_drained(struct lb_model *m, const char *service, const struct lb_endpoint *backend, uint32_t now_s);
+/* lb_model_time - let slow starts go on; as the facts above. @more: it is to be called again, soon. */
+int lb_model_time(struct lb_model *m, uint32_t now_s, bool *more);
 /* @entries: the flow cache, LB_FLOW_SETS sets, or NULL. @now_age: the age byte of now. Moves phases on. Entries that
  * are dead or idle beyond their limit are erased: a stable slot is not looked up in the cache, so that a connection
  * that takes the ports of an older one would find that one's entry when the slot moves again. Call it only when the
@@ -87,6 +100,12 @@ int lb_model_tick(struct lb_model *m, struct lb_flow_set *entries, lb_model_pack
 bool lb_model_live(const struct lb_model *m, struct lb_flow_set *entries, int64_t *live, uint8_t now_age);
 /* Are the connections of backend @idx among those entries? Not those of nobody's, nor those that are translated. */
 bool lb_model_remembers(const struct lb_model *m, uint16_t idx);
+/* lb_model_open - @open[backend], LB_MAX_BACKENDS of them, becomes the number of open connections in @entries. Of a
+ * service that remembers all it has that is all there are; else, of what has left a slot, once a learning window is
+ * over since then. */
+void lb_model_open(const struct lb_model *m, const struct lb_flow_set *entries, uint32_t *open, uint8_t now_age);
+/* lb_model_alive - does backend @idx serve what it has? */
+bool lb_model_alive(const struct lb_model *m, uint16_t idx);
 /* True when every slot is stable and no table waits to be merged: then ticks have nothing to do. */
 bool lb_model_settled(const struct lb_model *m);
 
@@ -104,6 +123,8 @@ int lb_model_prepare(struct lb_model *m, uint32_t slots);
 struct lb_image *lb_model_image_prepared(struct lb_model *m);
 bool lb_model_stale(const struct lb_model *m);
 
+/* lb_model_weight - what counts of @b's weight now. */
+double lb_model_weight(const struct lb_model_backend *b);
 const struct lb_config *lb_model_config(const struct lb_model *m);
 const struct lb_model_service *lb_model_service(const struct lb_model *m, const char *name);
 /* In order of name. */

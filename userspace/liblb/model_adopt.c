@@ -38,6 +38,22 @@ static struct lb_next_hop next_hop_of(const struct lb_backend *line)
 	return nh;
 }
 
+/* Not what is alive: one that is down may be, where connections are kept or in a panic, and one that was never checked
+ * is. */
+static enum lb_health adopt_health(uint8_t flags)
+{
+	switch (flags & LB_BACKEND_F_HEALTH) {
+	case LB_BACKEND_F_UP:
+		return LB_HEALTH_UP;
+	case LB_BACKEND_F_DOWN:
+		return LB_HEALTH_DOWN;
+	case LB_BACKEND_F_UNKNOWN:
+		return LB_HEALTH_UNKNOWN;
+	default:
+		return flags & LB_BACKEND_F_ALIVE ? LB_HEALTH_UP : LB_HEALTH_UNKNOWN;
+	}
+}
+
 static uint32_t adopt_word(const struct lb_ids *ids, uint16_t service, uint32_t word)
 {
 	uint16_t prev = LB_SLOT_PREV(word), cur = LB_SLOT_CUR(word);
@@ -81,7 +97,7 @@ static int adopt_service(struct lb_ids *ids, const struct lb_service_image *from
 		b->gen = line->gen;
 		memcpy(b->conf.address.addr, line->addr, sizeof(line->addr));
 		b->conf.address.port = line->port;
-		b->health = line->flags & LB_BACKEND_F_ALIVE ? LB_HEALTH_UP : LB_HEALTH_DOWN;
+		b->health = adopt_health(line->flags);
 		b->next_hop = next_hop_of(line);
 		ids->alive[b->idx] = line->flags & LB_BACKEND_F_ALIVE;
 		ids->service_of[b->idx] = s->pub.idx;

@@ -64,6 +64,8 @@ static bool same_service(const struct lb_service_conf *a, const struct lb_servic
 	    !same_quic(&a->quic, &b->quic) || (a->check.type == LB_CHECK_NONE) != (b->check.type == LB_CHECK_NONE) ||
 	    a->nr_vips != b->nr_vips || a->nr_backends != b->nr_backends)
 		return false;
+	if (a->slow_start_ns != b->slow_start_ns || a->tier_min != b->tier_min)
+		return false;
 	if (a->nr_vips && memcmp(a->vips, b->vips, a->nr_vips * sizeof(*a->vips)))
 		return false;
 	if (a->nr_snat != b->nr_snat || (a->nr_snat && memcmp(a->snat, b->snat, a->nr_snat * sizeof(*a->snat))))
@@ -144,6 +146,7 @@ static int build_backends(struct change *c, struct lb_service_entry *s, const st
 		if (was)
 			*b = *was;
 		b->conf = conf->backends[i];
+		b->drained &= b->conf.admin == LB_ADMIN_DRAINING;
 		b->health = next_health(conf, was);
 		if (was)
 			continue;
@@ -174,10 +177,14 @@ static int build_service(struct change *c, const struct lb_service_conf *conf, c
 	if (ret)
 		return ret;
 	s->pub.conf = *conf;
-	if (old)
+	s->adopted = adopted;
+	if (old) {
 		s->pub.idx = old->pub.idx;
-	else
+		s->pub.choice = old->pub.choice;
+		s->serving_s = old->serving_s;
+	} else {
 		ret = take_id(c, &c->m->ids.services, "services", LB_MAX_SERVICES - 1, &s->pub.idx);
+	}
 	if (!ret)
 		ret = build_backends(c, s, old);
 	if (!ret && old && old->pub.slots && !c->key_changed) {

@@ -189,6 +189,36 @@ bool lb_model_remembers(const struct lb_model *m, uint16_t idx)
 	return !s || !lb_service_conf_translates(&s->pub.conf);
 }
 
+/* Which services have UDP alone, and limits. */
+static void prepare_open(struct census *c, bool udp[LB_MAX_SERVICES])
+{
+	set_limits(c);
+	for (size_t i = 0; i < c->m->nr; i++)
+		udp[c->m->services[i]->pub.idx] = is_udp_alone(&c->m->services[i]->pub.conf);
+}
+
+/* Of an entry that binds. */
+static bool is_open(const struct census *c, const bool udp[LB_MAX_SERVICES], __u64 e)
+{
+	return !(e & LB_FLOW_CLOSED) &&
+	       (!udp[c->m->ids.service_of[LB_FLOW_BACKEND(e)]] || lb_flow_idle(e, c->now_age) <= LB_FLOW_IDLE_UDP);
+}
+
+void lb_model_open(const struct lb_model *m, const struct lb_flow_set *entries, uint32_t *open, uint8_t now_age)
+{
+	struct census c = {.m = (struct lb_model *)m, .now_age = now_age};
+	bool udp[LB_MAX_SERVICES] = {0};
+
+	prepare_open(&c, udp);
+	memset(open, 0, LB_MAX_BACKENDS * sizeof(*open));
+	for (size_t i = 0; i < (size_t)LB_FLOW_SETS * LB_FLOW_WAYS; i++) {
+		__u64 e = __atomic_load_n(&entries[i / LB_FLOW_WAYS].entry[i % LB_FLOW_WAYS], __ATOMIC_RELAXED);
+
+		if (e && binds(&c, e) && !is_expired(&c, e) && is_open(&c, udp, e))
+			open[LB_FLOW_BACKEND(e)]++;
+	}
+}
+
 bool lb_model_live(const struct lb_model *m, struct lb_flow_set *entries, int64_t *live, uint8_t now_age)
 {
 	struct census c = {.m = (struct lb_model *)m, .now_age = now_age};
@@ -196,9 +226,7 @@ bool lb_model_live(const struct lb_model *m, struct lb_flow_set *entries, int64_
 
 	if (!needs_live(m))
 		return false;
-	set_limits(&c);
-	for (size_t i = 0; i < m->nr; i++)
-		udp[m->services[i]->pub.idx] = is_udp_alone(&m->services[i]->pub.conf);
+	prepare_open(&c, udp);
 	memset(live, 0, LB_MAX_BACKENDS * sizeof(*live));
 	for (size_t i = 0; i < (size_t)LB_FLOW_SETS * LB_FLOW_WAYS; i++) {
 		__u64 *entry = &entries[i / LB_FLOW_WAYS].entry[i % LB_FLOW_WAYS];
@@ -210,8 +238,7 @@ bool lb_model_live(const struct lb_model *m, struct lb_flow_set *entries, int64_
 		/* While slots settle an entry that is old still counts once: see look_at. */
 		if (!binds(&c, e) || (is_expired(&c, e) && m->by_idx[m->ids.service_of[b]]->settled))
 			__atomic_compare_exchange_n(entry, &e, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-		else if (!(e & LB_FLOW_CLOSED) &&
-			 (!udp[m->ids.service_of[b]] || lb_flow_idle(e, now_age) <= LB_FLOW_IDLE_UDP))
+		else if (is_open(&c, udp, e))
 			live[b]++;
 	}
 	return true;

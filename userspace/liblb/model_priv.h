@@ -27,6 +27,9 @@ struct lb_service_entry {
 	bool settled;
 	bool stale;	  /* health or who is reachable has changed since it was last looked at */
 	uint32_t stale_s; /* when it last did */
+	bool adopted;	  /* it served before we knew it */
+	uint32_t serving_s; /* since when anybody takes new connections, while somebody does */
+	bool health_changed; /* since its lines were made */
 };
 
 struct lb_addr_ref {
@@ -74,6 +77,9 @@ int lb_entry_compute(struct lb_model *m, struct lb_service_entry *s, bool whole,
 int lb_entry_advance(struct lb_model *m, struct lb_service_entry *s, uint32_t *slots);
 void lb_entry_dirty(struct lb_service_entry *s);
 void lb_entry_settled(struct lb_service_entry *s);
+
+/* lb_entry_warm - has a slow start come to its next step by @now_s? @more is set when there is one at all. */
+bool lb_entry_warm(struct lb_service_entry *s, uint32_t now_s, bool *more);
 
 /* lb_sticky_ticks - struct lb_service's sticky_ticks. */
 uint8_t lb_sticky_ticks(const struct lb_service_conf *conf);

@@ -13,8 +13,9 @@
 struct lb_outcome {
 	struct lb_candidate *candidates;
 	bool *was_alive;
+	struct lb_warming *warming;
 	struct lb_choice choice;
-	bool chosen_changed, alive_changed;
+	bool chosen_changed, alive_changed, weights_changed;
 	struct lb_maglev *build; /* of the table; NULL: it stays as it is */
 	uint16_t *table;
 	unsigned int shift;
@@ -30,6 +31,7 @@ static void free_outcome(struct lb_outcome *o)
 	lb_slots_free(o->slots);
 	free(o->table);
 	free(o->was_alive);
+	free(o->warming);
 	free(o->candidates);
 	free(o);
 }
@@ -101,10 +103,31 @@ static bool stays_alive(const struct lb_service_conf *conf, const struct lb_mode
 {
 	if (chosen)
 		return true;
+	if (b->drained)
+		return false;
 	if (b->conf.admin == LB_ADMIN_DISABLED)
 		return conf->on_disable == LB_FATE_KEEP;
 	return b->health != LB_HEALTH_DOWN || conf->on_down == LB_FATE_KEEP ||
 	       (panic && b->conf.admin == LB_ADMIN_ENABLED && b->conf.weight && !b->next_hop.ifindex);
+}
+
+/* A backend that comes up starts slowly where others have served for as long as that takes: those that begin together,
+ * with the service or after nobody was left, share all there is from the start. */
+static struct lb_warming warm_up(const struct lb_service_entry *s, const struct lb_model_backend *b, uint32_t now_s)
+{
+	uint64_t slow_start_ns = s->pub.conf.slow_start_ns;
+	struct lb_warming w = b->warming;
+	bool ready = is_up(b) && b->conf.admin != LB_ADMIN_DISABLED;
+
+	if (!ready || !slow_start_ns)
+		return (struct lb_warming){.ready = ready};
+	if (!w.ready && !b->chosen && s->pub.choice.chosen &&
+	    lb_policy_warmth(now_s - s->serving_s, slow_start_ns) == LB_WARM)
+		w = (struct lb_warming){.warmth = 1, .since_s = now_s};
+	w.ready = true;
+	if (w.warmth)
+		w.warmth = lb_policy_warmth(now_s - w.since_s, slow_start_ns) % LB_WARM;
+	return w;
 }
 
 static int choose(struct lb_service_entry *s, struct lb_outcome *o)
@@ -113,21 +136,26 @@ static int choose(struct lb_service_entry *s, struct lb_outcome *o)
 
 	o->candidates = calloc(nr ? nr : 1, sizeof(*o->candidates));
 	o->was_alive = calloc(nr ? nr : 1, sizeof(*o->was_alive));
-	if (!o->candidates || !o->was_alive)
+	o->warming = calloc(nr ? nr : 1, sizeof(*o->warming));
+	if (!o->candidates || !o->was_alive || !o->warming)
 		return -ENOMEM;
 	for (size_t i = 0; i < nr; i++) {
 		struct lb_model_backend *b = &s->pub.backends[i];
 
+		o->warming[i] = warm_up(s, b, o->now_s);
 		o->candidates[i] = (struct lb_candidate){
 			.conf = &b->conf,
 			.idx = b->idx,
 			.up = is_up(b) && b->next_hop.ifindex,
 			.reachable = b->next_hop.ifindex,
+			.warmth = o->warming[i].warmth,
 		};
 	}
-	o->choice = lb_policy_choose(o->candidates, nr, s->pub.conf.panic_threshold);
-	for (size_t i = 0; i < nr; i++)
+	o->choice = lb_policy_choose(o->candidates, nr, s->pub.conf.panic_threshold, s->pub.conf.tier_min);
+	for (size_t i = 0; i < nr; i++) {
 		o->chosen_changed |= o->candidates[i].chosen != s->pub.backends[i].chosen;
+		o->weights_changed |= o->warming[i].warmth != s->pub.backends[i].warming.warmth;
+	}
 	return 0;
 }
 
@@ -210,7 +238,7 @@ static struct lb_outcome *begin(struct lb_model *m, struct lb_service_entry *s, 
 	o->now_s = now_s;
 	if (choose(s, o))
 		goto fail;
-	if (!whole && !o->chosen_changed)
+	if (!whole && !o->chosen_changed && !o->weights_changed)
 		return o;
 	o->build = lb_policy_begin(o->candidates, s->pub.conf.nr_backends, m->hash_key, s->pub.conf.policy, &o->shift);
 	if (o->build)
@@ -218,6 +246,16 @@ static struct lb_outcome *begin(struct lb_model *m, struct lb_service_entry *s, 
 fail:
 	free_outcome(o);
 	return NULL;
+}
+
+/* What was found out of warmth, and since when the service serves. What was adopted has served for ever. */
+static void note_time(struct lb_service_entry *s, const struct lb_outcome *o)
+{
+	for (size_t i = 0; i < s->pub.conf.nr_backends; i++)
+		s->pub.backends[i].warming = o->warming[i];
+	if (!s->pub.choice.chosen && o->choice.chosen)
+		s->serving_s = s->adopted ? 0 : o->now_s;
+	s->adopted = false;
 }
 
 /* The table, if there is one, is whole. As lb_entry_compute. */
@@ -230,10 +268,15 @@ static int finish(struct lb_model *m, struct lb_service_entry *s, struct lb_outc
 	ret = change_slots(m, s, o, forget, o->now_s);
 	if (ret)
 		return ret;
+	note_time(s, o);
 	if (o->table || o->alive_changed) {
 		commit(m, s, o);
+		s->health_changed = false;
 		return 1;
 	}
+	if (s->health_changed)
+		lb_entry_dirty(s); /* for the lines alone, which say what the checks found */
+	s->health_changed = false;
 	s->pub.choice = o->choice;
 	return 0;
 }
@@ -283,6 +326,34 @@ int lb_entry_advance(struct lb_model *m, struct lb_service_entry *s, uint32_t *s
 	return ret < 0 ? ret : 0;
 }
 
+bool lb_entry_warm(struct lb_service_entry *s, uint32_t now_s, bool *more)
+{
+	bool changed = false;
+
+	for (size_t i = 0; i < s->pub.conf.nr_backends; i++) {
+		const struct lb_warming *w = &s->pub.backends[i].warming;
+
+		if (!w->warmth)
+			continue;
+		*more = true;
+		changed |= lb_policy_warmth(now_s - w->since_s, s->pub.conf.slow_start_ns) != w->warmth;
+	}
+	return changed;
+}
+
+double lb_model_weight(const struct lb_model_backend *b)
+{
+	return b->conf.weight * (double)(b->warming.warmth ? b->warming.warmth : LB_WARM) / LB_WARM;
+}
+
+/* As packets count with it: whole numbers. */
+static uint16_t weight_of(const struct lb_model_backend *b)
+{
+	double weight = lb_model_weight(b);
+
+	return weight > 0 && weight < 1 ? 1 : (uint16_t)weight;
+}
+
 static bool is_zero(const uint8_t addr[16])
 {
 	static const uint8_t zero[16];
@@ -301,6 +372,12 @@ void lb_entry_line(const struct lb_config *c, const struct lb_service_entry *s, 
 	bool v4 = lb_addr_is_v4(b->conf.address.addr);
 	const struct lb_prefix *source = v4 ? &c->tunnel_source4 : &c->tunnel_source6;
 	const struct lb_next_hop *nh = &b->next_hop;
+	static const uint8_t health_flags[] = {
+		[LB_HEALTH_UNCHECKED] = 0,
+		[LB_HEALTH_UNKNOWN] = LB_BACKEND_F_UNKNOWN,
+		[LB_HEALTH_UP] = LB_BACKEND_F_UP,
+		[LB_HEALTH_DOWN] = LB_BACKEND_F_DOWN,
+	};
 
 	*line = (struct lb_backend){
 		.mtu = nh->mtu,
@@ -311,9 +388,10 @@ void lb_entry_line(const struct lb_config *c, const struct lb_service_entry *s, 
 		.gen = ids->gen[b->idx],
 		.src_plen = 128,
 		.flags = (ids->alive[b->idx] ? LB_BACKEND_F_ALIVE : 0) | (b->chosen ? LB_BACKEND_F_TAKES_NEW : 0) |
-			 (v4 ? LB_BACKEND_F_V4 : 0) | (nh->redirect ? LB_BACKEND_F_REDIRECT : 0),
+			 (v4 ? LB_BACKEND_F_V4 : 0) | (nh->redirect ? LB_BACKEND_F_REDIRECT : 0) |
+			 health_flags[b->health],
 		.oif = nh->ifindex,
-		.weight = (uint16_t)b->conf.weight,
+		.weight = weight_of(b),
 	};
 	memcpy(line->addr, b->conf.address.addr, sizeof(line->addr));
 	memcpy(line->dmac, nh->dmac, sizeof(line->dmac));

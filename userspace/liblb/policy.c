@@ -21,29 +21,32 @@ static bool fit(const struct lb_candidate *c, bool panic)
 	return usable(c) && (panic ? c->reachable : c->up);
 }
 
-/* Choose the lowest tier that has somebody fit. */
-static void choose_tier(struct lb_candidate *candidates, size_t nr, struct lb_choice *choice)
+/* The lowest tier that has @tier_min who are fit, or else the one that has most. *@most: how many it has. */
+static uint32_t best_tier(const struct lb_candidate *candidates, size_t nr, bool panic, uint32_t tier_min, size_t *most)
 {
-	bool found = false;
+	size_t nr_fit[LB_TIERS] = {0};
+	uint32_t best = 0;
 
-	for (size_t i = 0; i < nr; i++) {
-		const struct lb_candidate *c = &candidates[i];
+	for (size_t i = 0; i < nr; i++)
+		nr_fit[candidates[i].conf->tier % LB_TIERS] += fit(&candidates[i], panic);
+	for (uint32_t tier = 0; tier < LB_TIERS && (!nr_fit[best] || nr_fit[best] < tier_min); tier++)
+		best = nr_fit[tier] > nr_fit[best] ? tier : best;
+	*most = nr_fit[best];
+	return best;
+}
 
-		if (!fit(c, choice->panic))
-			continue;
-		if (!found || c->conf->tier < choice->tier)
-			choice->tier = c->conf->tier;
-		found = true;
-	}
+static void choose_tier(struct lb_candidate *candidates, size_t nr, uint32_t tier_min, struct lb_choice *choice)
+{
+	choice->tier = best_tier(candidates, nr, choice->panic, tier_min, &choice->chosen);
 	for (size_t i = 0; i < nr; i++) {
 		struct lb_candidate *c = &candidates[i];
 
-		c->chosen = found && fit(c, choice->panic) && c->conf->tier == choice->tier;
-		choice->chosen += c->chosen;
+		c->chosen = fit(c, choice->panic) && c->conf->tier == choice->tier;
 	}
 }
 
-struct lb_choice lb_policy_choose(struct lb_candidate *candidates, size_t nr, uint32_t panic_threshold)
+struct lb_choice lb_policy_choose(struct lb_candidate *candidates, size_t nr, uint32_t panic_threshold,
+				  uint32_t tier_min)
 {
 	struct lb_choice choice = {0};
 	size_t nr_usable = 0, nr_up = 0;
@@ -54,8 +57,27 @@ struct lb_choice lb_policy_choose(struct lb_candidate *candidates, size_t nr, ui
 	}
 	if (nr_usable && panic_threshold)
 		choice.panic = !nr_up || nr_up * 100 < (uint64_t)panic_threshold * nr_usable;
-	choose_tier(candidates, nr, &choice);
+	choose_tier(candidates, nr, tier_min, &choice);
 	return choice;
+}
+
+uint8_t lb_policy_warmth(uint32_t elapsed_s, uint64_t slow_start_ns)
+{
+	unsigned __int128 elapsed_ns = (unsigned __int128)elapsed_s * 1000000000U;
+
+	if (elapsed_ns >= slow_start_ns)
+		return LB_WARM;
+	return (uint8_t)(1 + elapsed_ns * (LB_WARM - 1) / slow_start_ns);
+}
+
+/* Of those that take new connections, has one not got all of its weight yet? */
+static bool is_warming(const struct lb_candidate *candidates, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++) {
+		if (candidates[i].chosen && candidates[i].warmth && candidates[i].warmth < LB_WARM)
+			return true;
+	}
+	return false;
 }
 
 /* A backend's identity on every load balancer, whatever its byte order: address and port. */
@@ -86,6 +108,7 @@ struct lb_maglev *lb_policy_begin(const struct lb_candidate *candidates, size_t 
 	struct lb_maglev_member *members = calloc(nr ? nr : 1, sizeof(*members));
 	uint32_t *weights = calloc(nr ? nr : 1, sizeof(*weights));
 	struct lb_maglev *build = NULL;
+	bool warming = is_warming(candidates, nr);
 	size_t nr_members = 0;
 
 	if (!members || !weights)
@@ -97,7 +120,10 @@ struct lb_maglev *lb_policy_begin(const struct lb_candidate *candidates, size_t 
 		if (!c->chosen)
 			continue;
 		identity(&c->conf->address, members[nr_members].id);
+		/* Ratios alone count, so that all may be multiplied for the sake of parts that are not whole. */
 		members[nr_members].weight = c->conf->weight;
+		if (warming)
+			members[nr_members].weight *= c->warmth ? c->warmth : LB_WARM;
 		members[nr_members++].value = c->idx;
 	}
 	qsort(members, nr_members, sizeof(*members), compare_members);

@@ -1,10 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Rows of maps, and helpers that an older kernel may lack: see program.h. */
 #include <bpf/libbpf.h>
+#include <string.h>
 
 #include "lb/abi.h"
 #include "lb.skel.h"
 #include "program.h"
+
+#define VALUE_SECTION ".data." /* LB_VALUE of bpf/maps.h */
+
+bool lb_program_shares(const struct bpf_map *map)
+{
+	return !bpf_map__is_internal(map) || !strncmp(bpf_map__name(map), VALUE_SECTION, strlen(VALUE_SECTION));
+}
+
+const char *lb_program_map_name(const struct bpf_map *map)
+{
+	const char *name = bpf_map__name(map);
+
+	return strncmp(name, VALUE_SECTION, strlen(VALUE_SECTION)) ? name : name + strlen(VALUE_SECTION);
+}
 
 int lb_program_prepare(struct lb_bpf *skel, uint64_t instance, uint32_t features)
 {

@@ -4,12 +4,22 @@
 #ifndef LB_PROGRAM_H
 #define LB_PROGRAM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+struct bpf_map;
 struct lb_bpf;
 
 /* lb_program_prepare - size the maps with a row for each CPU, and choose what this kernel can do. @skel: opened, not
- * loaded. @instance: whose it is, see lb_instance. @features: LB_HAS_*, what it is to do. The number of possible CPUs, or -errno. */
+ * loaded. @instance: whose it is, see lb_instance. @features: LB_HAS_*, what it is to do. The number of possible CPUs,
+ * or -errno. */
 int lb_program_prepare(struct lb_bpf *skel, uint64_t instance, uint32_t features);
+
+/* lb_program_shares - is @map one that all programs of one dataplane are on? Not so .rodata, which is each one's own.
+ */
+bool lb_program_shares(const struct bpf_map *map);
+
+/* lb_program_map_name - the map's name in lb/abi.h. It lives as long as the map. */
+const char *lb_program_map_name(const struct bpf_map *map);
 
 #endif

@@ -137,6 +137,18 @@ static void make_next_hop(const struct lb_route *r, const struct lb_route_watch 
 		memcpy(own, w->source, 16);
 }
 
+/* The route leads to another neighbour now, who is being asked for: what was known serves until he answers, or fails
+ * to.
+ */
+static bool is_waiting(const struct lb_route *r, const struct lb_route_watch *w)
+{
+	const struct lb_route_link *from = w->now.ifindex ? find_link(r, w->now.ifindex) : NULL;
+	const struct lb_route_link *to = w->neigh ? find_link(r, w->neigh->ifindex) : NULL;
+
+	return from && from->up && to && to->up && to->ethernet && !w->neigh->has_mac &&
+	       !(w->neigh->state & NUD_FAILED);
+}
+
 /* Puts the next hop together and reports it where it is another. The callback may unwatch @w. */
 static void report(struct lb_route *r, struct lb_route_watch *w)
 {
@@ -144,6 +156,8 @@ static void report(struct lb_route *r, struct lb_route_watch *w)
 	uint8_t addr[16];
 
 	make_next_hop(r, w, &nh);
+	if (!nh.ifindex && is_waiting(r, w))
+		return;
 	if (!memcmp(&nh, &w->now, sizeof(nh)))
 		return;
 	w->now = nh;
@@ -288,6 +302,7 @@ void lb_route_on_link(struct lb_route *r, const struct lb_route_link *link, bool
 		if (!l)
 			return;
 		l->ifindex = link->ifindex;
+		r->link_changes++;
 		LIST_INSERT_HEAD(&r->links[l->ifindex % LB_ROUTE_LINK_BUCKETS], l, hash);
 		r->addrs_stale = true;
 	} else if (!gone && l->up == link->up && l->mtu == link->mtu && !memcmp(l->mac, link->mac, 6)) {
@@ -314,6 +329,7 @@ void lb_route_on_link(struct lb_route *r, const struct lb_route_link *link, bool
 	/* IPv4 routes go with their link without a word, and dead paths come back with it. */
 	if (was_up != is_up)
 		want_ask_all(r);
+	r->link_changes += was_up != is_up || gone;
 	if (gone) {
 		LIST_REMOVE(l, hash);
 		free(l);
@@ -325,6 +341,18 @@ static void doubt(struct lb_route *r, struct lb_route_neigh *n)
 {
 	n->doubtful = true;
 	want_ask(r, LIST_FIRST(&n->watches));
+}
+
+/* A router that does not answer: the kernel may have another, of several in one route or, in IPv6, in several. */
+static void ask_around(struct lb_route *r, const struct lb_route_neigh *n)
+{
+	struct lb_route_watch *w;
+
+	LIST_FOREACH(w, &n->watches, siblings)
+	{
+		if (memcmp(w->addr, n->addr, 16))
+			want_ask(r, w);
+	}
 }
 
 void lb_route_on_neigh(struct lb_route *r, uint32_t ifindex, const uint8_t addr[16], uint16_t state, const uint8_t *mac)
@@ -347,6 +375,7 @@ void lb_route_on_neigh(struct lb_route *r, uint32_t ifindex, const uint8_t addr[
 	} else if (state & NUD_FAILED && !(before & NUD_UNASKED)) {
 		n->has_mac = false;
 		want_change_of(r, n);
+		ask_around(r, n);
 		/* It may have a new MAC: then asking everybody finds it. Later attempts are lb_route_refresh's. */
 		if (had)
 			doubt(r, n);
@@ -551,6 +580,37 @@ void lb_route_unwatch(struct lb_route *r, const uint8_t addr[16])
 
 	if (w && !--w->refs)
 		free_watch(r, w);
+}
+
+const char *lb_way_name(enum lb_way way)
+{
+	static const char *const names[] = {
+#define X(id, name, help) [LB_WAY_##id] = name,
+		LB_WAYS(X)
+#undef X
+	};
+
+	return names[way];
+}
+
+enum lb_way lb_route_way(const struct lb_route *r, const uint8_t addr[16])
+{
+	const struct lb_route_watch *w = find_watch(r, addr);
+	const struct lb_route_link *l;
+
+	if (w && w->now.ifindex)
+		return LB_WAY_KNOWN;
+	if (!w || !w->neigh)
+		return LB_WAY_NO_ROUTE;
+	l = find_link(r, w->neigh->ifindex);
+	if (!l || !l->up)
+		return LB_WAY_LINK_DOWN;
+	return l->ethernet ? LB_WAY_NO_NEIGHBOUR : LB_WAY_NO_ETHERNET;
+}
+
+uint64_t lb_route_link_changes(const struct lb_route *r)
+{
+	return r->link_changes;
 }
 
 void lb_route_refresh(struct lb_route *r)

@@ -25,6 +25,27 @@ int lb_route_process(struct lb_route *r);
  */
 int lb_route_watch(struct lb_route *r, const uint8_t addr[16]);
 void lb_route_unwatch(struct lb_route *r, const uint8_t addr[16]);
+/* Why an address has no next hop. A closed list: X(ID, name, help). */
+#define LB_WAYS(X)                                                                                                     \
+	X(KNOWN, "", "it has one")                                                                                     \
+	X(NO_ROUTE, "no_route", "the kernel has no route to it, or one that leads nowhere or to this host")            \
+	X(LINK_DOWN, "link_down", "the route's interface is down, or has no carrier")                                  \
+	X(NO_ETHERNET, "no_ethernet", "the route's interface has no Ethernet header, a tunnel for example")            \
+	X(NO_NEIGHBOUR, "no_neighbour", "nobody answers for its MAC address, or for the router's")
+
+enum lb_way {
+#define X(id, name, help) LB_WAY_##id,
+	LB_WAYS(X)
+#undef X
+		LB_WAY_COUNT
+};
+const char *lb_way_name(enum lb_way way);
+/* lb_route_way - what keeps packets from watched @addr now. */
+enum lb_way lb_route_way(const struct lb_route *r, const uint8_t addr[16]);
+
+/* lb_route_link_changes - how many interfaces have come, gone, or changed between up and down, ever. */
+uint64_t lb_route_link_changes(const struct lb_route *r);
+
 /* lb_route_refresh - call every few seconds: asks again for neighbours that are missing or stale. */
 void lb_route_refresh(struct lb_route *r);
 

@@ -18,7 +18,7 @@
 #define EVENTS_BUFFER_BYTES (4 << 20)
 #define MESSAGE_BYTES (64 << 10)
 
-static int to_errno(int nl_code)
+int lb_route_errno(int nl_code)
 {
 	switch (-nl_code) {
 	case 0:
@@ -60,12 +60,12 @@ static bool take_addr(uint8_t addr[16], const void *raw, int len)
 	return true;
 }
 
-static bool take_attr(uint8_t addr[16], const struct nlattr *a)
+bool lb_route_take_attr(uint8_t addr[16], const struct nlattr *a)
 {
 	return a && take_addr(addr, nla_data(a), nla_len(a));
 }
 
-static int put_addr(struct nl_msg *msg, int attr, const uint8_t addr[16])
+int lb_route_put_addr(struct nl_msg *msg, int attr, const uint8_t addr[16])
 {
 	return is_v4(addr) ? nla_put(msg, attr, 4, addr + 12) : nla_put(msg, attr, 16, addr);
 }
@@ -114,7 +114,7 @@ static void take_neigh(struct lb_route *r, struct nlmsghdr *h)
 	uint8_t addr[16];
 
 	if ((nd->ndm_family != AF_INET && nd->ndm_family != AF_INET6) || nd->ndm_flags & NTF_PROXY ||
-	    nlmsg_parse(h, sizeof(*nd), tb, NDA_MAX, NULL) < 0 || !take_attr(addr, tb[NDA_DST]))
+	    nlmsg_parse(h, sizeof(*nd), tb, NDA_MAX, NULL) < 0 || !lb_route_take_attr(addr, tb[NDA_DST]))
 		return;
 	if (tb[NDA_LLADDR] && nla_len(tb[NDA_LLADDR]) == 6)
 		mac = nla_data(tb[NDA_LLADDR]);
@@ -136,7 +136,7 @@ static void take_route(struct lb_route *r, struct nlmsghdr *h)
 		memcpy(addr, mapped, sizeof(mapped));
 		plen += 96;
 	}
-	if (tb[RTA_DST] && !take_attr(addr, tb[RTA_DST]))
+	if (tb[RTA_DST] && !lb_route_take_attr(addr, tb[RTA_DST]))
 		return;
 	lb_route_on_route(r, addr, plen);
 }
@@ -202,7 +202,7 @@ int lb_route_kernel_open(struct lb_route *r)
 		/* Beyond net.core.rmem_max, where that is allowed. */
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
 	}
-	return to_errno(ret);
+	return lb_route_errno(ret);
 }
 
 void lb_route_kernel_close(struct lb_route *r)
@@ -223,7 +223,7 @@ int lb_route_kernel_read(struct lb_route *r)
 	do {
 		ret = nl_recvmsgs_default(r->events);
 	} while (ret >= 0);
-	return ret == -NLE_AGAIN ? 0 : to_errno(ret);
+	return ret == -NLE_AGAIN ? 0 : lb_route_errno(ret);
 }
 
 /* ---- requests ---- */
@@ -246,7 +246,7 @@ static int transact(struct lb_route *r, struct nl_msg *msg, nl_recvmsg_msg_cb_t 
 	if (ret >= 0)
 		ret = nl_recvmsgs(r->requests, cb);
 	nl_cb_put(cb);
-	return ret < 0 ? to_errno(ret) : 0;
+	return ret < 0 ? lb_route_errno(ret) : 0;
 }
 
 static int on_answer(struct nl_msg *msg, void *arg)
@@ -265,10 +265,10 @@ static int on_answer(struct nl_msg *msg, void *arg)
 
 		if (!take_addr(a->gateway, via->rtvia_addr, nla_len(tb[RTA_VIA]) - (int)sizeof(*via)))
 			return NL_OK;
-	} else if (tb[RTA_GATEWAY] && !take_attr(a->gateway, tb[RTA_GATEWAY])) {
+	} else if (tb[RTA_GATEWAY] && !lb_route_take_attr(a->gateway, tb[RTA_GATEWAY])) {
 		return NL_OK;
 	}
-	take_attr(a->source, tb[RTA_PREFSRC]);
+	lb_route_take_attr(a->source, tb[RTA_PREFSRC]);
 	if (tb[RTA_METRICS] && !nla_parse_nested(metrics, RTAX_MAX, tb[RTA_METRICS], NULL) && metrics[RTAX_MTU]) {
 		const struct rta_cacheinfo *info = tb[RTA_CACHEINFO] ? nla_data(tb[RTA_CACHEINFO]) : NULL;
 
@@ -289,7 +289,7 @@ int lb_route_kernel_route(struct lb_route *r, const uint8_t addr[16], struct lb_
 	memcpy(out->gateway, addr, 16);
 	if (!msg)
 		return -ENOMEM;
-	if (nlmsg_append(msg, &rt, sizeof(rt), NLMSG_ALIGNTO) || put_addr(msg, RTA_DST, addr)) {
+	if (nlmsg_append(msg, &rt, sizeof(rt), NLMSG_ALIGNTO) || lb_route_put_addr(msg, RTA_DST, addr)) {
 		nlmsg_free(msg);
 		return -ENOMEM;
 	}
@@ -312,7 +312,7 @@ static struct nl_msg *neigh_message(int type, int flags, const struct lb_route_n
 
 	if (!msg)
 		return NULL;
-	if (nlmsg_append(msg, &nd, sizeof(nd), NLMSG_ALIGNTO) || put_addr(msg, NDA_DST, n->addr)) {
+	if (nlmsg_append(msg, &nd, sizeof(nd), NLMSG_ALIGNTO) || lb_route_put_addr(msg, NDA_DST, n->addr)) {
 		nlmsg_free(msg);
 		return NULL;
 	}
@@ -356,7 +356,7 @@ static int on_addr(struct nl_msg *msg, void *arg)
 	if (ifa->ifa_scope >= RT_SCOPE_LINK || flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_DEPRECATED))
 		return NL_OK;
 	/* IFA_LOCAL differs from IFA_ADDRESS on point-to-point links, and IPv6 often has the latter alone. */
-	if (take_attr(addr, tb[IFA_LOCAL]) || take_attr(addr, tb[IFA_ADDRESS]))
+	if (lb_route_take_attr(addr, tb[IFA_LOCAL]) || lb_route_take_attr(addr, tb[IFA_ADDRESS]))
 		lb_route_on_addr(arg, ifa->ifa_index, addr);
 	return NL_OK;
 }

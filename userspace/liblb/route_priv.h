@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What route.c (who watches what, and what follows from an event) and route_kernel.c (messages to and from the kernel)
- * share, and nobody else. Addresses are 16 bytes, IPv4 mapped.
+ * What route.c (who watches what, and what follows from an event), route_kernel.c (messages to and from the kernel) and
+ * route_table.c (a table of our own) share, and nobody else. Addresses are 16 bytes, IPv4 mapped.
  */
 #ifndef LB_ROUTE_PRIV_H
 #define LB_ROUTE_PRIV_H
@@ -65,9 +65,19 @@ struct lb_route {
 	LIST_HEAD(, lb_route_link) links[LB_ROUTE_LINK_BUCKETS];
 	TAILQ_HEAD(, lb_route_watch) ask_queue, change_queue;
 	unsigned int refresh_at; /* bucket where the next refresh goes on */
+	uint64_t link_changes;
 };
 
 /* ---- route_kernel.c ---- */
+
+struct nlattr;
+struct nl_msg;
+
+/* libnl's codes as -errno. */
+int lb_route_errno(int nl_code);
+/* An attribute that is an address. take: false where there is none, or something else. */
+bool lb_route_take_attr(uint8_t addr[16], const struct nlattr *a);
+int lb_route_put_addr(struct nl_msg *msg, int attr, const uint8_t addr[16]);
 
 struct lb_route_answer {
 	uint32_t ifindex;

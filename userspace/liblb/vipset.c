@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lb/dp/vip.h"
@@ -231,4 +232,53 @@ const struct lb_vip_line *lb_vipset_get(const struct lb_vip_set *sets, const str
 		way = find_in(set, &key);
 	}
 	return way < 0 ? NULL : &set->way[way];
+}
+
+/* Would a packet for its VIP, were the counts right, find the line that lies there? */
+static bool is_at_home(const struct lb_vip_line *line, __u32 set)
+{
+	const struct lb_vip vip = lb_vipset_vip(line);
+	const struct lb_vip_key key = key_of(&vip);
+	const __u64 hash = lb_vip_hash(lb_vip_fold(&key));
+
+	return lb_vip_is(line, lb_vip_word(line), &key) && (lb_vip_first(hash) == set || lb_vip_second(hash) == set);
+}
+
+/* @lines: how many of the VIPs whose first set is @set lie elsewhere than in its first place. */
+static size_t mend_count(struct lb_vip_set *sets, __u32 set, __u8 lines)
+{
+	__u8 *beyond = &sets[set].way[0].beyond;
+	size_t wrong = *beyond < lines;
+
+	/* One that is too high costs a look more, and is what a writer leaves that was killed. */
+	if (*beyond != lines)
+		__atomic_store_n(beyond, lines, __ATOMIC_RELEASE);
+	return wrong;
+}
+
+size_t lb_vipset_mend(struct lb_vip_set *sets)
+{
+	__u8 *lines = calloc(LB_VIP_SETS, sizeof(*lines));
+	size_t wrong = 0;
+
+	for (__u32 i = 0; i < LB_VIP_SETS * LB_VIP_WAYS; i++) {
+		struct place p = {i / LB_VIP_WAYS, i % LB_VIP_WAYS};
+		struct lb_vip_line *line = at(sets, p);
+		__u32 first;
+
+		if (!line->service)
+			continue;
+		if (!is_at_home(line, p.set)) {
+			take(line);
+			wrong++;
+			continue;
+		}
+		first = lb_vip_first(hash_of(line));
+		if (lines && is_beyond(p, first) && lines[first] != BEYOND_MAX)
+			lines[first]++;
+	}
+	for (__u32 set = 0; lines && set < LB_VIP_SETS; set++)
+		wrong += mend_count(sets, set, lines[set]);
+	free(lines);
+	return wrong;
 }

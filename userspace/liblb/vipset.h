@@ -7,6 +7,8 @@
 #ifndef LB_VIPSET_H
 #define LB_VIPSET_H
 
+#include <stddef.h>
+
 #include "lb/abi.h"
 
 /* lb_vipset_line - what @vip's line says while it belongs to the service @idx, as @service stands, under the hash key
@@ -22,6 +24,10 @@ void lb_vipset_del(struct lb_vip_set *sets, const struct lb_vip *vip);
 
 /* lb_vipset_get - its line, as a packet finds it; NULL: it is nobody's. */
 const struct lb_vip_line *lb_vipset_get(const struct lb_vip_set *sets, const struct lb_vip *vip);
+
+/* lb_vipset_mend - wipe the lines that no packet would find where they lie, and bring the counts of what lies beyond
+ * to what there is. Returns how many lines and counts would have kept packets from their VIPs, or been another's. */
+size_t lb_vipset_mend(struct lb_vip_set *sets);
 
 /* The VIP of a line that is somebody's. */
 struct lb_vip lb_vipset_vip(const struct lb_vip_line *line);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <xdp/libxdp.h>
 
+#include "program.h"
 #include "xdp.h"
 
 #define MAX_MAPS 32
@@ -202,7 +203,7 @@ static struct bpf_object *copy_object(const struct lb_xdp_prog *prog)
 		return NULL;
 	bpf_object__for_each_map (to, copy) {
 		from = bpf_object__next_map(prog->obj, from);
-		if (bpf_map__is_internal(to) && from) {
+		if (!lb_program_shares(to) && from) {
 			const void *constants = bpf_map__initial_value(from, &bytes);
 
 			ret = constants ? bpf_map__set_initial_value(to, constants, bytes) : 0;

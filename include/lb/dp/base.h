@@ -31,6 +31,19 @@
 #define lb_answer(v) (v)
 #endif
 
+/* A value that few packets need, made where it is asked for: a compiler would make it beforehand for all of them, to
+ * save a branch. */
+#ifdef __bpf__
+#define lb_rarely(v)                                                                                                   \
+	({                                                                                                             \
+		__typeof__(v) __v = (v);                                                                               \
+		__asm__ volatile("" : "+r"(__v));                                                                      \
+		__v;                                                                                                   \
+	})
+#else
+#define lb_rarely(v) (v)
+#endif
+
 /* lb_forget - @word, of which a verifier is to forget how it came about: it would go on once for each way that led
  * here.
  * @any: a word that it knows nothing of. */

@@ -16,12 +16,44 @@ static __always_inline __u16 lb_csum_fold(__u64 sum)
 	return (__u16)~sum;
 }
 
+/* lb_csum_fold_few - the same for less than 16 words of 32 bits. */
+static __always_inline __u16 lb_csum_fold_few(__u64 sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16); /* less than 2^21 */
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum += sum >> 16;
+	return (__u16)~sum;
+}
+
 /* lb_csum_ttl_less - an IPv4 header's checksum after its TTL went down by one, from the one it had (RFC 1624). */
 static __always_inline __u16 lb_csum_ttl_less(__u16 check)
 {
 	__u32 sum = (__u32)check + lb_htons(0x0100);
 
 	return (__u16)(sum + (sum >= 0xffff));
+}
+
+/* lb_csum_hop - the word of TTL, protocol and checksum of an IPv4 header, as it lies there, after its TTL, which was
+ * not 0, went down by one: both in one addition. */
+static __always_inline __u32 lb_csum_hop(__u32 word)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	if (lb_unlikely(word >= 0xfffe0000U))
+		word = lb_rarely(word + 0x10000);
+	return word + 0xffff;
+#else
+	return (((word >> 16) - 0x100) << 16) | lb_csum_ttl_less((__u16)word);
+#endif
+}
+
+/* The TTL in such a word. */
+static __always_inline __u8 lb_csum_hop_ttl(__u32 word)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return (__u8)word;
+#else
+	return word >> 24;
+#endif
 }
 
 #endif

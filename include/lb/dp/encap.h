@@ -54,6 +54,15 @@ static __always_inline void lb_eth_write(void *data, const struct lb_hop *h)
 	lb_put32(data + 8, (__u32)(h->smac >> 16));
 }
 
+/* lb_eth_write_tunnel - the same with the type of a new packet. Each word is written whole; what it has beside the
+ * address is written over. */
+static __always_inline void lb_eth_write_tunnel(void *data, const struct lb_hop *h, __be16 type)
+{
+	lb_put64(data, h->dmac_mtu);
+	lb_put64(data + ETH_ALEN, h->smac);
+	lb_put16(data + 2 * ETH_ALEN, type);
+}
+
 /* What the outer header takes from the inner packet. */
 struct lb_inner {
 	__u8 proto; /* IPPROTO_IPIP or IPPROTO_IPV6 */
@@ -68,14 +77,15 @@ struct lb_inner {
  * tunnel's entry is one. False: its TTL does not allow that. */
 static __always_inline bool lb_inner_take4(struct iphdr *ip, struct lb_inner *in)
 {
-	if (ip->ttl <= 1)
+	const __u32 word = lb_get32(&ip->ttl);
+
+	if (lb_csum_hop_ttl(word) <= 1)
 		return false;
-	ip->ttl--;
-	ip->check = lb_csum_ttl_less(ip->check);
+	lb_put32(&ip->ttl, lb_csum_hop(word));
 	in->proto = IPPROTO_IPIP;
 	in->tos = ip->tos;
 	in->df = ip->frag_off & lb_htons(LB_IP4_DF);
-	in->id = lb_ntohs(ip->id);
+	in->id = lb_likely(in->df) ? 0 : lb_rarely(lb_ntohs(ip->id));
 	return true;
 }
 
@@ -118,10 +128,11 @@ static __always_inline __u64 lb_outer_source6(const struct lb_backend *b, __u8 p
 /* lb_outer_write4 - an IPv4 header of 20 bytes at @l3. Its ID need be unique only where it may be fragmented. */
 static __always_inline void lb_outer_write4(void *l3, const struct lb_inner *in, const struct lb_backend *b, __u8 plen)
 {
-	__u32 id = in->df ? LB_IP4_DF : (__u32)(__u16)(in->id ^ (__u16)(in->hash >> 16)) << 16;
+	__be32 id = lb_likely(in->df) ? lb_htonl(LB_IP4_DF)
+				      : lb_rarely(lb_htonl((__u32)(__u16)(in->id ^ (__u16)(in->hash >> 16)) << 16));
 	__be32 word[5] = {
 		lb_htonl(0x45U << 24 | (__u32)in->tos << 16 | (sizeof(struct iphdr) + in->len)),
-		lb_htonl(id),
+		id,
 		lb_htonl((__u32)LB_OUTER_TTL << 24 | (__u32)in->proto << 16),
 		lb_outer_source4(b, plen, in->hash),
 		lb_get32(b->addr + 12),
@@ -130,7 +141,7 @@ static __always_inline void lb_outer_write4(void *l3, const struct lb_inner *in,
 	lb_put32(l3, word[0]);
 	lb_put32(l3 + 4, word[1]);
 	lb_put32(l3 + 8, word[2]);
-	lb_put16(l3 + 10, lb_csum_fold((__u64)word[0] + word[1] + word[2] + word[3] + word[4]));
+	lb_put16(l3 + 10, lb_csum_fold_few((__u64)word[0] + word[1] + word[2] + word[3] + word[4]));
 	lb_put32(l3 + 12, word[3]);
 	lb_put32(l3 + 16, word[4]);
 }

@@ -11,15 +11,6 @@
 #include "lb/dp/parse.h"
 #include "lb/dp/translate.h"
 
-/* Where a CPU makes entries, which are too large for a program's stack. */
-struct lb_nat_work {
-	struct lb_conn_key key; /* of the packet at hand, from the client */
-	struct lb_conn_key back;
-	struct lb_conn forward;
-	struct lb_conn reply;
-	__u64 sum; /* of a datagram */
-};
-
 /* A packet to translate, apart from all else that is known of it: it is handed from one frame to another. */
 struct lb_nat_job {
 	struct lb_conn_key key;
@@ -31,6 +22,20 @@ struct lb_nat_job {
 	__u8 tcp_flags;
 	bool v6;
 	__u16 pad0;
+};
+
+/* What a CPU has no room for on a program's stack. */
+struct lb_nat_work {
+	struct lb_conn_key key; /* of the packet at hand, from the client */
+	struct lb_conn_key back;
+	struct lb_conn forward;
+	struct lb_conn reply;
+	__u64 sum; /* of a datagram */
+	/* the packet that was put aside, and what is known of its service */
+	struct lb_nat_job job;
+	__u64 vip_word, vip_fold, table;
+	__u32 none; /* its verdict if it is nobody's */
+	__u32 pad0;
 };
 
 static __always_inline __u32 lb_ports_turn(__u32 ports)
@@ -70,10 +75,10 @@ static __always_inline bool lb_addr_is_mapped4(const __u64 addr[2])
 /* lb_nat_key - what the packet is looked up by. */
 static __always_inline void lb_nat_key(const struct lb_packet *p, struct lb_conn_key *key)
 {
-	key->saddr[0] = p->saddr[0];
-	key->saddr[1] = p->saddr[1];
-	key->daddr[0] = p->daddr[0];
-	key->daddr[1] = p->daddr[1];
+	key->saddr[0] = lb_packet_source(p, 0);
+	key->saddr[1] = lb_packet_source(p, 1);
+	key->daddr[0] = lb_packet_dest(p, 0);
+	key->daddr[1] = lb_packet_dest(p, 1);
 	key->ports = p->ports;
 	key->proto = p->proto;
 }

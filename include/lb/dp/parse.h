@@ -25,18 +25,26 @@
 #define LB_TCP_SYN 0x02
 #define LB_TCP_RST 0x04
 #define LB_TCP_ACK 0x10
-#define LB_TCP_FRAGMENT 0x100 /* no flag of TCP: the first fragment of a datagram, whose later ones are to follow it   \
-			       */
+#define LB_TCP_FRAGMENT                                                                                                \
+	0x100 /* no flag of TCP: the first fragment of a datagram, whose later ones are to follow it                   \
+	       */
 
 #define LB_TCP_HLEN_MIN 20
 #define LB_UDP_HLEN 8
 
 struct lb_packet {
-	__u64 saddr[2]; /* 16 bytes as they lie in memory, IPv4 as ::ffff:a.b.c.d */
-	__u64 daddr[2]; /* the same */
-	__u64 saddr4;	/* an IPv4 packet's once more, as lie in the packet */
+	const void *ip; /* the IP header, until the frame is changed */
+	__u64 saddr[2]; /* an IPv6 packet's, as they lie in memory; the source is there after lb_parse_source */
+	__u64 daddr[2];
+	__u64 saddr4; /* an IPv4 packet's, likewise */
 	__u64 daddr4;
-	__u32 ports;   /* source | destination << 16, as they lie in the packet */
+	union {
+		__u32 ports; /* as they lie in the packet */
+		struct {
+			__be16 sport; /* after lb_parse_source */
+			__be16 dport;
+		};
+	};
 	__u32 len;     /* bytes of the IP packet, as its header says */
 	__u32 room;    /* bytes that the frame has for it */
 	__u32 l4_off;  /* bytes from the IP header to the transport header */
@@ -45,7 +53,7 @@ struct lb_packet {
 	bool fragment; /* the first of several */
 	bool v6;       /* the packet is IPv6 */
 	__u8 pad0;
-	__u16 tcp_flags; /* LB_TCP_*; of UDP none of TCP's */
+	__u16 tcp_flags; /* LB_TCP_*; of UDP none of TCP's; after lb_parse_source */
 	__u16 pad1;
 };
 
@@ -68,6 +76,17 @@ static __always_inline __be32 lb_addr_to4(__u64 word)
 #endif
 }
 
+/* lb_packet_source, lb_packet_dest - word 0 or 1 of its addresses as 16 bytes, IPv4 as ::ffff:a.b.c.d. */
+static __always_inline __u64 lb_packet_source(const struct lb_packet *p, const int word)
+{
+	return p->v6 ? p->saddr[word] : word ? lb_addr_of4((__be32)p->saddr4) : 0;
+}
+
+static __always_inline __u64 lb_packet_dest(const struct lb_packet *p, const int word)
+{
+	return p->v6 ? p->daddr[word] : word ? lb_addr_of4((__be32)p->daddr4) : 0;
+}
+
 /* lb_packet_flaw - do the lengths contradict each other or the frame's room? A frame longer than its packet is right,
  * it was padded; so is a UDP datagram shorter than the packet's payload (RFC 9868 has options behind it). A fragment's
  * lengths are another matter. */
@@ -83,68 +102,61 @@ static __always_inline enum lb_verdict lb_packet_flaw(const struct lb_packet *p)
 }
 
 /* Parsers return LB_V_FORWARDED when the packet could be followed to its end, else the verdict to pass it with.
- * @ip: where the IP header is; p->l4_off, .len, .proto and .fragment are there already. */
-static __always_inline enum lb_verdict lb_parse_l4(const void *ip, const void *data_end, struct lb_packet *p)
+ * lb_parse_l4 comes after the one of the packet's family. */
+static __always_inline enum lb_verdict lb_parse_l4(const void *data_end, struct lb_packet *p)
 {
-	const void *l4 = ip + p->l4_off;
+	const void *l4 = p->ip + p->l4_off;
 
-	p->room = data_end - ip;
+	p->room = data_end - p->ip;
 	if (lb_likely(p->proto == IPPROTO_TCP)) {
-		__u16 word;
-
 		if (lb_unlikely(l4 + LB_TCP_HLEN_MIN > data_end))
 			return p->fragment ? lb_answer(LB_V_PASS_FRAGMENT) : lb_answer(LB_V_PASS_TRUNCATED);
-		word = lb_get16(l4 + 12);
-		p->ports = lb_get32(l4);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-		p->tcp_flags = (__u8)(word >> 8);
-		p->l4_len = (word & 0xf0) >> 2;
-#else
-		p->tcp_flags = (__u8)word;
-		p->l4_len = word >> 12 << 2;
-#endif
+		p->l4_len = (*(const __u8 *)(l4 + 12) & 0xf0) >> 2;
 	} else {
 		if (lb_unlikely(l4 + LB_UDP_HLEN > data_end))
 			return p->fragment ? lb_answer(LB_V_PASS_FRAGMENT) : lb_answer(LB_V_PASS_TRUNCATED);
-		p->ports = lb_get32(l4);
-		p->tcp_flags = 0;
 		p->l4_len = lb_ntohs(lb_get16(l4 + 4));
 	}
+	p->dport = lb_get16(l4 + 2);
+	if (!p->v6)
+		p->daddr4 = lb_get32(p->ip + 16);
 	return LB_V_FORWARDED;
 }
 
-static __always_inline enum lb_verdict lb_parse_ip4(const void *data, const void *data_end, struct lb_packet *p)
+/* Is the header at @data, of at least 20 bytes, one without options and of no fragment? */
+static __always_inline bool lb_ip4_common(const void *data)
+{
+	return *(const __u8 *)data == 0x45 && !(lb_get16(data + 6) & lb_htons(0x3fff));
+}
+
+/* The rest of it, where that was asked. @common: the answer. */
+static __always_inline enum lb_verdict lb_parse_ip4(const void *data, struct lb_packet *p, const bool common)
 {
 	const struct iphdr *ip = data;
 	__u8 version_ihl;
-	__be16 frag;
 
-	if (lb_unlikely(data + sizeof(*ip) > data_end))
-		return lb_answer(LB_V_PASS_TRUNCATED);
-	version_ihl = *(const __u8 *)data;
-	if (lb_unlikely((__u8)(version_ihl - 0x45) > 0xf - 5)) {
-		if (lb_unlikely(version_ihl >> 4 != 4))
+	p->ip = data;
+	p->v6 = false;
+	p->l4_off = sizeof(*ip);
+	p->fragment = false;
+	if (!common) {
+		version_ihl = *(const __u8 *)data;
+		if (version_ihl >> 4 != 4)
 			return lb_answer(LB_V_PASS_NOT_IP);
-		return lb_answer(LB_V_PASS_TRUNCATED);
+		if (version_ihl < 0x45)
+			return lb_answer(LB_V_PASS_TRUNCATED);
+		p->l4_off = (version_ihl & 0xf) * 4;
 	}
 	p->proto = ip->protocol;
 	if (lb_unlikely(p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP))
 		return lb_answer(LB_V_PASS_PROTOCOL);
-	frag = ip->frag_off;
-	if (lb_unlikely(frag & lb_htons(0x1fff)))
-		return lb_answer(LB_V_PASS_FRAGMENT);
-	p->fragment = frag & lb_htons(0x2000);
-
-	p->v6 = false;
-	p->saddr4 = ip->saddr;
-	p->daddr4 = ip->daddr;
-	p->saddr[0] = 0;
-	p->saddr[1] = lb_addr_of4(ip->saddr);
-	p->daddr[0] = 0;
-	p->daddr[1] = lb_addr_of4(ip->daddr);
-	p->l4_off = (version_ihl & 0xf) * 4;
+	if (!common) {
+		if (ip->frag_off & lb_htons(0x1fff))
+			return lb_answer(LB_V_PASS_FRAGMENT);
+		p->fragment = ip->frag_off & lb_htons(0x2000);
+	}
 	p->len = lb_ntohs(ip->tot_len);
-	return lb_parse_l4(data, data_end, p);
+	return LB_V_FORWARDED;
 }
 
 /* lb_parse_ext - follow IPv6 extension headers, the first being of type *@next, to a header that is none.
@@ -197,9 +209,8 @@ static __always_inline enum lb_verdict lb_parse_ip6(const void *data, const void
 	if (ip6->version != 6)
 		return LB_V_PASS_NOT_IP;
 
+	p->ip = data;
 	p->v6 = true;
-	p->saddr[0] = lb_get64(data + 8);
-	p->saddr[1] = lb_get64(data + 16);
 	p->daddr[0] = lb_get64(data + 24);
 	p->daddr[1] = lb_get64(data + 32);
 	if (!p->daddr[0] && p->daddr[1] == lb_addr_of4(lb_addr_to4(p->daddr[1])))
@@ -213,7 +224,23 @@ static __always_inline enum lb_verdict lb_parse_ip6(const void *data, const void
 	if (v != LB_V_FORWARDED)
 		return v;
 	p->proto = next;
-	return lb_parse_l4(data, data_end, p);
+	return LB_V_FORWARDED;
+}
+
+/* lb_parse_source - read where it comes from and what it wants there, which nobody has to know of packets that are for
+ * no service. */
+static __always_inline void lb_parse_source(struct lb_packet *p)
+{
+	const void *l4 = p->ip + p->l4_off;
+
+	if (p->v6) {
+		p->saddr[0] = lb_get64(p->ip + 8);
+		p->saddr[1] = lb_get64(p->ip + 16);
+	} else {
+		p->saddr4 = lb_get32(p->ip + 12);
+	}
+	p->sport = lb_get16(l4);
+	p->tcp_flags = p->proto == IPPROTO_TCP ? *(const __u8 *)(l4 + 13) : 0;
 }
 
 /* lb_parse_eth - the type of the frame [@data, @data_end), 0 where it is too short to have one; the verdict is for
@@ -221,8 +248,8 @@ static __always_inline enum lb_verdict lb_parse_ip6(const void *data, const void
 static __always_inline enum lb_verdict lb_parse_eth(const void *data, const void *data_end, __be16 *type)
 {
 	*type = 0;
-	if (data + sizeof(struct ethhdr) > data_end)
-		return LB_V_PASS_TRUNCATED;
+	if (lb_unlikely(data + sizeof(struct ethhdr) > data_end))
+		return lb_answer(LB_V_PASS_TRUNCATED);
 	*type = lb_get16(data + 12);
 	return LB_V_PASS_NOT_IP;
 }
@@ -250,32 +277,16 @@ static __always_inline bool lb_packet_opens(const struct lb_packet *p)
 	return (p->tcp_flags & (LB_TCP_SYN | LB_TCP_ACK)) == LB_TCP_SYN;
 }
 
-static __always_inline __be16 lb_packet_sport(const struct lb_packet *p)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	return (__be16)p->ports;
-#else
-	return (__be16)(p->ports >> 16);
-#endif
-}
-
 /* lb_packet_hash - its flow's. @vip: lb_vip_fold of what it is looked up by. */
 static __always_inline __u64 lb_packet_hash(const struct lb_packet *p, __u64 vip, const struct lb_hash_secret *s)
 {
-	return p->v6 ? lb_hash_flow6(s, vip, p->saddr, lb_packet_sport(p))
-		     : lb_hash_flow4(s, vip, p->saddr4, lb_packet_sport(p));
+	return p->v6 ? lb_hash_flow6(s, vip, p->saddr, p->sport) : lb_hash_flow4(s, vip, p->saddr4, p->sport);
 }
 
 /* lb_packet_vip - what the packet is looked up by. */
 static __always_inline struct lb_vip_key lb_packet_vip(const struct lb_packet *p)
 {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	const __be16 dport = (__be16)(p->ports >> 16);
-#else
-	const __be16 dport = (__be16)p->ports;
-#endif
-
-	return p->v6 ? lb_vip_key6(p->daddr, dport, p->proto) : lb_vip_key4(p->daddr4, dport, p->proto);
+	return p->v6 ? lb_vip_key6(p->daddr, p->dport, p->proto) : lb_vip_key4(p->daddr4, p->dport, p->proto);
 }
 
 #endif

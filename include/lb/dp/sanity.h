@@ -59,7 +59,8 @@ static __always_inline enum lb_verdict lb_packet_sane(const struct lb_packet *p)
 {
 	if (p->proto == IPPROTO_TCP && lb_tcp_flags_odd(p->tcp_flags))
 		return lb_answer(LB_V_DROP_TCP_FLAGS);
-	if (p->saddr[0] == p->daddr[0] && p->saddr[1] == p->daddr[1] && (__u16)p->ports == p->ports >> 16)
+	if (lb_packet_source(p, 0) == lb_packet_dest(p, 0) && lb_packet_source(p, 1) == lb_packet_dest(p, 1) &&
+	    p->sport == p->dport)
 		return lb_answer(LB_V_DROP_LAND);
 	if (lb_packet_martian(p))
 		return lb_answer(LB_V_DROP_MARTIAN);

@@ -8,6 +8,7 @@
 
 #include "lb/abi.h"
 #include "lb/dp/base.h"
+#include "lb/dp/vip.h"
 
 /* What a backend was at one moment: read apart, its generation and flags could be those of two lives. */
 struct lb_life {
@@ -17,15 +18,50 @@ struct lb_life {
 	__u8 flags; /* LB_BACKEND_F_* */
 };
 
-static __always_inline struct lb_life lb_life_of(const struct lb_backend *b)
-{
-	__u32 word = lb_load((const __u32 __attribute__((__may_alias__)) *)&b->forward);
-
+/* With the service that it belongs to and its port it is one word. */
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	return (struct lb_life){(__u8)word, (__u8)(word >> 8), (__u8)(word >> 16), (__u8)(word >> 24)};
+#define LB_BACKEND_WORD(service, forward, src_plen, flags)                                                             \
+	((__u64)(service) | (__u64)(forward) << 32 | (__u64)(src_plen) << 48 | (__u64)(flags) << 56)
+#define LB_BACKEND_WORD_SERVICE(word) ((__u16)(word))
+#else
+#define LB_BACKEND_WORD(service, forward, src_plen, flags)                                                             \
+	((__u64)(service) << 48 | (__u64)(forward) << 24 | (__u64)(src_plen) << 8 | (__u64)(flags))
+#define LB_BACKEND_WORD_SERVICE(word) ((__u16)((__u64)(word) >> 48))
+#endif
+
+static __always_inline __u64 lb_backend_word(const struct lb_backend *b)
+{
+	return lb_load64(&b->service);
+}
+
+static __always_inline struct lb_life lb_life_in(__u64 word)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return (struct lb_life){(__u8)(word >> 32), (__u8)(word >> 40), (__u8)(word >> 48), (__u8)(word >> 56)};
 #else
 	return (struct lb_life){(__u8)(word >> 24), (__u8)(word >> 16), (__u8)(word >> 8), (__u8)word};
 #endif
+}
+
+static __always_inline struct lb_life lb_life_of(const struct lb_backend *b)
+{
+	return lb_life_in(lb_backend_word(b));
+}
+
+/* lb_backend_plain - is it alive, of the service that a VIP's word (@vip) names, and like most: reached by IPIP over
+ * the packet's own family, from one source address, by a next hop that needs no redirection? One comparison tells. */
+static __always_inline bool lb_backend_plain(__u64 word, __u64 vip, bool v6)
+{
+	const __u8 family = v6 ? 0 : LB_BACKEND_F_V4;
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	vip >>= 32; /* with the service where it is in the backend's word; the rest is not compared */
+#else
+	vip <<= 32;
+#endif
+	return ((word ^ vip) &
+		LB_BACKEND_WORD(0xffff, 0xff, 0xff, LB_BACKEND_F_ALIVE | LB_BACKEND_F_V4 | LB_BACKEND_F_REDIRECT)) ==
+	       LB_BACKEND_WORD(0, LB_FORWARD_IPIP, 128, LB_BACKEND_F_ALIVE | family);
 }
 
 /* lb_steer_wants_flow - must the flow cache be asked? Not while the slot is stable and its VIP (@flags: LB_VIP_F_*)

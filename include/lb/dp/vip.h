@@ -64,32 +64,37 @@ static __always_inline __u32 lb_vip_second(__u64 hash)
 	return second ^ (second == lb_vip_first(hash));
 }
 
-/* What the word at a line's port says. */
-struct lb_vip_word {
-	__u32 what;
-	__u16 service;
-	__u8 flags;
-	__u8 beyond;
-};
-
-static __always_inline struct lb_vip_word lb_vip_word(const struct lb_vip_line *line)
+/* lb_vip_word - the word at a line's port: what it is looked up by, and the service, flags and beyond. */
+static __always_inline __u64 lb_vip_word(const struct lb_vip_line *line)
 {
-	__u64 word = lb_load64(&line->port);
-
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	return (struct lb_vip_word){(__u32)word, (__u16)(word >> 32), (__u8)(word >> 48), (__u8)(word >> 56)};
-#else
-	return (struct lb_vip_word){word >> 32, (__u16)(word >> 16), (__u8)(word >> 8), (__u8)word};
-#endif
+	return lb_load64(&line->port);
 }
 
-/* lb_vip_is - is it @key's line? @word: the line's. A line of nobody's is not. */
-static __always_inline bool lb_vip_is(const struct lb_vip_line *line, struct lb_vip_word word,
-				      const struct lb_vip_key *key)
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define LB_VIP_WORD(service, flags) ((__u64)(service) << 32 | (__u64)(flags) << 48)
+#define LB_VIP_WORD_WHAT(word) ((__u32)(word))
+#define LB_VIP_WORD_SERVICE(word) ((__u16)((__u64)(word) >> 32))
+#define LB_VIP_WORD_FLAGS(word) ((__u8)((__u64)(word) >> 48))
+#define LB_VIP_WORD_BEYOND(word) ((__u8)((__u64)(word) >> 56))
+#else
+#define LB_VIP_WORD(service, flags) ((__u64)(service) << 16 | (__u64)(flags) << 8)
+#define LB_VIP_WORD_WHAT(word) ((__u32)((__u64)(word) >> 32))
+#define LB_VIP_WORD_SERVICE(word) ((__u16)((__u64)(word) >> 16))
+#define LB_VIP_WORD_FLAGS(word) ((__u8)((__u64)(word) >> 8))
+#define LB_VIP_WORD_BEYOND(word) ((__u8)(word))
+#endif
+
+/* lb_vip_is - is it @key's line? @word: the line's. A line of nobody's is not. What an IPv4 address is looked up by
+ * lies beside it, so that both are one word. */
+static __always_inline bool lb_vip_is(const struct lb_vip_line *line, __u64 word, const struct lb_vip_key *key)
 {
 	if (key->v4)
-		return word.what == key->what && lb_get32(line->addr + 12) == key->addr[0];
-	return word.what == key->what &&
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+		return lb_get64(line->addr + 12) == ((__u64)key->what << 32 ^ key->addr[0]);
+#else
+		return lb_get64(line->addr + 12) == (key->addr[0] << 32 | key->what);
+#endif
+	return LB_VIP_WORD_WHAT(word) == key->what &&
 	       ((lb_get64(line->addr + 8) ^ key->addr[1]) | (lb_get64(line->addr) ^ key->addr[0])) == 0;
 }
 

@@ -1,0 +1,52 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A backend that comes and goes too often is held down for a while, longer each time, and it is said why.
+. "$(dirname "$0")/lib.sh"
+
+lab_up 2
+lab_vip 192.0.2.10 2
+servers_start 2 80
+nodes_attach 2
+lbd_start
+ok "attach" lbctl attach lb0
+service_up web 192.0.2.10:80/tcp 2 --check tcp --check-interval 100ms --check-timeout 80ms --rise 1 --fall 1 --flaps 3 \
+	--flap-window 30s --flap-hold 2s --flap-hold-max 4s
+
+now_ms() { date +%s%3N; }
+status_of() { service_json web ".backends[] | select(.address == \"10.0.0.12:80\") | .status.$1"; }
+is_now() { [ "$(status_of health)/$(status_of reason)" = "$1" ]; }
+held_metric() { metric 'lb_backend_held{service="web",backend="10.0.0.12:80"}'; }
+flap() { # down and, at once, able to come up again
+	server_kill 2
+	ok "$1: down" wait_for 5 is_now down/refused
+	DOWN_MS=$(now_ms)
+	server_start 2 80
+}
+held_for() { # WHAT LEAST MOST: milliseconds until it is up
+	ok "$1: held down, and why" wait_for 2 is_now down/flapping
+	is "$1: lb_backend_held" "$(held_metric)" 1
+	matches "$1: held_seconds" "$(status_of held_seconds)" '^[0-9.]+$'
+	ok "$1: up at last" wait_for 8 is_now up/ok
+	between "$1: milliseconds" $(($(now_ms) - DOWN_MS)) "$2" "$3"
+	is "$1: lb_backend_held, afterwards" "$(held_metric)" 0
+}
+
+flap "once"
+ok "once: up" wait_for 1 is_now up/ok
+flap "twice"
+ok "twice: up" wait_for 1 is_now up/ok
+flap "three times"
+spread --to 192.0.2.10:80 --count 100 --first-port 20000
+is "while it is held: answered" "$(field ok "$REPORT")" 100
+is "while it is held: by the other" "$(field b1 "$REPORT")" 100
+held_for "three times" 1500 3500
+flap "four times"
+held_for "four times" 3500 5500
+flap "five times"
+held_for "five times" 3500 5500
+ok "it is logged" grep -q 'msg="held down" service=web backend=10.0.0.12:80 reason=flapping seconds=4.0' "$RUN/lb/log"
+flap "six times"
+ok "held again" wait_for 2 is_now down/flapping
+ok "without damping" lbctl service set web --flaps none
+ok "it is up at once" wait_for 1 is_now up/ok
+done_testing

@@ -1,0 +1,130 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Whatever is wrong in the maps is found, told and repaired: by `lbctl status --verify`, and when lbd starts.
+. "$(dirname "$0")/lib.sh"
+
+BPFTOOL=$(command -v bpftool || echo /usr/sbin/bpftool)
+lab_up 3
+lab_vip 192.0.2.10 3
+lab_vip 192.0.2.33 3
+servers_start 3 80
+nodes_attach 3
+echo "learning_window: 1s" | lbd_config
+lbd_start
+ok "attach" lbctl attach lb0
+service_up web 192.0.2.10:80/tcp 3 --vip 192.0.2.32/28:80/tcp --deny 203.0.113.0/24
+ok "another service" lbctl service add dns 192.0.2.99:53/udp
+PINS=$(echo /sys/fs/bpf/lb/v*)
+
+zeros() { printf '0 %.0s' $(seq "$1"); }
+index() { echo $(($1 & 255)) $(($1 >> 8 & 255)) $(($1 >> 16 & 255)) $(($1 >> 24 & 255)); }
+map_set() { # MAP INDEX BYTE...
+	"$BPFTOOL" map update pinned "$PINS/$1" key $(index "$2") value "${@:3}"
+}
+map_get() { # MAP INDEX: its bytes, decimal
+	"$BPFTOOL" -j map lookup pinned "$PINS/$1" key $(index "$2") | jq -r '.value | map(ltrimstr("0x")) | join(" ")' |
+		tr ' ' '\n' | while read -r byte; do printf '%d ' "0x$byte"; done
+}
+verify() { VERIFIED=$(lbctl --json status --verify | jq -c .verify); }
+repaired() { jq -r .repaired <<<"$VERIFIED"; }
+port=20000
+traffic_ok() { # WHAT: both of the service's VIPs are served by all
+	spread --to 192.0.2.10:80 --count 300 --first-port $port
+	is "$1: answered" "$(field ok "$REPORT")" 300
+	between "$1: by b2, too" "$(field b2 "$REPORT")" 50 150
+	spread --to 192.0.2.33:80 --count 60 --first-port $port
+	is "$1: answered by the prefix" "$(field ok "$REPORT")" 60
+	port=$((port + 300))
+}
+mended() { # WHAT REGEX
+	local before after
+
+	before=$(metric lb_dataplane_repairs_total)
+	verify
+	between "$1: found and repaired" "$(repaired)" 1 40
+	matches "$1: what" "$VERIFIED" "$2"
+	after=$(metric lb_dataplane_repairs_total)
+	is "$1: lb_dataplane_repairs_total" $((after - before)) "$(repaired)"
+	verify
+	is "$1: then all is well" "$(repaired)" 0
+	traffic_ok "$1"
+}
+
+verify
+is "nothing is wrong" "$(repaired)" 0
+is "what was looked at" "$(jq -r '"\(.services) \(.backends) \(.vips)"' <<<"$VERIFIED")" "2 3 3"
+matches "for people" "$(lbctl status --verify)" 'verify +2 services, 3 backends, 3 VIPs, [0-9]+ slots: as they should be'
+traffic_ok "to begin with"
+
+first_backend=
+for ((i = 1; i < 20 && ${#first_backend} == 0; i++)); do
+	[ "$(map_get lb_backends $i | tr -d ' 0')" = "" ] || first_backend=$i
+done
+first_service=
+for ((i = 1; i < 20 && ${#first_service} == 0; i++)); do
+	[ "$(map_get lb_services $i | tr -d ' 0')" = "" ] || first_service=$i
+done
+# Tables move while slots settle.
+settled() { [ "$(service_json web '.status.slots | .moving + .settling')" = 0 ]; }
+ok "the table stays where it is" wait_for 30 settled
+
+map_set lb_backends "$first_backend" $(zeros 64)
+mended "a backend's line is empty" 'backend 10\.0\.0\.1[123]:80 of service web'
+
+line=($(map_get lb_backends $((first_backend + 1))))
+line[48]=99 # its service
+map_set lb_backends $((first_backend + 1)) "${line[@]}"
+mended "a backend is another service's" 'backend 10\.0\.0\.1[123]:80 of service web'
+
+map_set lb_backends 4000 "${line[@]}"
+mended "a backend that nobody wants" 'index 4000, which is nobody'
+
+service_line=$(map_get lb_services "$first_service")
+read -r t0 t1 t2 t3 _ <<<"$service_line"
+base=$((t0 | t1 << 8 | t2 << 16 | t3 << 24))
+for ((i = 0; i < 8; i++)); do
+	map_set lb_slots $((base / 16 + i)) $(printf '255 %.0s' {1..64})
+done
+mended "slots of no possible owner" 'the table of service web'
+
+line=($service_line)
+map_set lb_services "$first_service" "${line[@]:0:16}" $(zeros 48)
+mended "a service without a name" 'service web'
+
+service_line=$(map_get lb_services "$first_service")
+line=($service_line)
+map_set lb_services "$first_service" 0 0 1 0 "${line[@]:4}"
+mended "a table elsewhere" 'where the table of service'
+
+map_set lb_conf 0 $(zeros 128)
+mended "no hash key" 'hash key'
+
+map_set lb_vips 5 10 0 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0 80 6 0 "$first_service" 0 0 0 $(zeros 40)
+mended "a VIP where it cannot be" '1 place in'
+
+for map in lb_wild lb_access; do
+	key=$("$BPFTOOL" -j map dump pinned "$PINS/$map" | jq -r '.[0].key | join(" ")')
+	"$BPFTOOL" map delete pinned "$PINS/$map" key $key
+done
+mended "prefixes are missing" 'VIP 192\.0\.2\.32/28:80/tcp of service web.*'
+
+key=$("$BPFTOOL" -j map dump pinned "$PINS/lb_vips" | jq -c '[.[] | select([.value[20:22], .value[52:54]] | flatten | any(. != "0x00"))] | .[] | .key' |
+	tr -d '[]"' | tr ',' ' ' | head -n 1)
+"$BPFTOOL" map update pinned "$PINS/lb_vips" key $key value $(zeros 64)
+mended "a VIP is missing" 'VIP 192\.0\.2\.(10|99)'
+
+echo "# what is wrong before lbd starts"
+lbd_end KILL
+map_set lb_backends "$first_backend" $(zeros 64)
+map_set lb_vips 5 10 0 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0 80 6 0 "$first_service" 0 0 0 $(zeros 40)
+map_set lb_conf 0 $(zeros 128)
+lbd_start
+wait_serving web 3
+ok "it is told" grep -q 'msg="the dataplane was not as it should be; repaired"' "$RUN/lb/log"
+verify
+is "all is well" "$(repaired)" 0
+traffic_ok "after the start"
+
+echo "# refusals"
+is "a value that is none" "$(host lb curl -s --unix-socket "$RUN/lb/lbd.sock" 'http://lbd/v1/status?verify=yes' | jq -r .detail)" "verify: must be 0 or 1"
+done_testing
