@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# docs/examples/two-zones.yaml: a load balancer in each of two zones behind a router that spreads over both (ECMP). One
-# balancer dies, and no connection breaks; a zone dies, and its backends leave.
+# docs/examples/two-zones.yaml: a load balancer in each of two zones behind a router that spreads over both (ECMP), as
+# BIRD tells it by BGP, and BFD when one is gone. One balancer dies, and no connection breaks; a zone dies, and its
+# backends leave.
 #
 #   client 203.0.113.10 -- front -- lb-a, and lb-b, each with lb0 towards the front, and pool0 in its zone's network
 #                                -- zone a, 10.1.1.0/24: web-a1 .11, web-a2 .12, api-a1 .21
@@ -35,7 +36,10 @@ zone() { # LETTER NUMBER
 	ip -n switch link set "br-$z" mtu 1600 up
 	wire front "net-$z" "$n.1.1/24" switch "$z-front" - 1600
 	lab_namespace "lb-$z"
-	wire "lb-$z" lb0 "$n.0.2/24" front "lb-$z" "$n.0.1/24" 1500
+	ip -n switch link add "br-pub$z" type bridge stp_state 0 mcast_snooping 0
+	ip -n switch link set "br-pub$z" up
+	wire front "pub-$z" "$n.0.1/24" switch "pub$z-front" - 1500
+	wire "lb-$z" lb0 "$n.0.2/24" switch "pub$z-lb" - 1500
 	wire "lb-$z" pool0 "$n.1.2/24" switch "$z-lb" - 1600
 	ip -n "lb-$z" route add default via "$n.1.1"
 	for name in web-$z:1:11 web-$z:2:12 api-$z:1:21; do
@@ -73,21 +77,53 @@ server() { # NAME: nginx, which says who it is; a web server's /api is what the 
 }
 for ns in "${HOSTS[@]}"; do server "$ns"; done
 
-balancer_start() { # ZONE
+# ---- BIRD: docs/examples/bird.conf with BFD on the balancers, all paths of equal length (ECMP) on the front ----
+BFD='protocol bfd { interface "*" { interval 200 ms; multiplier 5; }; }'
+SOON='bfd on; connect delay time 1; error wait time 1, 2;' # and back without much waiting
+bird_start() { # HOST
+	host "$1" bird -c "$RUN/$1/bird.conf" -s "$RUN/$1/bird.ctl" -P "$RUN/$1/bird.pid" || bail "bird on $1 starts"
+}
+mkdir -p "$RUN"/{front,lb-a,lb-b}
+for z in a:1 b:2; do
+	n=10.${z#*:}.0
+	sed -e "s/10\.0\.0\.2\b/$n.2/; s/10\.0\.0\.1\b/$n.1/; s/hold time 9;/hold time 9; $SOON/" \
+		-e '/^protocol bgp router6/,/^}/d' "$ROOT/docs/examples/bird.conf" >"$RUN/lb-${z%:*}/bird.conf"
+	echo "$BFD" >>"$RUN/lb-${z%:*}/bird.conf"
+	echo "protocol bgp lb_${z%:*} { local $n.1 as 65000; neighbor $n.2 as 65001; $SOON
+		ipv4 { import all; export none; }; }"
+done >"$RUN/front/peers"
+cat - "$RUN/front/peers" >"$RUN/front/bird.conf" <<-END
+	router id 203.0.113.1;
+	protocol device { }
+	protocol direct { ipv4; }
+	protocol kernel { merge paths on; ipv4 { import none; export where source = RTS_BGP; }; }
+	$BFD
+END
+for ns in front lb-a lb-b; do bird_start $ns; done
+front_uses() { # "ADDR...": the load balancers that the front spreads over
+	[ "$(ip -n front route show $VIP proto bird | grep -o 'via [^ ]*' | sort | cut -d ' ' -f 2 | xargs)" = "$1" ]
+}
+A=10.1.0.2 B=10.2.0.2
+
+balancer_spawn() { # ZONE DELAY
 	LB=lb-$1
-	example two-zones -e 's/^learning_window: .*/learning_window: 2s/'
+	example two-zones -e 's/^learning_window: .*/learning_window: 2s/' -e "s/delay: 30s/delay: $2/"
 	lbd_start --detach-on-exit
+}
+balancer_ready() { # ZONE [SECONDS]: within so many
+	LB=lb-$1
 	wait_serving web 4
 	wait_serving api 2
-	ok "lb-$1: its tables are settled" wait_for 20 settled
+	ok "lb-$1: its tables are settled" wait_for "${2:-1}" settled
 }
 settled() { [ "$(service_json web '.status.slots.moving + .status.slots.settling')" = 0 ]; }
-front_uses() { # ZONE...: what a routing protocol would do
-	local z hops=()
+ports() { # up|down PORT...: ports of the switch
+	local port
 
-	for z in "$@"; do hops+=(nexthop dev "lb-$z" via "10.$([ "$z" = a ] && echo 1 || echo 2).0.2"); done
-	ip -n front route replace $VIP "${hops[@]}"
-	ip -n front route replace $API "${hops[@]}"
+	for port in "${@:2}"; do ip -n switch link set "$port" "$1"; done
+}
+pool_a() { # the ports of zone a's network
+	ip -n switch -o link show master br-a | sed 's/^[0-9]*: \([^@]*\)@.*/\1/'
 }
 conns() { # ZONE: connections that its balancer has seen
 	LB=lb-$1 metric "lb_service_connections_total{service=\"web\",vip=\"$VIP:80/tcp\"}"
@@ -108,10 +144,11 @@ held() { # alive and moved ones of all kept connections
 	field moved "$ANSWER"
 }
 
-balancer_start a
-balancer_start b
-front_uses a b
-is "both have the same table" "$(digest a)" "$(digest b)"
+balancer_spawn a 0s # nobody has an open connection yet
+balancer_spawn b 0s
+ok "the front spreads over both" wait_for 20 front_uses "$A $B"
+LB=lb-a wait_serving web 4
+LB=lb-b wait_serving web 4
 spread --to $VIP:80 --http / --count 2000
 is "2000 connections are answered" "$(field ok "$REPORT")" 2000
 for ns in web-a1 web-a2 web-b1 web-b2; do between "a quarter by $ns" "$(by $ns)" 380 620; done
@@ -122,6 +159,9 @@ is "the public pool gets answers of the backend pool" "$(by 'api-[ab]1')" 400
 between "from both zones" "$(by api-a1)" 120 280
 spread --to $API:8080 --http / --count 5 --timeout 300
 is "a client does not" "$(field ok "$REPORT")" 0
+balancer_ready a 20
+balancer_ready b 20
+is "both have the same table" "$(digest a)" "$(digest b)"
 
 talk_start held host client "$TRAFFIC" hold --to $VIP:80 --http / --count 600 --first-port 20000
 talk_read held
@@ -133,9 +173,9 @@ talk_start load host client "$TRAFFIC" load --to $VIP:80 --http /api --rate 200 
 echo "# a balancer dies"
 LB=lb-a
 talk load mark
-lbd_end TERM # with --detach-on-exit: its host balances no longer, and nothing of it is left
-ip -n lb-a link set lb0 down
-front_uses b
+ports down puba-lb a-lb
+ok "the front uses the other one" wait_for 5 front_uses $B
+lbd_end TERM # with --detach-on-exit: nothing of it is left
 is "all 600 connections are alive and where they were" "$(held | xargs)" "600 0"
 talk load mark
 ok "400 further answers" wait_for 15 answered_since 400
@@ -143,12 +183,13 @@ talk load report
 is "none failed" "$(field since_mark_failed "$ANSWER")" 0
 
 echo "# it comes back"
-ip -n lb-a link set lb0 up
-balancer_start a
+ports up puba-lb a-lb
+talk load mark
+balancer_spawn a 8s
+ok "the front uses both" wait_for 30 front_uses "$A $B"
+balancer_ready a
 is "both have the same table" "$(digest a)" "$(digest b)"
 before=$(conns a)
-talk load mark
-front_uses a b
 is "all 600 connections are alive and where they were" "$(held | xargs)" "600 0"
 spread --to $VIP:80 --http / --count 1000
 is "1000 connections are answered" "$(field ok "$REPORT")" 1000
@@ -157,14 +198,10 @@ talk load report
 is "none failed" "$(field since_mark_failed "$ANSWER")" 0
 
 echo "# a zone dies"
-talk load mark
-LB=lb-a
-lbd_end TERM
-for port in $(ip -n switch -o link show master br-a | sed 's/^[0-9]*: \([^@]*\)@.*/\1/'); do
-	ip -n switch link set "$port" down
-done
-ip -n lb-a link set lb0 down
-front_uses b
+ZONE_A=$(pool_a)
+ports down puba-lb $ZONE_A
+ok "the front uses the other one" wait_for 5 front_uses $B
+LB=lb-a lbd_end TERM
 LB=lb-b
 wait_serving web 2
 wait_serving api 1
@@ -177,20 +214,15 @@ is "none failed" "$(field since_mark_failed "$ANSWER")" 0
 is "the connections to its backends have stayed" "$(held | xargs)" "$nr_b 0"
 
 echo "# the zone comes back"
-for port in $(ip -n switch -o link show master br-a | sed 's/^[0-9]*: \([^@]*\)@.*/\1/'); do
-	ip -n switch link set "$port" up
-done
-ip -n lb-a link set lb0 up
-ip -n lb-a route replace default via 10.1.1.1
+ports up puba-lb $ZONE_A
 wait_serving web 4
 wait_serving api 2
 is "its backends are back, the connections have stayed" "$(held | xargs)" "$nr_b 0"
-balancer_start a
-LB=lb-b # alone knows which connections are not where the table says, until its window is over
-ok "lb-b: its learning window is over" wait_for 15 window_over web
-is "both have the same table" "$(digest a)" "$(digest b)"
 talk load mark
-front_uses a b
+balancer_spawn a 8s
+ok "the front uses both" wait_for 30 front_uses "$A $B"
+balancer_ready a
+is "both have the same table" "$(digest a)" "$(digest b)"
 is "the connections stay with both balancers" "$(held | xargs)" "$nr_b 0"
 spread --to $VIP:80 --http / --count 1000
 is "1000 connections are answered" "$(field ok "$REPORT")" 1000
