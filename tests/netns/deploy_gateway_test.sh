@@ -80,6 +80,9 @@ kill -USR2 "${APP_PID[gw3]}"
 wait_serving gateway 5
 
 echo "# and back to three"
+drained() { # ADDRESS
+	[ "$(service_json gateway ".backends[] | select(.address == \"$1\") | .status | .state + \" \" + .drain.end")" = "drained empty" ]
+}
 for i in 4 5; do
 	ok "backend drain b$i" lbctl backend drain gateway 10.0.0.1$i
 done
@@ -100,7 +103,7 @@ talk clients speak
 ended=$(field ended "$ANSWER")
 between "they have ended their WebSockets in order" "$ended" 2 40
 for i in 4 5; do
-	ok "b$i has no connections left" wait_for 15 active_is gateway 10.0.0.1$i 0
+	ok "b$i is drained, for it has no connections left" wait_for 15 drained 10.0.0.1$i
 	ok "backend del b$i" lbctl backend del gateway 10.0.0.1$i
 done
 ok "the learning window is over" wait_for 15 window_over gateway

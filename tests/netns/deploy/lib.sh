@@ -40,5 +40,4 @@ app_end() { # NAME [SIGNAL]: end it and wait for it
 active() { # SERVICE ADDRESS
 	service_json "$1" ".backends[] | select(.address == \"$2\") | .status.active_connections"
 }
-active_is() { [ "$(active "$1" "$2")" = "$3" ]; }
 window_over() { [ "$(service_json "$1" .status.slots.moving)" = 0 ]; }
