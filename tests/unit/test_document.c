@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <arpa/inet.h>
 #include <errno.h>
+#include <glob.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,22 +28,25 @@ static void test_golden(void **state)
 
 static void test_examples(void **state)
 {
-	static const char *const files[] = {"docs/examples/l2.yaml", "docs/examples/ipip.yaml"};
+	glob_t files;
 
-	for (size_t i = 0; i < 2; i++) {
+	assert_int_equal(glob("docs/examples/*.yaml", 0, NULL, &files), 0);
+	assert_true(files.gl_pathc >= 3);
+	for (size_t i = 0; i < files.gl_pathc; i++) {
 		struct lb_config *c;
 		struct lb_err err = {0};
 		size_t len;
-		char *text = slurp(files[i], &len);
+		char *text = slurp(files.gl_pathv[i], &len);
 
 		assert_non_null(text);
-		if (read_text(text, len, files[i], &c, &err))
+		if (read_text(text, len, files.gl_pathv[i], &c, &err))
 			fail_msg("%s", lb_err_str(&err));
 		assert_true(c->nr_services > 0 && c->services[0].nr_backends > 0);
 		check_fixed_point(c);
 		lb_config_free(c);
 		free(text);
 	}
+	globfree(&files);
 }
 
 /* ---- what is read ---- */
