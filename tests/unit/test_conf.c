@@ -252,6 +252,36 @@ static void refused_by_check(struct lb_config *c, int code, const char *want)
 	lb_config_free(c);
 }
 
+/* Which VIP a check by way of the VIP is for, and where there can be none. */
+static void test_check_via(void **state)
+{
+	struct lb_service_conf s = service("web", "192.0.2.0/28:80/tcp 192.0.2.20:53/udp 192.0.2.21:81/tcp", "10.0.0.1");
+	struct lb_config *c = config();
+
+	s.check.type = LB_CHECK_HTTP;
+	assert_null(lb_service_conf_check_vip(&s));
+	s.check.via = LB_CHECK_VIA_VIP;
+	assert_int_equal(ntohs(lb_service_conf_check_vip(&s)->vip.port), 81);
+	s.check.type = LB_CHECK_DNS;
+	assert_int_equal(ntohs(lb_service_conf_check_vip(&s)->vip.port), 53);
+	s.nr_vips = 2;
+	s.check.type = LB_CHECK_TCP;
+	assert_int_equal(ntohs(lb_service_conf_check_vip(&s)->vip.port), 53);
+	s.nr_vips = 1;
+	assert_null(lb_service_conf_check_vip(&s));
+	s.check.type = LB_CHECK_NONE;
+	assert_null(lb_service_conf_check_vip(&s));
+	lb_service_conf_fini(&s);
+
+	c->services[1].check.via = LB_CHECK_VIA_VIP;
+	c->services[1].check.type = LB_CHECK_TCP;
+	assert_int_equal(lb_config_check(c, NULL), 0);
+	c->services[1].forward = LB_FORWARD_NAT;
+	refused_by_check(c, -EINVAL,
+			 "services[web].check.via: with nat the way of clients' packets is the backend's address; write "
+			 "direct");
+}
+
 static void test_check(void **state)
 {
 	struct lb_config *c;
@@ -410,6 +440,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults), cmocka_unit_test(test_services), cmocka_unit_test(test_backends),
 		cmocka_unit_test(test_ifaces),	 cmocka_unit_test(test_room),	  cmocka_unit_test(test_check),
+		cmocka_unit_test(test_check_via),
 		cmocka_unit_test(test_diff),	 cmocka_unit_test(test_copy),	  cmocka_unit_test(test_hash_key),
 	};
 

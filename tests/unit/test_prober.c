@@ -367,12 +367,77 @@ static void test_request(void **state)
 	end(w);
 }
 
+struct path {
+	bool ready;
+	uint8_t asked[16];
+};
+
+static bool is_ready(void *ctx, const uint8_t vip[16])
+{
+	struct path *p = ctx;
+
+	memcpy(p->asked, vip, sizeof(p->asked));
+	return p->ready;
+}
+
+/* By way of the VIP: its address and port, and the mark of the backend; nothing where packets would not get there. */
+static void test_via(void **state)
+{
+	struct world *w = begin();
+	struct lb_endpoint ep = conf_ep(2);
+	struct lb_service_conf *s;
+	const struct lb_model_service *m;
+	struct path path = {false};
+
+	add_service(w, "other", 3);
+	s = add_service(w, "web", 2);
+	s->check.via = LB_CHECK_VIA_VIP;
+	lb_config_service(w->conf, "other")->check.type = LB_CHECK_NONE;
+	s->vips[0].vip.port = htons(81);
+	sync_all(w);
+	pass(1000);
+	assert_int_equal(probes.started, 0);
+	assert_int_equal(lb_prober_stats(w->prober, "web", &ep)->health.reason, LB_REASON_INTERNAL);
+	assert_int_equal(lb_prober_stats(w->prober, "web", &ep)->health.health, LB_HEALTH_UNKNOWN);
+	lb_prober_use_path(w->prober, is_ready, &path);
+	pass(3000);
+	assert_int_equal(probes.started, 0);
+	assert_memory_equal(path.asked, s->vips[0].vip.addr, 16);
+	path.ready = true;
+	pass(3000);
+	assert_true(probes.started >= 2);
+	assert_memory_equal(probes.last.to.addr, s->vips[0].vip.addr, 16);
+	assert_int_equal(ntohs(probes.last.to.port), 81);
+	m = lb_model_service(w->model, "web");
+	assert_non_null(m);
+	assert_true(probes.last.mark == LB_CHECK_MARK_OF(m->idx, m->backends[0].idx) ||
+		    probes.last.mark == LB_CHECK_MARK_OF(m->idx, m->backends[1].idx));
+	assert_int_equal(LB_CHECK_MARK_SERVICE(probes.last.mark), m->idx);
+	s->check.port = 82;
+	sync_all(w);
+	next_ms();
+	assert_int_equal(ntohs(probes.last.to.port), 82);
+	/* Without a VIP there is no such way, and no other is taken in its place. */
+	s->nr_vips = 0;
+	sync_all(w);
+	probes.started = 0;
+	pass(5000);
+	assert_int_equal(probes.started, 0);
+	s->nr_vips = 1;
+	s->check.via = LB_CHECK_DIRECT;
+	sync_all(w);
+	next_ms();
+	assert_int_equal(probes.last.mark, 0);
+	assert_int_equal(probes.last.to.addr[12], 10);
+	end(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_spread),	cmocka_unit_test(test_fast_interval),
 		cmocka_unit_test(test_not_run), cmocka_unit_test(test_starts_from_what_was),
-		cmocka_unit_test(test_request),
+		cmocka_unit_test(test_request), cmocka_unit_test(test_via),
 	};
 
 	return cmocka_run_group_tests_name("prober", tests, NULL, NULL);

@@ -81,6 +81,8 @@ const struct lb_option lb_options[] = {
 	 .help = "what a good UDP answer has in it"},
 	{LB_OPT_SERVICE, "check-arg", .value = "TEXT|none", .json = "check.args", .list = true, .none = true,
 	 .help = "one more argument of the program, repeatable; with set, all"},
+	{LB_OPT_SERVICE, "check-via", .value = "direct|vip", .json = "check.via",
+	 .help = "check the backend's address, or the VIP on it"},
 	{LB_OPT_SERVICE, "rise", .value = "N", .json = "check.rise",
 	 .help = "successes in a row that make a backend up"},
 	{LB_OPT_SERVICE, "fall", .value = "N", .json = "check.fall", .help = "failures in a row that make it down"},
@@ -123,7 +125,7 @@ const struct lb_option lb_options[] = {
 
 bool lb_args_later(const char *word)
 {
-	static const char *const words[] = {"trace", "--client", "--limit", "--check-via"};
+	static const char *const words[] = {"trace", "--client", "--limit"};
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		if (!strcmp(word, words[i]))

@@ -286,6 +286,7 @@ static void on_upkeep(evutil_socket_t fd, short what, void *ctx)
 		lb_nexthops_give_up(c->nexthops, c->model);
 	look_after_ifaces(c);
 	lb_nexthops_refresh(c->nexthops);
+	lb_check_path_refresh(c->check_path);
 }
 
 /* What the checks know is not lost when the model had let go of a backend and takes it back. */
@@ -356,6 +357,11 @@ static void roll_back(struct lb_control *c, const struct lb_config *refused)
 	lb_ifaces_drop(c->dp, refused, c->config);
 }
 
+static int sync_checks(struct lb_control *c)
+{
+	return lb_check_path_sync(c->check_path, c->model) ?: lb_prober_sync(c->prober, c->model);
+}
+
 static int change(struct lb_control *c, struct lb_config *conf, const char *fingerprint, struct lb_err *err)
 {
 	struct lb_drains drains;
@@ -382,7 +388,7 @@ static int change(struct lb_control *c, struct lb_config *conf, const char *fing
 	lb_config_free(c->config);
 	c->config = conf;
 	c->generation++;
-	if (lb_prober_sync(c->prober, c->model))
+	if (sync_checks(c))
 		lb_log(LB_LOG_ERROR, "msg=\"out of memory: some backends are not checked\"");
 	return 0;
 }
@@ -523,10 +529,12 @@ static int make_parts(struct lb_control *c, struct lb_err *err)
 	c->upkeep_event = event_new(c->base, -1, EV_PERSIST, on_upkeep, c);
 	c->links_event = evtimer_new(c->base, on_links_settled, c);
 	c->prober = lb_prober_new(c->base, on_health, c);
+	c->check_path = lb_check_path_new(c->base, c->dp);
 	c->collector = lb_collector_new(c->base, c->dp);
 	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->links_event || !c->time_event ||
-	    !c->drain_event || !c->open || !c->prober || !c->collector)
+	    !c->drain_event || !c->open || !c->prober || !c->collector || !c->check_path)
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+	lb_prober_use_path(c->prober, lb_check_path_ready, c->check_path);
 	return lb_nexthops_new(c->base, on_next_hop, on_links, c, &c->nexthops, err);
 }
 
@@ -573,7 +581,7 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, s
 	if (ret)
 		return ret;
 	lb_announce_update(c->announce, is_forwarding(c));
-	if (lb_prober_sync(c->prober, c->model))
+	if (sync_checks(c))
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	return 0;
 }
@@ -664,6 +672,7 @@ void lb_control_free(struct lb_control *c)
 			event_free(events[i]);
 	lb_collector_free(c->collector);
 	lb_prober_free(c->prober);
+	lb_check_path_free(c->check_path);
 	lb_nexthops_free(c->nexthops);
 	lb_announce_free(c->announce);
 	lb_ifaces_fini(&c->ifaces);

@@ -10,6 +10,7 @@
 #include <event2/event.h>
 
 #include "announce.h"
+#include "check_path.h"
 #include "collector.h"
 #include "dataplane.h"
 #include "events.h"
@@ -54,6 +55,7 @@ struct lb_control {
 	struct lb_nexthops *nexthops;
 	struct lb_prober *prober;
 	struct lb_collector *collector;
+	struct lb_check_path *check_path;
 	struct lb_store *store;
 	struct lb_ifaces ifaces;
 	bool ifaces_known; /* what is attached was looked at: before, an lbd before us may have attached it */

@@ -22,6 +22,7 @@ struct lb_probe_request {
 	const struct lb_vip_conf *vip; /* the service's first; NULL: it has none */
 	lb_probe_done_fn done;
 	void *ctx;
+	uint32_t mark; /* of its sockets, by way of the VIP: LB_CHECK_MARK_OF; 0: none */
 };
 
 /* What probes share: connections of libcurl's, trusted certificates, child processes. NULL: no memory. */

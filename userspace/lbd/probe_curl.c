@@ -217,7 +217,7 @@ static int set_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *s
 static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *a)
 {
 	struct lb_transfer *t = ctx;
-	int fd = lb_probe_socket(a->family, a->socktype, a->protocol);
+	int fd = lb_probe_socket(a->family, a->socktype, a->protocol, t->req.mark);
 
 	if (fd >= 0)
 		return fd;

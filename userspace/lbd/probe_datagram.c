@@ -140,11 +140,11 @@ static int ping_socket(struct datagram *d, const struct lb_endpoint *to)
 	int protocol = d->v4 ? IPPROTO_ICMP : (int)IPPROTO_ICMPV6, fd;
 
 	at.port = 0;
-	fd = lb_probe_connect(&at, SOCK_DGRAM, protocol);
+	fd = lb_probe_connect(&at, SOCK_DGRAM, protocol, d->req.mark);
 	if (fd != -EACCES && fd != -EPERM && fd != -EPROTONOSUPPORT)
 		return fd;
 	d->raw = true;
-	fd = lb_probe_connect(&at, SOCK_RAW, protocol);
+	fd = lb_probe_connect(&at, SOCK_RAW, protocol, d->req.mark);
 	if (fd != -EACCES && fd != -EPERM)
 		return fd;
 	lb_probe_trouble(&last_ns, "ping needs CAP_NET_RAW, or lbd's group in net.ipv4.ping_group_range", "check=ping",
@@ -173,7 +173,7 @@ static int open_socket(struct datagram *d)
 	const int on = 1;
 
 	d->fd = d->req.check->type == LB_CHECK_PING ? ping_socket(d, &d->req.to)
-						    : lb_probe_connect(&d->req.to, SOCK_DGRAM, 0);
+						    : lb_probe_connect(&d->req.to, SOCK_DGRAM, 0, d->req.mark);
 	if (d->fd < 0)
 		return d->fd;
 	if (d->raw)

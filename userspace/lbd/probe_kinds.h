@@ -30,12 +30,13 @@ void lb_probe_exec_free(struct lb_probe_exec *e); /* kills what still runs */
 struct lb_probe *lb_probe_exec_start(struct lb_probes *p, const struct lb_probe_request *req, enum lb_reason *reason);
 
 /* lb_probe_socket - every probe's socket is made here, also libcurl's: close-on-exec, and it does not block. A
- * descriptor, or -errno; -EMFILE also when so many are in use that lbd would have none for its own work. */
-int lb_probe_socket(int family, int type, int protocol);
+ * descriptor, or -errno; -EMFILE also when so many are in use that lbd would have none for its own work. @mark: the
+ * request's. */
+int lb_probe_socket(int family, int type, int protocol, uint32_t mark);
 /* lb_probe_descriptor - the same limit for a descriptor of another kind: @fd, or -EMFILE with it closed. */
 int lb_probe_descriptor(int fd);
 /* lb_probe_connect - a socket of @to's family, connected or about to be. A descriptor, or -errno. */
-int lb_probe_connect(const struct lb_endpoint *to, int type, int protocol);
+int lb_probe_connect(const struct lb_endpoint *to, int type, int protocol, uint32_t mark);
 
 /* lb_probe_trouble - log why checks cannot be run: @what and strerror(@error), each kind at most every ten seconds;
  * *@last_ns is the caller's, 0 at first. */

@@ -2,6 +2,7 @@
 /* Sockets of probes: where they are made, how many there may be, and what their errors say. */
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -13,6 +14,7 @@
 #include "probe_kinds.h"
 
 #define RESERVE 256 /* descriptors for the API, the state and libraries; of few, a quarter */
+#define SEGMENT_BYTES 1160 /* 1280 without IPv6 and TCP headers, and as much for tunnels */
 #define TROUBLE_NS (10 * LB_NSEC_PER_SEC)
 
 enum lb_reason lb_probe_errno(int error)
@@ -83,7 +85,23 @@ int lb_probe_descriptor(int fd)
 	return -EMFILE;
 }
 
-int lb_probe_socket(int family, int type, int protocol)
+/* Its packets become larger on their way: segments are to fit where the smallest MTU is that IPv6 allows. */
+static int set_mark(int fd, int type, uint32_t mark)
+{
+	static uint64_t last_ns;
+	int error, segment = SEGMENT_BYTES;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark))) {
+		error = errno;
+		lb_probe_trouble(&last_ns, "checks by way of a VIP need CAP_NET_ADMIN", "check=vip", error);
+		return -EMFILE; /* says nothing about the backend */
+	}
+	if (type == SOCK_STREAM && setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof(segment)))
+		return -EMFILE;
+	return 0;
+}
+
+static int new_socket(int family, int type, int protocol)
 {
 	int fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
 	int error = errno;
@@ -95,7 +113,18 @@ int lb_probe_socket(int family, int type, int protocol)
 	return -error;
 }
 
-int lb_probe_connect(const struct lb_endpoint *to, int type, int protocol)
+int lb_probe_socket(int family, int type, int protocol, uint32_t mark)
+{
+	int fd = new_socket(family, type, protocol);
+	int ret = fd >= 0 && mark ? set_mark(fd, type, mark) : 0;
+
+	if (!ret)
+		return fd;
+	close(fd);
+	return ret;
+}
+
+int lb_probe_connect(const struct lb_endpoint *to, int type, int protocol, uint32_t mark)
 {
 	struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6, .sin6_port = to->port};
 	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = to->port};
@@ -105,7 +134,7 @@ int lb_probe_connect(const struct lb_endpoint *to, int type, int protocol)
 
 	memcpy(&sin.sin_addr, to->addr + 12, 4);
 	memcpy(&sin6.sin6_addr, to->addr, 16);
-	fd = lb_probe_socket(sa->sa_family, type, protocol);
+	fd = lb_probe_socket(sa->sa_family, type, protocol, mark);
 	if (fd < 0)
 		return fd;
 	if (connect(fd, sa, v4 ? sizeof(sin) : sizeof(sin6)) && errno != EINPROGRESS) {

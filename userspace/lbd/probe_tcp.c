@@ -61,7 +61,7 @@ struct lb_probe *lb_probe_tcp_start(struct lb_probes *probes, const struct lb_pr
 		return NULL;
 	p->probe.cancel = tcp_cancel;
 	p->req = *req;
-	p->fd = lb_probe_connect(&req->to, SOCK_STREAM, 0);
+	p->fd = lb_probe_connect(&req->to, SOCK_STREAM, 0, req->mark);
 	if (p->fd < 0) {
 		*reason = lb_probe_errno(-p->fd);
 		goto fail;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "lb/check.h"
 #include "log.h"
 #include "probe.h"
 #include "prober.h"
@@ -18,6 +19,7 @@ struct lb_group {
 	char service[LB_NAME_MAX];
 	struct lb_check_conf check;
 	struct lb_vip_conf vip; /* the first; all zero: there is none */
+	struct lb_vip_conf via; /* by way of which it is checked; all zero: there is none */
 	struct lb_target **targets;
 	size_t nr;
 };
@@ -41,6 +43,9 @@ struct lb_prober {
 	size_t nr;
 	uint64_t not_run_ns; /* when it was said last that checks could not be run */
 	uint64_t nr_not_run; /* since then */
+	const struct lb_model *model;
+	lb_prober_path_fn path_ready;
+	void *path_ctx;
 };
 
 static void target_stop(struct lb_target *t)
@@ -154,6 +159,39 @@ static void on_probe_done(void *ctx, enum lb_reason reason)
 	target_result(ctx, reason);
 }
 
+static int backend_cmp(const void *address, const void *backend);
+
+/* The mark that brings a packet to the target; 0: the model does not know it. */
+static uint32_t target_mark(const struct lb_target *t)
+{
+	const struct lb_group *g = t->group;
+	const struct lb_model_service *s = lb_model_service(g->prober->model, g->service);
+	const struct lb_model_backend *b =
+		s ? bsearch(&t->address, s->backends, s->conf.nr_backends, sizeof(*s->backends), backend_cmp) : NULL;
+
+	return b ? LB_CHECK_MARK_OF(s->idx, b->idx) : 0;
+}
+
+/* Where the probe is to go. False: it cannot. */
+static bool aim(const struct lb_target *t, struct lb_probe_request *req)
+{
+	const struct lb_group *g = t->group;
+	struct lb_prober *p = g->prober;
+
+	if (g->check.via == LB_CHECK_VIA_VIP) {
+		if (!g->via.plen || !p->path_ready || !p->path_ready(p->path_ctx, g->via.vip.addr))
+			return false;
+		memcpy(req->to.addr, g->via.vip.addr, sizeof(req->to.addr));
+		req->to.port = g->via.vip.port;
+		req->mark = target_mark(t);
+	}
+	if (g->check.port)
+		req->to.port = htons(g->check.port);
+	else if (!req->to.port)
+		req->to.port = g->vip.vip.port;
+	return g->check.via == LB_CHECK_DIRECT || req->mark;
+}
+
 static void on_due(evutil_socket_t fd, short what, void *ctx)
 {
 	struct lb_target *t = ctx;
@@ -168,12 +206,9 @@ static void on_due(evutil_socket_t fd, short what, void *ctx)
 	};
 	enum lb_reason reason = LB_REASON_INTERNAL;
 
-	if (g->check.port)
-		req.to.port = htons(g->check.port);
-	else if (!req.to.port)
-		req.to.port = g->vip.vip.port;
 	t->started_ns = lb_now_ns();
-	t->probe = lb_probe_start(g->prober->probes, &req, &reason);
+	if (aim(t, &req))
+		t->probe = lb_probe_start(g->prober->probes, &req, &reason);
 	if (!t->probe)
 		target_result(t, reason);
 }
@@ -193,6 +228,12 @@ struct lb_prober *lb_prober_new(struct event_base *base, lb_prober_fn changed, v
 		return NULL;
 	}
 	return p;
+}
+
+void lb_prober_use_path(struct lb_prober *p, lb_prober_path_fn ready, void *ctx)
+{
+	p->path_ready = ready;
+	p->path_ctx = ctx;
 }
 
 void lb_prober_free(struct lb_prober *p)
@@ -221,6 +262,11 @@ static int endpoint_cmp(const struct lb_endpoint *a, const struct lb_endpoint *b
 	int d = memcmp(a->addr, b->addr, sizeof(a->addr));
 
 	return d ? d : ntohs(a->port) - ntohs(b->port);
+}
+
+static int backend_cmp(const void *address, const void *backend)
+{
+	return endpoint_cmp(address, &((const struct lb_model_backend *)backend)->conf.address);
 }
 
 static int target_cmp(const void *address, const void *target)
@@ -368,6 +414,7 @@ static int group_set_check(struct lb_group *g, const struct lb_check_conf *check
 /* Brings @g to @s; adds to @fresh whose first check is wanted. */
 static int group_sync(struct lb_group *g, const struct lb_model_service *s, struct lb_target **fresh, size_t *nr_fresh)
 {
+	const struct lb_vip_conf *via = lb_service_conf_check_vip(&s->conf);
 	int restart;
 
 	if (group_set_targets(g, s))
@@ -376,6 +423,7 @@ static int group_sync(struct lb_group *g, const struct lb_model_service *s, stru
 	if (restart < 0)
 		return restart;
 	g->vip = s->conf.nr_vips ? s->conf.vips[0] : (struct lb_vip_conf){0};
+	g->via = via ? *via : (struct lb_vip_conf){0};
 	for (size_t i = 0; i < g->nr; i++)
 		if (target_update(g->targets[i], &s->backends[i], restart))
 			fresh[(*nr_fresh)++] = g->targets[i];
@@ -410,6 +458,7 @@ int lb_prober_sync(struct lb_prober *p, const struct lb_model *m)
 	struct lb_group **groups;
 	int ret = 0;
 
+	p->model = m;
 	for (size_t i = 0; i < nr; i++)
 		backends += list[i]->conf.nr_backends;
 	groups = calloc(nr ? nr : 1, sizeof(struct lb_group *));

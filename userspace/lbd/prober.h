@@ -18,6 +18,9 @@ struct lb_prober;
 typedef void (*lb_prober_fn)(void *ctx, const char *service, const struct lb_endpoint *backend, enum lb_health from,
 			     const struct lb_health_state *h);
 
+/* Can packets to @vip be sent to a backend now, as clients' packets are? */
+typedef bool (*lb_prober_path_fn)(void *ctx, const uint8_t vip[16]);
+
 struct lb_target_stats {
 	struct lb_health_state health;
 	uint64_t results[LB_REASON_COUNT];
@@ -28,9 +31,13 @@ struct lb_target_stats {
 
 struct lb_prober *lb_prober_new(struct event_base *base, lb_prober_fn changed, void *ctx);
 void lb_prober_free(struct lb_prober *p);
+/* lb_prober_use_path - whom to ask before a check by way of the VIP; none is done while the answer is no, or nobody is
+ * there to ask. */
+void lb_prober_use_path(struct lb_prober *p, lb_prober_path_fn ready, void *ctx);
 
 /* lb_prober_sync - check what the model's configuration says. A backend that stays keeps its health; its checks start
- * anew only where the service's check changed. A new one starts with the health that the model has. 0 or -ENOMEM. */
+ * anew only where the service's check changed. A new one starts with the health that the model has. @m is looked at
+ * until the next call. 0 or -ENOMEM. */
 int lb_prober_sync(struct lb_prober *p, const struct lb_model *m);
 
 /* NULL: not known. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What a check's configuration owns, and what its texts mean. */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,24 @@ void lb_check_conf_fini(struct lb_check_conf *c)
 bool lb_check_conf_same(const struct lb_check_conf *a, const struct lb_check_conf *b)
 {
 	return lb_object_equal(&lb_object_check, a, b);
+}
+
+const struct lb_vip_conf *lb_service_conf_check_vip(const struct lb_service_conf *s)
+{
+	bool udp = s->check.type == LB_CHECK_UDP || s->check.type == LB_CHECK_DNS;
+	const struct lb_vip_conf *any = NULL;
+
+	if (s->check.type == LB_CHECK_NONE || s->check.via != LB_CHECK_VIA_VIP)
+		return NULL;
+	for (size_t i = 0; i < s->nr_vips; i++) {
+		if (s->vips[i].plen < 128)
+			continue;
+		if (s->vips[i].vip.proto == (udp ? IPPROTO_UDP : IPPROTO_TCP))
+			return &s->vips[i];
+		if (!any)
+			any = &s->vips[i];
+	}
+	return any;
 }
 
 bool lb_status_expected(const struct lb_status_set *s, unsigned int status)

@@ -33,6 +33,7 @@ enum lb_check_type {
 	LB_CHECK_DNS,
 	LB_CHECK_EXEC,
 };
+enum lb_check_via { LB_CHECK_DIRECT, LB_CHECK_VIA_VIP };
 enum lb_dns_record { LB_DNS_A, LB_DNS_AAAA };
 enum lb_policy { LB_POLICY_MAGLEV, LB_POLICY_ROUND_ROBIN, LB_POLICY_LEAST_CONN, LB_POLICY_RANDOM };
 enum lb_affinity { LB_AFFINITY_NONE, LB_AFFINITY_SOURCE };
@@ -86,6 +87,7 @@ struct lb_check_conf {
 	size_t nr_args;
 	uint32_t flaps; /* so many times down within .flap_window_ns, and it is held down; 0: never */
 	uint64_t flap_window_ns, flap_hold_ns, flap_hold_max_ns;
+	enum lb_check_via via;
 };
 
 struct lb_affinity_conf {
@@ -203,6 +205,9 @@ void lb_config_free(struct lb_config *c);
 int lb_check_conf_copy(struct lb_check_conf *dst, const struct lb_check_conf *src);
 void lb_check_conf_fini(struct lb_check_conf *c);
 bool lb_check_conf_same(const struct lb_check_conf *a, const struct lb_check_conf *b);
+/* lb_service_conf_check_vip - where probes that go by way of the VIP go: the first VIP of a single address and of the
+ * check's protocol, else of any. NULL: they do not, or there is none. */
+const struct lb_vip_conf *lb_service_conf_check_vip(const struct lb_service_conf *s);
 bool lb_status_expected(const struct lb_status_set *s, unsigned int status);
 /* lb_text_unescape - @text with \xHH, \n, \r, \t and \\ as the bytes that they mean, into @out with room for
  * LB_CHECK_TEXT_MAX. The number of bytes; -EINVAL: another escape. */

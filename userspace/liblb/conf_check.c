@@ -244,6 +244,25 @@ static int check_check(const struct lb_service_conf *s, struct lb_conf_where *wh
 	return 0;
 }
 
+/* Who is to be checked by way of the VIP. */
+static int check_via(const struct lb_service_conf *s, struct lb_conf_where *where, struct lb_err *err)
+{
+	const struct lb_check_conf *c = &s->check;
+
+	if (c->type == LB_CHECK_NONE || c->via != LB_CHECK_VIA_VIP)
+		return 0;
+	if (c->type == LB_CHECK_EXEC)
+		lb_err_set(err, -EINVAL, NULL, "an exec check's program finds its own way; write direct");
+	else if (lb_service_conf_translates(s))
+		lb_err_set(err, -EINVAL, NULL,
+			   "with %s the way of clients' packets is the backend's address; write direct", mode_name(s));
+	else if (s->nr_vips && !lb_service_conf_check_vip(s))
+		lb_err_set(err, -EINVAL, NULL, "none of the VIPs is a single address; write direct");
+	else
+		return 0;
+	return refuse_field(where, "check.via");
+}
+
 static int check_state(const struct lb_service_conf *s, struct lb_conf_where *where, struct lb_err *err)
 {
 	static const char *const policies[] = {"maglev", "round_robin", "least_conn", "random"};
@@ -366,7 +385,7 @@ static int check_service(const struct lb_service_conf *s, struct lb_conf_where *
 {
 	static int (*const checks[])(const struct lb_service_conf *, struct lb_conf_where *, struct lb_err *) = {
 		check_state,	  check_sctp,	      check_snat,  check_access,   check_quic,
-		check_server_ids, check_checked_port, check_check, check_backends,
+		check_server_ids, check_checked_port, check_check, check_via, check_backends,
 	};
 	int ret;
 

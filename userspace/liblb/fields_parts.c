@@ -58,6 +58,8 @@ static const struct lb_word check_types[] = {WORD("none", LB_CHECK_NONE), WORD("
 
 static const struct lb_word dns_records[] = {WORD("A", LB_DNS_A), WORD("AAAA", LB_DNS_AAAA), {0}};
 
+static const struct lb_word check_ways[] = {WORD("direct", LB_CHECK_DIRECT), WORD("vip", LB_CHECK_VIA_VIP), {0}};
+
 /* ---- check ---- */
 enum { /* needed below */
        CHECK_TYPE,
@@ -153,7 +155,6 @@ static const struct lb_field check_fields[] = {
 	 .min = 10 * MS,
 	 .max = 24 * H,
 	 PLACE(lb_check_conf, fast_interval_ns)},
-	LATER("via"),
 	{.name = "flaps",
 	 .kind = LB_FIELD_NUMBER,
 	 .flags = LB_FIELD_NULLABLE | LB_FIELD_NONE,
@@ -179,6 +180,11 @@ static const struct lb_field check_fields[] = {
 	 .min = 1 * S,
 	 .max = 24 * H,
 	 PLACE(lb_check_conf, flap_hold_max_ns)},
+	{.name = "via",
+	 .kind = LB_FIELD_WORD,
+	 .what = "way of a check",
+	 .words = check_ways,
+	 PLACE(lb_check_conf, via)},
 	{0},
 };
 
