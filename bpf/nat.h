@@ -310,10 +310,10 @@ static __always_inline enum lb_verdict lb_nat_translate(struct lb_world *w, cons
 	void *data = lb_world_data(w) + sizeof(struct ethhdr), *end = lb_world_data_end(w);
 
 	if (lb_unlikely(c->flags & LB_CONN_F_CROSS))
-		return lb_world_nat_cross(w, c, n->l4_off, n->key.proto, n->v6);
+		return lb_world_nat_cross(w, c, n->l4_off & LB_L4_OFF_BITS, n->key.proto, n->v6);
 	if (n->v6)
-		return lb_nat_verdict(lb_xlate_packet6(data, end, n->l4_off, (__u8)n->key.proto, &c->xlate));
-	return lb_nat_verdict(lb_xlate_packet4(data, end, n->l4_off, (__u8)n->key.proto, &c->xlate));
+		return lb_nat_verdict(lb_xlate_packet6(data, end, n->l4_off & LB_L4_OFF_BITS, (__u8)n->key.proto, &c->xlate));
+	return lb_nat_verdict(lb_xlate_packet4(data, end, n->l4_off & LB_L4_OFF_BITS, (__u8)n->key.proto, &c->xlate));
 }
 
 /* Bytes of the packet when it is sent. */

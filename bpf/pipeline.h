@@ -122,15 +122,15 @@ static __always_inline __u32 lb_serve_nat(struct lb_world *w)
 {
 	struct lb_nat_work *work = lb_world_nat_work(w);
 	struct lb_job j = {0};
-	struct lb_nat_job n;
+	struct lb_nat_job *n;
 	enum lb_verdict v;
 	__u32 fate;
 
-	if (!work)
+	/* here as well: old kernels verify it also where nobody calls it */
+	if (!lb_world_has(w, LB_HAS_NAT) || !work)
 		return LB_V_PASS_NO_SERVICE;
-	n = work->job;
-	n.l4_off &= LB_L4_OFF_BITS;
-	fate = lb_world_nat(w, &n);
+	n = &work->job; /* not on the stack, which is deep from here */
+	fate = lb_world_nat(w, n);
 	if (fate == LB_NAT_NOT_OURS)
 		return work->none & 0xff;
 	lb_nat_job(work, &j);
@@ -138,20 +138,20 @@ static __always_inline __u32 lb_serve_nat(struct lb_world *w)
 		v = lb_select(w, &j);
 		if (v != LB_V_FORWARDED)
 			return lb_account_dropped(w, &j, v);
-		n.backend_idx = j.backend_idx;
-		fate = lb_world_nat(w, &n);
+		n->backend_idx = j.backend_idx;
+		fate = lb_world_nat(w, n);
 	}
 	v = LB_FATE_VERDICT(fate);
 	if (v == LB_V_REPLIED)
 		return fate;
-	j.vip_word = LB_VIP_WORD(n.service_idx, 0);
-	j.backend_idx = n.backend_idx;
+	j.vip_word = LB_VIP_WORD(n->service_idx, 0);
+	j.backend_idx = n->backend_idx;
 	if (v == LB_V_FORWARDED) {
 		lb_account(w, &j);
 		return fate;
 	}
 	lb_account_dropped(w, &j, v);
-	return v == LB_V_DROP_TOO_BIG ? LB_FATE_TOO_BIG(n.backend_idx) : (__u32)v;
+	return v == LB_V_DROP_TOO_BIG ? LB_FATE_TOO_BIG(n->backend_idx) : (__u32)v;
 }
 
 /* What becomes of a packet whose IP header was parsed. @common: the transport header lies where it nearly always does.
@@ -277,7 +277,7 @@ static __always_inline __u32 lb_look_closer(struct lb_world *w, __u32 fate)
 	const enum lb_verdict v = LB_FATE_VERDICT(fate);
 
 	if (lb_world_has(w, LB_HAS_NAT) && v == LB_NAT_ASKED)
-		fate = lb_serve_nat(w);
+		fate = lb_world_serve_nat(w);
 	if (v == LB_V_PASS_PROTOCOL && lb_world_has(w, LB_HAS_ICMP | LB_HAS_PING))
 		return lb_world_icmp(w);
 	if (v == LB_V_PASS_FRAGMENT && lb_world_has(w, LB_HAS_FRAGMENTS))

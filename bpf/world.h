@@ -106,6 +106,8 @@ static __always_inline const __u64 *lb_world_snat(struct lb_world *w, const stru
 static __always_inline struct lb_nat_work *lb_world_nat_work(struct lb_world *w);
 /* Is what @back is sent to a VIP? Answers with lb_nat_is_vip. */
 static __always_inline bool lb_world_nat_is_vip(struct lb_world *w, const struct lb_conn_key *back);
+/* Answers with lb_serve_nat, in a frame of its own. */
+static __always_inline __u32 lb_world_serve_nat(struct lb_world *w);
 /* Answer with lb_nat, lb_nat_attend and lb_nat_cross; in frames of their own. */
 static __always_inline __u32 lb_world_nat(struct lb_world *w, struct lb_nat_job *n);
 static __always_inline __u32 lb_world_nat_attend(struct lb_world *w, __u32 backend_idx, __u32 service_idx,

@@ -376,6 +376,11 @@ static __always_inline __u32 lb_world_nat(struct lb_world *w, struct lb_nat_job 
 	return lb_nat(w, n);
 }
 
+static __always_inline __u32 lb_world_serve_nat(struct lb_world *w)
+{
+	return lb_serve_nat(w);
+}
+
 static int native_conn_clear(struct world *w)
 {
 	memset(conns, 0, sizeof(conns));
