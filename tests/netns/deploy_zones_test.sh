@@ -114,7 +114,7 @@ balancer_ready() { # ZONE [SECONDS]: within so many
 	LB=lb-$1
 	wait_serving web 4
 	wait_serving api 2
-	ok "lb-$1: its tables are settled" wait_for "${2:-1}" settled
+	ok "lb-$1: its tables are settled" wait_for "${2:-10}" settled
 }
 settled() { [ "$(service_json web '.status.slots.moving + .status.slots.settling')" = 0 ]; }
 ports() { # up|down PORT...: ports of the switch

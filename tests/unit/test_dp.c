@@ -13,22 +13,7 @@
 #include "lb/dp/flow.h"
 #include "lb/dp/hash.h"
 #include "lb/dp/steer.h"
-
-static uint64_t random_state;
-
-static uint64_t random64(void) /* xorshift (Marsaglia 2003): the same numbers in each run */
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state;
-}
-
-static int seed(void **state)
-{
-	random_state = 88172645463325252ULL;
-	return 0;
-}
+#include "random.h"
 
 /* ---- hash ---- */
 

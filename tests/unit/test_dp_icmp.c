@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "lb/dp/icmp.h"
+#include "random.h"
 
 #define CLIENT4 "198.51.100.7"
 #define VIP4 "192.0.2.10"
@@ -24,22 +25,6 @@
 #define ROUTER6 "2001:db8:1::1"
 #define BACKEND6 "fd00::11"
 #define SNAT6 "fd00::1"
-
-static uint64_t random_state;
-
-static uint64_t random64(void) /* xorshift (Marsaglia 2003): the same numbers in each run */
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state;
-}
-
-static int seed(void **state)
-{
-	random_state = 88172645463325252ULL;
-	return 0;
-}
 
 /* ---- packets, byte by byte ---- */
 
