@@ -580,6 +580,7 @@ static void test_variants(void)
 	uint32_t id;
 
 	rich->features = LB_HAS_ALL;
+	rich->conf.max_conns = 1024;
 	dp = open_dataplane(&adopted);
 	tap_need(!bring_from_maps(dp, plain) && !lb_dataplane_attach(dp, "lbt0", LB_ATTACH_AUTO, &at, &err), "%s",
 		 err.message);
