@@ -48,7 +48,13 @@ static __always_inline __u64 lb_rate_ahead(__u64 entry, __u64 now)
 {
 	const __u64 ahead = (entry - now) & LB_RATE_TIME;
 
-	return ahead > LB_RATE_SECOND ? 0 : ahead;
+	return ahead & ~lb_below(LB_RATE_SECOND, ahead);
+}
+
+/* All bits where @entry is another source's than @tag's, else none. */
+static __always_inline __u64 lb_rate_others(__u64 entry, __u64 tag)
+{
+	return lb_below(0, (entry ^ tag) >> 40);
 }
 
 /* lb_rate_admit - may the source of @hash open one more connection now? One that is not there yet takes the place of
@@ -58,24 +64,23 @@ static __always_inline bool lb_rate_admit(struct lb_rate_set *set, __u64 hash, _
 {
 	const __u64 now = now_ns >> LB_RATE_UNIT_SHIFT & LB_RATE_TIME, tag = hash >> 40 << 40;
 	const __u64 interval = interval_ns >> LB_RATE_UNIT_SHIFT ? interval_ns >> LB_RATE_UNIT_SHIFT : 1;
-	__u64 best = ~0ULL, ahead = 0;
-	__u32 way = 0;
+	__u64 best = ~0ULL >> 1, ahead, e;
+	__u32 way;
 
 	LB_UNROLL
 	for (__u32 i = 0; i < LB_RATE_WAYS; i++) {
-		const __u64 e = lb_load(&set->entry[i]);
-		const __u64 its = lb_rate_ahead(e, now), mine = (e & ~LB_RATE_TIME) == tag;
-		const __u64 rank = mine ? 0 : its + 1;
+		__u64 rank;
 
-		if (rank < best) {
-			best = rank;
-			ahead = mine ? its : 0;
-			way = i;
-		}
+		e = lb_load(&set->entry[i]);
+		rank = ((lb_rate_ahead(e, now) + 1) & lb_rate_others(e, tag)) * LB_RATE_WAYS + i;
+		best ^= (best ^ rank) & lb_below(rank, best);
 	}
+	way = best & (LB_RATE_WAYS - 1);
+	e = lb_load(&set->entry[way]);
+	ahead = lb_rate_ahead(e, now) & ~lb_rate_others(e, tag);
 	if (ahead + interval > LB_RATE_SECOND)
 		return false;
-	lb_store(&set->entry[way & (LB_RATE_WAYS - 1)], tag | ((now + ahead + interval) & LB_RATE_TIME));
+	lb_store(&set->entry[way], tag | ((now + ahead + interval) & LB_RATE_TIME));
 	return true;
 }
 

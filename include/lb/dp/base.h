@@ -55,6 +55,18 @@ static __always_inline __u32 lb_forget(__u32 word, __u32 any)
 	return word;
 }
 
+/* lb_below - all bits where @a < @b, of numbers below 2^63, else none. Without a branch, both ways of which a verifier
+ * would follow to the end. */
+static __always_inline __u64 lb_below(__u64 a, __u64 b)
+{
+	__u64 mask = (__u64)((__s64)(a - b) >> 63);
+
+#ifdef __bpf__
+	__asm__ volatile("" : "+r"(mask));
+#endif
+	return mask;
+}
+
 #define lb_likely(x) __builtin_expect(!!(x), 1)
 #define lb_unlikely(x) __builtin_expect(!!(x), 0)
 
