@@ -455,18 +455,28 @@ static __always_inline __u32 lb_world_nat(struct lb_world *w, struct lb_nat_job 
 	return lb_nat_ctx(w->ctx, n);
 }
 
-/* Verified once, whatever led here: as part of each path it is more than old kernels' verifiers get through. It takes
- * the context, so that on 5.10 a program that translates does not fit libxdp's dispatcher. */
-__attribute__((noinline)) __u32 lb_serve_nat_ctx(struct xdp_md *ctx)
+static __attribute__((noinline)) __u32 lb_nat_choose_ctx(struct xdp_md *ctx)
 {
 	struct lb_world w = {.ctx = ctx};
 
-	return lb_serve_nat(&w);
+	return lb_nat_choose(&w);
 }
 
-static __always_inline __u32 lb_world_serve_nat(struct lb_world *w)
+static __always_inline __u32 lb_world_nat_choose(struct lb_world *w)
 {
-	return lb_serve_nat_ctx(w->ctx);
+	return lb_nat_choose_ctx(w->ctx);
+}
+
+__attribute__((noinline)) __u32 lb_nat_account_words(__u32 fate)
+{
+	struct lb_world w = {0};
+
+	return lb_nat_account(&w, fate);
+}
+
+static __always_inline __u32 lb_world_nat_account(struct lb_world *w, __u32 fate)
+{
+	return lb_nat_account_words(fate);
 }
 
 SEC("xdp")

@@ -117,41 +117,61 @@ static __always_inline void lb_nat_job(const struct lb_nat_work *work, struct lb
 	j->vip_word = work->vip_word & ~LB_VIP_WORD(0, LB_VIP_F_ACCESS | LB_VIP_F_RATE); /* was asked */
 }
 
-/* What becomes of it: its fate. */
-static __always_inline __u32 lb_serve_nat(struct lb_world *w)
+/* Who gets the connection that it opens? */
+static __always_inline __u32 lb_nat_choose(struct lb_world *w)
 {
 	struct lb_nat_work *work = lb_world_nat_work(w);
-	struct lb_job j = {0};
-	struct lb_nat_job *n;
+	struct lb_job j = {.translated = true};
 	enum lb_verdict v;
-	__u32 fate;
 
 	/* here as well: old kernels verify it also where nobody calls it */
 	if (!lb_world_has(w, LB_HAS_NAT) || !work)
-		return LB_V_PASS_NO_SERVICE;
-	n = &work->job; /* not on the stack, which is deep from here */
-	fate = lb_world_nat(w, n);
-	if (fate == LB_NAT_NOT_OURS)
-		return work->none & 0xff;
+		return LB_V_DROP_NO_BACKEND;
 	lb_nat_job(work, &j);
-	if (fate == LB_NAT_NEW) {
-		v = lb_select(w, &j);
-		if (v != LB_V_FORWARDED)
-			return lb_account_dropped(w, &j, v);
-		n->backend_idx = j.backend_idx;
-		fate = lb_world_nat(w, n);
-	}
-	v = LB_FATE_VERDICT(fate);
-	if (v == LB_V_REPLIED)
+	v = lb_select(w, &j);
+	if (v == LB_V_FORWARDED)
+		work->job.backend_idx = j.backend_idx;
+	return v;
+}
+
+/* Count it, as its @fate says. The fate as lb_look_closer wants it. */
+static __always_inline __u32 lb_nat_account(struct lb_world *w, __u32 fate)
+{
+	const enum lb_verdict v = LB_FATE_VERDICT(fate);
+	struct lb_nat_work *work = lb_world_nat_work(w);
+	struct lb_job j = {0};
+
+	if (!lb_world_has(w, LB_HAS_NAT) || !work || v == LB_V_REPLIED)
 		return fate;
-	j.vip_word = LB_VIP_WORD(n->service_idx, 0);
-	j.backend_idx = n->backend_idx;
+	j.pkt.tcp_flags = work->job.tcp_flags;
+	j.pkt.len = work->job.len;
+	j.vip_word = LB_VIP_WORD(work->job.service_idx, 0);
+	j.backend_idx = work->job.backend_idx;
 	if (v == LB_V_FORWARDED) {
 		lb_account(w, &j);
 		return fate;
 	}
 	lb_account_dropped(w, &j, v);
-	return v == LB_V_DROP_TOO_BIG ? LB_FATE_TOO_BIG(n->backend_idx) : (__u32)v;
+	return v == LB_V_DROP_TOO_BIG ? LB_FATE_TOO_BIG(j.backend_idx) : (__u32)v;
+}
+
+/* What becomes of it: its fate. */
+static __always_inline __u32 lb_serve_nat(struct lb_world *w)
+{
+	struct lb_nat_work *work = lb_world_nat_work(w);
+	__u32 fate;
+
+	if (!work)
+		return LB_V_PASS_NO_SERVICE;
+	fate = lb_world_nat(w, &work->job);
+	if (fate == LB_NAT_NEW) {
+		fate = lb_world_nat_choose(w);
+		if (fate == LB_V_FORWARDED)
+			fate = lb_world_nat(w, &work->job);
+	}
+	if (fate == LB_NAT_NOT_OURS)
+		return work->none & 0xff;
+	return lb_world_nat_account(w, fate);
 }
 
 /* What becomes of a packet whose IP header was parsed. @common: the transport header lies where it nearly always does.
@@ -277,7 +297,7 @@ static __always_inline __u32 lb_look_closer(struct lb_world *w, __u32 fate)
 	const enum lb_verdict v = LB_FATE_VERDICT(fate);
 
 	if (lb_world_has(w, LB_HAS_NAT) && v == LB_NAT_ASKED)
-		fate = lb_world_serve_nat(w);
+		fate = lb_serve_nat(w);
 	if (v == LB_V_PASS_PROTOCOL && lb_world_has(w, LB_HAS_ICMP | LB_HAS_PING))
 		return lb_world_icmp(w);
 	if (v == LB_V_PASS_FRAGMENT && lb_world_has(w, LB_HAS_FRAGMENTS))

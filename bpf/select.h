@@ -148,9 +148,11 @@ static __always_inline __u32 lb_select_slowly(struct lb_world *w, struct lb_job 
 		q.hash = lb_source_flow(q.source, j->hash);
 		q.word = lb_slot_word(w, table, q.hash);
 	}
-	if (lb_world_has(w, LB_HAS_NAT) && lb_world_has(w, LB_HAS_CHOICE | LB_HAS_AFFINITY) &&
-	    (lb_job_flags(j) & (LB_VIP_F_NAT | LB_VIP_F_CHOICE)) == (LB_VIP_F_NAT | LB_VIP_F_CHOICE))
-		return lb_world_choose(w, q); /* its connections are remembered elsewhere */
+	if (j->translated) { /* its connections are remembered elsewhere */
+		if (lb_world_has(w, LB_HAS_CHOICE | LB_HAS_AFFINITY) && lb_job_flags(j) & LB_VIP_F_CHOICE)
+			return lb_world_choose(w, q);
+		return q.word;
+	}
 	if (!lb_steer_wants_flow(q.word, lb_job_flags(j)))
 		return q.word;
 	if (j->look_only) {

@@ -106,10 +106,10 @@ static __always_inline const __u64 *lb_world_snat(struct lb_world *w, const stru
 static __always_inline struct lb_nat_work *lb_world_nat_work(struct lb_world *w);
 /* Is what @back is sent to a VIP? Answers with lb_nat_is_vip. */
 static __always_inline bool lb_world_nat_is_vip(struct lb_world *w, const struct lb_conn_key *back);
-/* Answers with lb_serve_nat, in a frame of its own. */
-static __always_inline __u32 lb_world_serve_nat(struct lb_world *w);
-/* Answer with lb_nat, lb_nat_attend and lb_nat_cross; in frames of their own. */
+/* Answer with lb_nat, lb_nat_choose, lb_nat_account, lb_nat_attend and lb_nat_cross; in frames of their own. */
 static __always_inline __u32 lb_world_nat(struct lb_world *w, struct lb_nat_job *n);
+static __always_inline __u32 lb_world_nat_choose(struct lb_world *w);
+static __always_inline __u32 lb_world_nat_account(struct lb_world *w, __u32 fate);
 static __always_inline __u32 lb_world_nat_attend(struct lb_world *w, __u32 backend_idx, __u32 service_idx,
 						 __u32 tcp_flags);
 static __always_inline enum lb_verdict lb_world_nat_cross(struct lb_world *w, const struct lb_conn *c, __u32 l4_off,
@@ -136,6 +136,7 @@ struct lb_job {
 	__u32 backend_idx;
 	__u64 hash;
 	bool look_only; /* it is none of its flow's: nothing is to be learned from it */
+	bool translated; /* it opens a connection that gets entries of its own */
 };
 
 /* Its service. */

@@ -376,9 +376,14 @@ static __always_inline __u32 lb_world_nat(struct lb_world *w, struct lb_nat_job 
 	return lb_nat(w, n);
 }
 
-static __always_inline __u32 lb_world_serve_nat(struct lb_world *w)
+static __always_inline __u32 lb_world_nat_choose(struct lb_world *w)
 {
-	return lb_serve_nat(w);
+	return lb_nat_choose(w);
+}
+
+static __always_inline __u32 lb_world_nat_account(struct lb_world *w, __u32 fate)
+{
+	return lb_nat_account(w, fate);
 }
 
 static int native_conn_clear(struct world *w)
