@@ -310,6 +310,21 @@ static void tell_health(struct lb_control *c)
 	}
 }
 
+/* Once, and not before somebody wants to have ports. */
+static void tell_snat_ports(struct lb_control *c, const struct lb_config *conf)
+{
+	bool wanted = false;
+
+	for (size_t i = 0; i < conf->nr_services; i++)
+		wanted |= conf->services[i].forward == LB_FORWARD_FULLNAT;
+	if (!c->snat_untold || !wanted)
+		return;
+	c->snat_untold = false;
+	lb_log(LB_LOG_WARN,
+	       "msg=\"net.ipv4.ip_local_port_range leaves few ports to fullnat, or cannot be read; it takes %u to %u\"",
+	       LB_SNAT_FIRST, LB_SNAT_FIRST + LB_SNAT_PORTS - 1);
+}
+
 /* The model, the next hops and the dataplane to @conf. On error what was done is undone by calling it with the old one.
  */
 static int realize(struct lb_control *c, const struct lb_config *conf, struct lb_err *err)
@@ -321,6 +336,7 @@ static int realize(struct lb_control *c, const struct lb_config *conf, struct lb
 	ret = lb_model_apply(c->model, conf, lb_now_s(), err);
 	if (ret)
 		return ret;
+	tell_snat_ports(c, conf);
 	tell_health(c);
 	lb_control_tell_drained(c);
 	c->build_ns += lb_now_ns() - start_ns;
@@ -505,9 +521,7 @@ static int open_dataplane(struct lb_control *c, struct lb_err *err)
 	if (lb_collector_snat_ports(&first, &nr))
 		lb_model_set_snat_ports(c->model, first, nr);
 	else
-		lb_log(LB_LOG_WARN, "msg=\"net.ipv4.ip_local_port_range leaves few ports to fullnat, or cannot be read; it "
-				    "takes %u to %u\"",
-		       LB_SNAT_FIRST, LB_SNAT_FIRST + LB_SNAT_PORTS - 1);
+		c->snat_untold = true;
 	if (!c->adopted)
 		return 0;
 	ret = lb_dataplane_read(c->dp, &c->image, err);

@@ -56,6 +56,7 @@ struct lb_control {
 	struct lb_prober *prober;
 	struct lb_collector *collector;
 	struct lb_check_path *check_path;
+	bool snat_untold; /* the host leaves few ports to fullnat, and that was not said yet */
 	struct lb_store *store;
 	struct lb_ifaces ifaces;
 	bool ifaces_known; /* what is attached was looked at: before, an lbd before us may have attached it */
