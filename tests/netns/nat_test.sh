@@ -61,6 +61,7 @@ is "and how many there may be" "$(metric lb_nat_capacity)" 1024
 echo "# connections stay"
 talk_start held host client "$TRAFFIC" hold --to 192.0.2.10:9092 --count 100 --first-port 20000 --every 300
 talk_read held
+of_b1=$(field b1 "$ANSWER")
 is "100 are open" "$(field alive "$ANSWER")" 100
 lbd_end KILL
 talk held ping
@@ -77,6 +78,18 @@ spread --to 192.0.2.10:9092 --count 60 --first-port 30000
 is "new ones go elsewhere" "$(field ok "$REPORT") $(field b1 "$REPORT")" "60 0"
 spread --to 192.0.2.10:9092 --count 60 --first-port 30000
 is "on the same ports again" "$(field ok "$REPORT") $(field b1 "$REPORT")" "60 0"
+left() { # FIELD
+	service_json tcp4 ".backends[] | select(.address == \"10.0.0.11:$PORT\") | .status.$1"
+}
+left_is() { # FIELD VALUE
+	[ "$(left "$1")" = "$2" ]
+}
+ok "what is left of b1 is counted" wait_for 10 left_is active_connections "$of_b1"
+is "it drains" "$(left state)" draining
+lbd_end KILL
+lbd_start
+ok "and after a restart" wait_for 10 left_is active_connections "$of_b1"
+is "it still drains" "$(left state)" draining
 
 echo "# room for more, while they are open"
 { lbctl export | sed 's/^max_connections: .*/max_connections: 2048/'; } >$RUN/more.yaml
@@ -103,8 +116,11 @@ talk held ping
 is "none moved" "$(field alive "$ANSWER") $(field moved "$ANSWER")" "100 0"
 
 echo "# ends"
+is "b1 drains while they are open" "$(left state) $(left active_connections)" "draining $of_b1"
 talk held quit
-ok "connections that are over go" wait_for 40 is_translated connections 0 || lbctl status
+ok "without a connection it is drained" wait_for 10 left_is state drained
+is "why" "$(left drain.end)" empty
+ok "connections that are over go" wait_for 60 is_translated connections 0 || lbctl status
 is "none is half-open" "$(translated half_open)" 0
 spread --udp --to 192.0.2.10:9092 --count 50
 is "datagrams are answered" "$(field ok "$REPORT")" 50

@@ -227,7 +227,7 @@ static int serve(void)
 
 struct conn {
 	int fd; /* -1: none */
-	enum { CONNECTING, ASKED, IDLE, DONE } state;
+	enum { CONNECTING, ASKED, ANSWERED, IDLE, DONE } state;
 	enum outcome outcome;
 	int server; /* who answered first; -1: nobody yet */
 	uint64_t begun_ns, asked_ns, ended_ns;
@@ -382,7 +382,9 @@ static void take_answer(struct conn *c, const char *name, size_t len)
 		answers_since_mark++;
 	if (now - c->asked_ns > max_gap_ns)
 		max_gap_ns = now - c->asked_ns;
-	if (one_shot) {
+	if (one_shot && opt.first_port && !opt.udp && !opt.http) {
+		c->state = ANSWERED; /* who closes last may use the port again at once */
+	} else if (one_shot) {
 		finish(c, ALIVE);
 	} else {
 		c->state = IDLE;
@@ -399,7 +401,7 @@ static void receive(struct conn *c)
 	if (n < 0 && errno == EAGAIN)
 		return;
 	if (n <= 0) {
-		finish(c, outcome_of(n ? errno : 0));
+		finish(c, c->state == ANSWERED ? ALIVE : outcome_of(n ? errno : 0));
 		return;
 	}
 	c->len += (size_t)n;

@@ -77,6 +77,7 @@ struct lb_control {
 	unsigned int ticks, upkeeps;
 	struct lb_drains drains;
 	struct event *drain_event;
+	uint64_t drain_begun_ns; /* when packets were told of the last one that began */
 	uint32_t *open; /* connections by backend, as counted at .open_ns: see lb_stats_left */
 	uint64_t open_ns;
 	uint64_t census_ns; /* when flow entries were last counted */

@@ -40,6 +40,9 @@ void lb_control_take_drains(struct lb_control *c, const struct lb_drains *drains
 {
 	struct timeval soon = {0};
 
+	for (size_t i = 0; i < drains->nr; i++)
+		if (!lb_drains_find(&c->drains, drains->list[i].service, &drains->list[i].address))
+			c->drain_begun_ns = lb_now_ns();
 	lb_drains_fini(&c->drains);
 	c->drains = *drains;
 	c->open_ns = 0;
@@ -60,7 +63,10 @@ void lb_control_on_drain(evutil_socket_t fd, short what, void *ctx)
 	for (size_t i = 0; i < c->drains.nr; i++) {
 		struct lb_drain *d = &c->drains.list[i];
 		const struct lb_service_conf *s = lb_config_service(c->config, d->service);
-		uint64_t left = lb_stats_left(c, d);
+		uint64_t left;
+
+		if (!lb_stats_left(c, d, &left) && !left)
+			left = 1; /* for all that is known */
 
 		/* What the model has not told packets yet they have not left any traces of. */
 		if (!c->uncommitted && s && lb_drain_judge(d, s->drain_timeout_ns, now_ns, left)) {

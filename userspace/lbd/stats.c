@@ -8,6 +8,8 @@
 #include "lb/dp/flow.h"
 #include "stats.h"
 
+#define FLIGHT_NS (LB_NSEC_PER_SEC / 10)
+
 static bool is_healthy(const struct lb_model_backend *b)
 {
 	return b->health == LB_HEALTH_UP || b->health == LB_HEALTH_UNCHECKED;
@@ -110,7 +112,19 @@ static void count_open(struct lb_control *c)
 	c->open_ns = now_ns;
 }
 
-uint64_t lb_stats_left(struct lb_control *c, const struct lb_drain *d)
+/* Those that packets opened that were on their way when the drain began have to be counted, too. */
+static bool translated_left(const struct lb_control *c, uint16_t idx, uint64_t *left)
+{
+	struct lb_backend_cpu row;
+
+	if (lb_dataplane_nat_open(c->dp, idx, c->drain_begun_ns + FLIGHT_NS, left))
+		return true;
+	lb_dataplane_backend(c->dp, idx, &row);
+	*left = lb_stats_active(&row);
+	return false;
+}
+
+bool lb_stats_left(struct lb_control *c, const struct lb_drain *d, uint64_t *left)
 {
 	const struct lb_model_service *s = lb_model_service(c->model, d->service);
 	const struct lb_backend_conf *conf = s ? lb_service_conf_backend(&s->conf, &d->address) : NULL;
@@ -118,28 +132,41 @@ uint64_t lb_stats_left(struct lb_control *c, const struct lb_drain *d)
 	struct lb_backend_cpu row;
 	uint16_t idx;
 
+	*left = 0;
 	if (!conf)
-		return 0;
+		return true;
 	idx = s->backends[conf - s->conf.backends].idx;
+	if (!lb_model_alive(c->model, idx))
+		return true;
+	if (lb_service_conf_translates(&s->conf))
+		return translated_left(c, idx, left);
 	/* Without any memory a slot's next owner gets all there is, at once. */
-	if (!lb_model_alive(c->model, idx) || lb_service_conf_state(&s->conf) == LB_STATE_NONE)
-		return 0;
+	if (lb_service_conf_state(&s->conf) == LB_STATE_NONE)
+		return true;
 	count_open(c);
+	*left = c->open[idx];
 	if (remembers_all(&s->conf) || now_ns > d->since_ns + c->config->learning_window_ns)
-		return c->open[idx];
+		return true;
 	lb_dataplane_backend(c->dp, idx, &row);
 	active = lb_stats_active(&row);
-	return active > c->open[idx] ? active : c->open[idx];
+	if (active > *left)
+		*left = active;
+	return true;
 }
 
 uint64_t lb_stats_connections(struct lb_control *c, const struct lb_model_service *s, const struct lb_model_backend *b,
 			      const struct lb_backend_cpu *row)
 {
 	const struct lb_drain *d = NULL;
+	uint64_t nr;
 
 	if (b->conf.admin == LB_ADMIN_DRAINING)
 		d = lb_drains_find(&c->drains, s->conf.name, &b->conf.address);
-	return d ? lb_stats_left(c, d) : lb_stats_active(row);
+	if (d)
+		lb_stats_left(c, d, &nr);
+	else if (!lb_service_conf_translates(&s->conf) || !lb_dataplane_nat_open(c->dp, b->idx, 0, &nr))
+		nr = lb_stats_active(row);
+	return nr;
 }
 
 const char *lb_stats_backend_state(const struct lb_control *c, const struct lb_model_service *s,

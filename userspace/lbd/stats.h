@@ -19,9 +19,11 @@ uint64_t lb_stats_active(const struct lb_backend_cpu *row);
 
 /* lb_stats_left - what a draining backend still has: its open connections in the flow cache. Those of a service that
  * remembers only what moves are all there when a learning window is over since then; until that, no fewer than were
- * begun and not seen to end. */
-uint64_t lb_stats_left(struct lb_control *c, const struct lb_drain *d);
-/* lb_stats_connections - lb_stats_left of a backend that drains, lb_stats_active of any other. @row: its counters. */
+ * begun and not seen to end. Those that are translated are counted in their own entries, now and then. False: they were
+ * not since the drain began; *@left is an estimate. */
+bool lb_stats_left(struct lb_control *c, const struct lb_drain *d, uint64_t *left);
+/* lb_stats_connections - lb_stats_left of a backend that drains; of any other those that are translated, as they were
+ * last counted, or lb_stats_active. @row: its counters. */
 uint64_t lb_stats_connections(struct lb_control *c, const struct lb_model_service *s, const struct lb_model_backend *b,
 			      const struct lb_backend_cpu *row);
 /* lb_stats_backend_state - "disabled", "draining", "drained", or else its health. */

@@ -64,6 +64,9 @@ int64_t *lb_dataplane_live(const struct lb_dataplane *dp);
 int lb_dataplane_collect(struct lb_dataplane *dp, uint64_t budget_ns);
 /* Translated connections: of the service @idx or, 0, of all. Never below 0, though packets count while they are read. */
 void lb_dataplane_nat_load(const struct lb_dataplane *dp, uint16_t idx, struct lb_nat_load *out);
+/* lb_dataplane_nat_open - open connections of backend @idx among them, as lb_dataplane_collect last counted. False: it
+ * has not gone round since @since_ns (CLOCK_MONOTONIC). */
+bool lb_dataplane_nat_open(const struct lb_dataplane *dp, uint16_t idx, uint64_t since_ns, uint64_t *open);
 /* Hex tag of the loaded program, as bpftool shows it. */
 const char *lb_dataplane_tag(const struct lb_dataplane *dp);
 /* BPF statistics (sysctl kernel.bpf_stats_enabled): 0 and run time and count, or -ENODATA when off. */

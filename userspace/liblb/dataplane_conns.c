@@ -34,6 +34,10 @@ struct lb_conns_round {
 	struct lb_conn *conns;
 	struct tally seen[LB_MAX_SERVICES];
 	struct tally before[LB_MAX_SERVICES]; /* what the counters said when it began */
+	uint64_t begun_ns;
+	uint32_t open[LB_MAX_BACKENDS]; /* connections that are not over and not about to be */
+	uint64_t told_ns;		/* when the last round that is over began; 0: there is none */
+	uint32_t told[LB_MAX_BACKENDS]; /* what it found */
 };
 
 static uint64_t now_ns(void)
@@ -169,6 +173,25 @@ static void remove_conn(struct lb_dataplane *dp, const struct lb_conn_key *key, 
 		__atomic_fetch_add(&dp->live[c->backend % LB_MAX_BACKENDS], -1, __ATOMIC_RELAXED);
 }
 
+/* Is it more than what is left of one? The other direction is asked where this one ends, or where it matters: of a
+ * backend that is to be left. */
+static bool is_open(const struct lb_dataplane *dp, const struct lb_conn_key *key, const struct lb_conn *c)
+{
+	const struct lb_backend *b = &dp->backends[c->backend % LB_MAX_BACKENDS];
+	struct lb_conn_key back;
+	struct lb_conn other;
+	uint64_t reply = 0;
+
+	if (key->proto != IPPROTO_TCP)
+		return true;
+	if (!(c->word & (LB_CONN_FIN | LB_CONN_RST)) && lb_life_of(b).flags & LB_BACKEND_F_TAKES_NEW)
+		return true;
+	lb_nat_other(&c->xlate, key->proto, &back);
+	if (!bpf_map_lookup_elem(dp->conns_fd, &back, &other))
+		reply = other.word;
+	return !((c->word | reply) & LB_CONN_RST || c->word & reply & LB_CONN_FIN);
+}
+
 /* The way back of a connection that is not there any more. */
 static bool is_orphan(const struct lb_dataplane *dp, const struct lb_conn_key *key, const struct lb_conn *c)
 {
@@ -200,6 +223,7 @@ static void look_at(struct lb_dataplane *dp, struct lb_conns_round *r, const str
 		return;
 	}
 	r->forwards++;
+	r->open[c->backend % LB_MAX_BACKENDS] += is_open(dp, key, c);
 	seen->conns++;
 	seen->half_open += key->proto != IPPROTO_TCP || !(c->word & LB_CONN_OPEN);
 }
@@ -229,11 +253,15 @@ static void end_round(struct lb_dataplane *dp, struct lb_conns_round *r)
 	}
 	r->orphans = r->replies > r->forwards;
 	r->begun = false;
+	memcpy(r->told, r->open, sizeof(r->told));
+	r->told_ns = r->begun_ns;
 }
 
 static void begin_round(const struct lb_dataplane *dp, struct lb_conns_round *r)
 {
 	r->forwards = r->replies = 0;
+	r->begun_ns = now_ns();
+	memset(r->open, 0, sizeof(r->open));
 	memset(r->seen, 0, sizeof(r->seen));
 	for (uint32_t i = 0; i < LB_MAX_SERVICES; i++)
 		r->before[i] =
@@ -266,6 +294,16 @@ int lb_dataplane_collect(struct lb_dataplane *dp, uint64_t budget_ns)
 	if (end)
 		end_round(dp, dp->round);
 	return end;
+}
+
+bool lb_dataplane_nat_open(const struct lb_dataplane *dp, uint16_t idx, uint64_t since_ns, uint64_t *open)
+{
+	const struct lb_conns_round *r = dp->round;
+
+	if (!r || !r->told_ns || r->told_ns < since_ns)
+		return false;
+	*open = r->told[idx % LB_MAX_BACKENDS];
+	return true;
 }
 
 /* ---- another map ---- */
