@@ -9,6 +9,7 @@
 #include "classify.h"
 #include "forward.h"
 #include "select.h"
+#include "vlan.h"
 #include "world.h"
 
 /* Count it for the backend that got it. */
@@ -197,6 +198,7 @@ static __always_inline __u32 lb_look_closer(struct lb_world *w, __u32 fate)
  * that is the verdict's. */
 static __always_inline enum lb_verdict lb_pipeline(struct lb_world *w, __u32 *sent)
 {
+	const __u64 tags = lb_world_has(w, LB_HAS_VLAN) ? lb_world_vlan_pop(w) : 0;
 	enum lb_verdict v = lb_judge(w, sent);
 
 	if (lb_unlikely(v != LB_V_FORWARDED)) {
@@ -204,6 +206,8 @@ static __always_inline enum lb_verdict lb_pipeline(struct lb_world *w, __u32 *se
 		__u32 fate = LB_FATE(v, v == LB_V_DROP_TOO_BIG ? *sent : 0);
 
 		fate = lb_look_closer(w, lb_forget(fate, lb_world_ingress(w)));
+		if (tags)
+			fate = lb_vlan_restore(w, fate, tags);
 		row = lb_world_verdict_cpu(w);
 		v = LB_FATE_VERDICT(fate);
 		*sent = LB_FATE_SENT(fate);
