@@ -154,13 +154,15 @@ int lb_model_set_next_hop(struct lb_model *m, const uint8_t addr[16], const stru
 		struct lb_service_entry *s = m->addrs[i].service;
 		struct lb_model_backend *b = &s->pub.backends[m->addrs[i].backend];
 		struct lb_backend before, after;
+		struct lb_vlan vlan;
 
 		lb_entry_line(m->conf, s, b, &m->ids, &before);
+		vlan = b->next_hop.vlan;
 		b->next_hop = *nh;
 		lb_entry_line(m->conf, s, b, &m->ids, &after);
 		if (ret < 0)
 			ret = 0;
-		if (!memcmp(&before, &after, sizeof(before)))
+		if (!memcmp(&before, &after, sizeof(before)) && !memcmp(&vlan, &nh->vlan, sizeof(vlan)))
 			continue;
 		lb_entry_dirty(s);
 		if (!before.oif != !after.oif && b->conf.admin != LB_ADMIN_DISABLED) {
@@ -254,12 +256,21 @@ struct lb_image *lb_model_image(struct lb_model *m)
 	return compute_stale(m) ? lb_model_image_prepared(m) : NULL;
 }
 
+bool lb_model_set_vlans(struct lb_model *m, bool vlans)
+{
+	bool news = m->vlans != vlans;
+
+	m->vlans = vlans;
+	return news;
+}
+
 struct lb_image *lb_model_image_prepared(struct lb_model *m)
 {
 	struct lb_image *image = lb_image_new();
 
 	if (!image)
 		return NULL;
+	image->features = m->vlans ? LB_HAS_VLAN : 0;
 	image->conf.hash_key[0] = m->conf->hash_key[0];
 	image->conf.hash_key[1] = m->conf->hash_key[1];
 	image->conf.hash = lb_hash_secret(image->conf.hash_key);
@@ -275,7 +286,7 @@ struct lb_image *lb_model_image_prepared(struct lb_model *m)
 			return NULL;
 		}
 		image->services[s->pub.idx] = lb_service_image_get(s->image);
-		image->features |= lb_service_conf_features(&s->pub.conf);
+		image->features |= lb_service_conf_features(&s->pub.conf) | (s->image->tagged ? LB_HAS_VLAN : 0);
 	}
 	return image;
 }
