@@ -348,13 +348,9 @@ static __attribute__((noinline)) bool lb_vlan_push_ctx(struct xdp_md *ctx, __u64
 	return lb_vlan_push(&w, tags);
 }
 
-/* What the tags were is one word to a verifier: else it would see the stages once for each number of them. */
 static __always_inline __u64 lb_world_vlan_pop(struct lb_world *w)
 {
-	__u64 tags = lb_vlan_pop_ctx(w->ctx), any = w->ctx->ingress_ifindex;
-
-	asm volatile("%0 += %1\n\t%0 -= %1" : "+r"(tags) : "r"(any));
-	return tags;
+	return lb_vlan_pop_ctx(w->ctx);
 }
 
 static __always_inline bool lb_world_vlan_push(struct lb_world *w, __u64 tags)

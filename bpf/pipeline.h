@@ -198,7 +198,8 @@ static __always_inline __u32 lb_look_closer(struct lb_world *w, __u32 fate)
  * that is the verdict's. */
 static __always_inline enum lb_verdict lb_pipeline(struct lb_world *w, __u32 *sent)
 {
-	const __u64 tags = lb_world_has(w, LB_HAS_VLAN) ? lb_world_vlan_pop(w) : 0;
+	/* one word to a verifier: else it would see the stages once for each number of tags */
+	const __u64 tags = lb_world_has(w, LB_HAS_VLAN) ? lb_forget64(lb_world_vlan_pop(w), lb_world_ingress(w)) : 0;
 	enum lb_verdict v = lb_judge(w, sent);
 
 	if (lb_unlikely(v != LB_V_FORWARDED)) {

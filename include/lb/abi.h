@@ -68,8 +68,8 @@
 #define LB_HAS_FRAGMENTS (1U << 8)
 #define LB_HAS_PING (1U << 9) /* answers echo requests */
 #define LB_HAS_MSS (1U << 10) /* mss_clamp */
-#define LB_HAS_VLAN (1U << 11) /* frames with tags, coming or going */
-#define LB_HAS_ALL ((1U << 12) - 1)
+#define LB_HAS_VLAN (1U << 12) /* frames with tags, coming or going */
+#define LB_HAS_ALL ((1U << 13) - 1)
 
 /* ---- lb_conf: ARRAY of one, mmapable ---- */
 #define LB_HASH_ROUNDS 4

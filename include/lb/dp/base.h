@@ -55,6 +55,15 @@ static __always_inline __u32 lb_forget(__u32 word, __u32 any)
 	return word;
 }
 
+/* The same of 64 bits. */
+static __always_inline __u64 lb_forget64(__u64 word, __u64 any)
+{
+#ifdef __bpf__
+	__asm__ volatile("%0 += %1\n\t%0 -= %1" : "+r"(word) : "r"(any));
+#endif
+	return word;
+}
+
 #define lb_likely(x) __builtin_expect(!!(x), 1)
 #define lb_unlikely(x) __builtin_expect(!!(x), 0)
 
