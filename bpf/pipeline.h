@@ -194,12 +194,22 @@ static __always_inline __u32 lb_look_closer(struct lb_world *w, __u32 fate)
 	return lb_world_has(w, LB_HAS_ICMP) ? lb_world_too_big(w, LB_FATE_BACKEND(fate)) : LB_V_DROP_TOO_BIG;
 }
 
+/* Takes the tags off; 0: there are none. They are one word to a verifier: else it would see the stages once for each
+ * number of tags. */
+static __always_inline __u64 lb_untag(struct lb_world *w)
+{
+	__u64 tags = 0;
+
+	if (lb_unlikely(lb_vlan_is_tagged(lb_world_data(w), lb_world_data_end(w))))
+		tags = lb_world_vlan_pop(w);
+	return lb_forget64(tags, lb_world_ingress(w));
+}
+
 /* Every packet is counted once by its verdict, where no backend counts it. @sent: the program's return value, 0 where
  * that is the verdict's. */
 static __always_inline enum lb_verdict lb_pipeline(struct lb_world *w, __u32 *sent)
 {
-	/* one word to a verifier: else it would see the stages once for each number of tags */
-	const __u64 tags = lb_world_has(w, LB_HAS_VLAN) ? lb_forget64(lb_world_vlan_pop(w), lb_world_ingress(w)) : 0;
+	const __u64 tags = lb_world_has(w, LB_HAS_VLAN) ? lb_untag(w) : 0;
 	enum lb_verdict v = lb_judge(w, sent);
 
 	if (lb_unlikely(v != LB_V_FORWARDED)) {

@@ -29,12 +29,18 @@ static __always_inline bool lb_vlan_is_ip(__be16 type)
 	return type == lb_htons(ETH_P_IP) || type == lb_htons(ETH_P_IPV6);
 }
 
+/* lb_vlan_is_tagged - does the frame [@data, @data_end) begin with a tag? */
+static __always_inline bool lb_vlan_is_tagged(const void *data, const void *data_end)
+{
+	return data + sizeof(struct ethhdr) + LB_VLAN_HLEN <= data_end && lb_vlan_is_type(lb_get16(data + 12));
+}
+
 /* lb_vlan_tags - the tags of the frame [@data, @data_end) when there are one or two and IP is behind them; else 0. */
 static __always_inline __u64 lb_vlan_tags(const void *data, const void *data_end)
 {
 	__u32 outer, inner;
 
-	if (data + sizeof(struct ethhdr) + LB_VLAN_HLEN > data_end || !lb_vlan_is_type(lb_get16(data + 12)))
+	if (!lb_vlan_is_tagged(data, data_end))
 		return 0;
 	outer = lb_get32(data + 12);
 	if (lb_vlan_is_ip(lb_get16(data + 16)))
