@@ -5,6 +5,7 @@
 
 #include "lb/dp/encap.h"
 #include "lb/dp/gue.h"
+#include "vlan.h"
 #include "world.h"
 
 /* Put the packet into a packet of its own, addressed to the backend; @v4: of IPv4, @gue: over UDP, @src_plen: bits of
@@ -95,7 +96,12 @@ static __always_inline enum lb_verdict lb_forward(struct lb_world *w, const stru
 		v = lb_encap_other(w, j, &hop);
 		if (lb_unlikely(v != LB_V_FORWARDED))
 			return v;
-		*sent = lb_world_send(w, hop.oif, j->life.flags & LB_BACKEND_F_REDIRECT);
+		if (lb_world_has(w, LB_HAS_VLAN) && j->life.flags & LB_BACKEND_F_TAGGED)
+			v = lb_vlan_send(w, hop.oif, sent);
+		else
+			*sent = lb_world_send(w, hop.oif, j->life.flags & LB_BACKEND_F_REDIRECT);
+		if (lb_unlikely(v != LB_V_FORWARDED))
+			return v;
 	}
 	if (lb_unlikely(*sent == LB_UNSENT))
 		return lb_answer(LB_V_DROP_NO_NEXT_HOP);

@@ -61,6 +61,11 @@ static __always_inline const struct lb_conf *lb_world_conf(struct lb_world *w)
 	return &lb_conf;
 }
 
+static __always_inline const struct lb_vlan *lb_world_vlan(struct lb_world *w, __u32 oif)
+{
+	return bpf_map_lookup_elem(&lb_vlans, &oif);
+}
+
 static __always_inline __u32 lb_world_ingress(struct lb_world *w)
 {
 	return w->ctx->ingress_ifindex;
@@ -327,6 +332,30 @@ static __always_inline __u32 lb_world_too_big(struct lb_world *w, __u32 backend_
 static __always_inline void lb_world_clamp(struct lb_world *w, __u32 service_idx, __u32 l4_off)
 {
 	lb_clamp_ctx(w->ctx, service_idx, l4_off);
+}
+
+static __attribute__((noinline)) __u64 lb_vlan_pop_ctx(struct xdp_md *ctx)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	return lb_vlan_pop(&w);
+}
+
+static __attribute__((noinline)) bool lb_vlan_push_ctx(struct xdp_md *ctx, __u64 tags)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	return lb_vlan_push(&w, tags);
+}
+
+static __always_inline __u64 lb_world_vlan_pop(struct lb_world *w)
+{
+	return lb_vlan_pop_ctx(w->ctx);
+}
+
+static __always_inline bool lb_world_vlan_push(struct lb_world *w, __u64 tags)
+{
+	return lb_vlan_push_ctx(w->ctx, tags);
 }
 
 /* Its many paths all lead to the same end, which the verifier sees where a function returns. No global one: on 5.10,

@@ -108,6 +108,15 @@ struct {
 	__type(value, struct lb_nat_work);
 } lb_nat_work SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LB_MAX_VLANS);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct lb_vlan);
+} lb_vlans SEC(".maps");
+
 /* Keyed by interface index: where packets may leave by redirection. */
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);

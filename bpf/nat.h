@@ -13,6 +13,7 @@
 #include "choice.h"
 #include "classify.h"
 #include "select.h"
+#include "vlan.h"
 #include "world.h"
 
 #define LB_NAT_TRIES 16 /* of source ports */
@@ -343,7 +344,12 @@ static __always_inline __u32 lb_nat_send(struct lb_world *w, const struct lb_nat
 	if (lb_unlikely(data + sizeof(struct ethhdr) > lb_world_data_end(w)))
 		return lb_answer(LB_V_DROP_MALFORMED);
 	lb_eth_write(data, &hop);
-	sent = lb_world_send(w, hop.oif, life.flags & LB_BACKEND_F_REDIRECT);
+	if (lb_world_has(w, LB_HAS_VLAN) && life.flags & LB_BACKEND_F_TAGGED)
+		v = lb_vlan_send(w, hop.oif, &sent);
+	else
+		sent = lb_world_send(w, hop.oif, life.flags & LB_BACKEND_F_REDIRECT);
+	if (lb_unlikely(v != LB_V_FORWARDED))
+		return v;
 	if (lb_unlikely(sent == LB_UNSENT))
 		return lb_answer(LB_V_DROP_NO_NEXT_HOP);
 	return LB_FATE(LB_V_FORWARDED, sent);
@@ -375,6 +381,12 @@ static __always_inline __u32 lb_nat_reply(struct lb_world *w, struct lb_nat_job 
 		return lb_answer(LB_V_DROP_MALFORMED);
 	lb_put64(data, c->hop.mac0);
 	lb_put32(data + 8, c->hop.mac1);
+	if (lb_unlikely(c->hop.tags)) {
+		if (!lb_world_has(w, LB_HAS_VLAN))
+			return lb_answer(LB_V_DROP_NO_NEXT_HOP);
+		if (!lb_world_vlan_push(w, c->hop.tags))
+			return lb_answer(LB_V_DROP_NO_HEADROOM);
+	}
 	sent = lb_world_send(w, c->hop.ifindex, lb_load(&link->flags) & LB_LINK_F_REDIRECT);
 	return sent == LB_UNSENT ? lb_answer(LB_V_DROP_NO_NEXT_HOP) : LB_FATE(LB_V_REPLIED, sent);
 }
@@ -388,7 +400,7 @@ static __always_inline bool lb_nat_says_more(struct lb_world *w, const struct lb
 
 	if (data + sizeof(struct ethhdr) > lb_world_data_end(w))
 		return true;
-	lb_nat_hop(data, lb_world_ingress(w), &hop);
+	lb_nat_hop(data, lb_world_ingress(w), n->tags, &hop);
 	if (lb_unlikely(!lb_nat_hop_same(&c->hop, &hop)))
 		return true;
 	if (lb_likely(new == old))
@@ -410,7 +422,7 @@ static __always_inline __u32 lb_nat_see_to(struct lb_world *w, const struct lb_n
 	if (!work || data + sizeof(struct ethhdr) > lb_world_data_end(w))
 		return LB_V_DROP_NAT_FULL;
 	work->key = n->key;
-	lb_nat_hop(data, lb_world_ingress(w), &work->forward.hop);
+	lb_nat_hop(data, lb_world_ingress(w), n->tags, &work->forward.hop);
 	return lb_world_nat_attend(w, n->backend_idx, n->service_idx, n->tcp_flags);
 }
 

@@ -10,6 +10,7 @@
 #include "forward.h"
 #include "nat.h"
 #include "select.h"
+#include "vlan.h"
 #include "world.h"
 
 /* Count it for the backend that got it. */
@@ -155,14 +156,15 @@ static __always_inline __u32 lb_nat_account(struct lb_world *w, __u32 fate)
 	return v == LB_V_DROP_TOO_BIG ? LB_FATE_TOO_BIG(j.backend_idx) : (__u32)v;
 }
 
-/* What becomes of it: its fate. */
-static __always_inline __u32 lb_serve_nat(struct lb_world *w)
+/* What becomes of it, which came with @tags: its fate. */
+static __always_inline __u32 lb_serve_nat(struct lb_world *w, __u64 tags)
 {
 	struct lb_nat_work *work = lb_world_nat_work(w);
 	__u32 fate;
 
 	if (!work)
 		return LB_V_PASS_NO_SERVICE;
+	work->job.tags = tags;
 	fate = lb_world_nat(w, &work->job);
 	if (fate == LB_NAT_NEW) {
 		fate = lb_world_nat_choose(w);
@@ -292,12 +294,12 @@ static __always_inline enum lb_verdict lb_judge(struct lb_world *w, __u32 *sent)
 
 /* Off the fast path: a packet without the headers of a flow may still be about one, or a part of one's; and the sender
  * of one that does not fit can do something about it. */
-static __always_inline __u32 lb_look_closer(struct lb_world *w, __u32 fate)
+static __always_inline __u32 lb_look_closer(struct lb_world *w, __u32 fate, __u64 tags)
 {
 	const enum lb_verdict v = LB_FATE_VERDICT(fate);
 
 	if (lb_world_has(w, LB_HAS_NAT) && v == LB_NAT_ASKED)
-		fate = lb_serve_nat(w);
+		fate = lb_serve_nat(w, tags);
 	if (v == LB_V_PASS_PROTOCOL && lb_world_has(w, LB_HAS_ICMP | LB_HAS_PING))
 		return lb_world_icmp(w);
 	if (v == LB_V_PASS_FRAGMENT && lb_world_has(w, LB_HAS_FRAGMENTS))
@@ -307,17 +309,31 @@ static __always_inline __u32 lb_look_closer(struct lb_world *w, __u32 fate)
 	return lb_world_has(w, LB_HAS_ICMP) ? lb_world_too_big(w, LB_FATE_BACKEND(fate)) : LB_V_DROP_TOO_BIG;
 }
 
+/* Takes the tags off; 0: there are none. They are one word to a verifier: else it would see the stages once for each
+ * number of tags. */
+static __always_inline __u64 lb_untag(struct lb_world *w)
+{
+	__u64 tags = 0;
+
+	if (lb_unlikely(lb_vlan_is_tagged(lb_world_data(w), lb_world_data_end(w))))
+		tags = lb_world_vlan_pop(w);
+	return lb_forget64(tags, lb_world_ingress(w));
+}
+
 /* Every packet is counted once by its verdict, where no backend counts it. @sent: the program's return value, 0 where
  * that is the verdict's. */
 static __always_inline enum lb_verdict lb_pipeline(struct lb_world *w, __u32 *sent)
 {
+	const __u64 tags = lb_world_has(w, LB_HAS_VLAN) ? lb_untag(w) : 0;
 	enum lb_verdict v = lb_judge(w, sent);
 
 	if (lb_unlikely(v != LB_V_FORWARDED)) {
 		struct lb_verdict_cpu *row;
 		__u32 fate = LB_FATE(v, v == LB_V_DROP_TOO_BIG ? *sent : 0);
 
-		fate = lb_look_closer(w, lb_forget(fate, lb_world_ingress(w)));
+		fate = lb_look_closer(w, lb_forget(fate, lb_world_ingress(w)), tags);
+		if (tags)
+			fate = lb_vlan_restore(w, fate, tags);
 		row = lb_world_verdict_cpu(w);
 		v = LB_FATE_VERDICT(fate);
 		*sent = LB_FATE_SENT(fate);

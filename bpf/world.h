@@ -18,7 +18,8 @@ struct lb_world;
 /* Is @feature (LB_HAS_*) a thing that this program does? */
 static __always_inline bool lb_world_has(struct lb_world *w, __u32 feature);
 
-/* The frame. lb_world_grow makes @nr_bytes of room in front of it: data and data_end have to be asked for again. */
+/* The frame. lb_world_grow makes @nr_bytes of room in front of it, or takes that many off it where it is negative: data
+ * and data_end have to be asked for again. */
 static __always_inline void *lb_world_data(struct lb_world *w);
 static __always_inline void *lb_world_data_end(struct lb_world *w);
 static __always_inline bool lb_world_grow(struct lb_world *w, int nr_bytes);
@@ -28,6 +29,12 @@ static __always_inline bool lb_world_cut(struct lb_world *w, int nr_bytes);
  * The program's return value, or LB_UNSENT where packets may not leave by it. */
 static __always_inline __u32 lb_world_send(struct lb_world *w, __u32 oif, bool redirect);
 #define LB_UNSENT 1U /* XDP_DROP */
+
+/* What the VLAN device @oif does, NULL: it is none. lb_world_vlan_pop, lb_world_vlan_push: answer with lb_vlan_pop,
+ * lb_vlan_push, in a frame of their own likewise. */
+static __always_inline const struct lb_vlan *lb_world_vlan(struct lb_world *w, __u32 oif);
+static __always_inline __u64 lb_world_vlan_pop(struct lb_world *w);
+static __always_inline bool lb_world_vlan_push(struct lb_world *w, __u64 tags);
 
 /* The interface that the frame came in by. */
 static __always_inline __u32 lb_world_ingress(struct lb_world *w);

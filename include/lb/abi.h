@@ -12,7 +12,7 @@
 #include <linux/types.h>
 
 /* Raised whenever a layout or a meaning below changes; the pin folder carries it. */
-#define LB_ABI_VERSION 4
+#define LB_ABI_VERSION 6
 
 #define LB_MAX_SERVICES 16384 /* service 0 is never used */
 #define LB_MAX_BACKENDS 32768 /* backend 0 means "none" */
@@ -27,6 +27,7 @@
 #define LB_RATE_WAYS 8
 #define LB_MAX_CIDS 65536    /* server IDs of all backends and configurations together */
 #define LB_MAX_PORTS 64	     /* interfaces that packets may leave by */
+#define LB_MAX_VLANS 4096    /* VLAN devices that they may leave by */
 #define LB_SLOTS (8U << 20)  /* the slots of all tables together */
 #define LB_TABLE_SHIFT_MIN 4 /* a table has 2^shift slots; one cache line at least */
 #define LB_TABLE_SHIFT_MAX 20
@@ -55,6 +56,7 @@
 #define LB_MAP_CONNS "lb_conns"
 #define LB_MAP_SNATS "lb_snats"
 #define LB_MAP_NAT_LOADS "lb_nat_loads"
+#define LB_MAP_VLANS "lb_vlans"
 
 /* What a program can do beyond forwarding by table: bits of lb_features in its .rodata. The verifier removes the code
  * of those that are not set. */
@@ -70,7 +72,8 @@
 #define LB_HAS_PING (1U << 9) /* answers echo requests */
 #define LB_HAS_MSS (1U << 10) /* mss_clamp */
 #define LB_HAS_NAT (1U << 11) /* nat, fullnat */
-#define LB_HAS_ALL ((1U << 12) - 1)
+#define LB_HAS_VLAN (1U << 12) /* frames with tags, coming or going */
+#define LB_HAS_ALL ((1U << 13) - 1)
 
 /* ---- lb_conf: ARRAY of one, mmapable ---- */
 #define LB_HASH_ROUNDS 4
@@ -117,6 +120,16 @@ _Static_assert(sizeof(struct lb_link) == 16, "two words");
 struct lb_links {
 	struct lb_link at[LB_LINKS];
 };
+
+/* ---- lb_vlans: HASH, lbd writes; by a VLAN device's index what it does to frames that leave by it ----
+ * A tag is four bytes as they lie in the frame in front of the type that they tag: TPID and TCI. */
+#define LB_VLAN_F_REDIRECT (1U << 0) /* as LB_BACKEND_F_REDIRECT, of the interface below */
+struct lb_vlan {
+	__u32 oif;    /* the interface below it, which is no VLAN device */
+	__u32 flags;  /* LB_VLAN_F_* */
+	__u32 tag[2]; /* the outer one first; 0: none */
+};
+_Static_assert(sizeof(struct lb_vlan) == 16, "two words");
 
 /* ---- lb_vips: ARRAY [LB_VIP_SETS], mmapable ----
  * Each VIP has two sets that it may lie in (lb/dp/vip.h), of two lines each. A line has all that an established
@@ -277,6 +290,7 @@ enum lb_phase {
 #define LB_BACKEND_F_UP (1U << 4)
 #define LB_BACKEND_F_DOWN (2U << 4)
 #define LB_BACKEND_F_UNKNOWN (3U << 4) /* to be checked, and was not yet */
+#define LB_BACKEND_F_TAGGED (1U << 6)	 /* oif is a VLAN device, in lb_vlans; F_REDIRECT is set, too: not sent plainly */
 
 enum lb_forward {
 	LB_FORWARD_L2 = 1,
@@ -369,6 +383,7 @@ struct lb_conn_hop {
 	__u64 mac0; /* the destination and two bytes of the source */
 	__u32 mac1; /* the rest of it */
 	__u32 ifindex;
+	__u64 tags; /* LB_TAGS of lb/dp/vlan.h; 0: none */
 };
 
 #define LB_CONN_F_REPLY (1U << 0) /* from the backend */
@@ -385,7 +400,7 @@ struct lb_conn {
 	__u8 flags; /* LB_CONN_F_* */
 	__u16 pad0;
 };
-_Static_assert(sizeof(struct lb_conn) == 72, "no hole");
+_Static_assert(sizeof(struct lb_conn) == 80, "no hole");
 
 /* ---- lb_nat_loads: ARRAY [LB_MAX_SERVICES], mmapable: a service's connections in lb_conns, at 0 those of all. Packets
  * of all CPUs add to it, lbd takes away. ---- */

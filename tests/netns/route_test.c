@@ -425,6 +425,67 @@ static void test_failover(const uint8_t mac_a[6], const uint8_t mac_b[6])
 	forget_all();
 }
 
+static void tell_link(const struct lb_route_link *link)
+{
+	lb_route_on_link(route, link, false);
+	lb_route_process(route);
+}
+
+static bool has_tags(const struct seen *s, const char *oif, uint32_t outer, uint32_t inner)
+{
+	return s->nh.vlan.oif == if_nametoindex(oif) && s->nh.vlan.tag[0] == outer && s->nh.vlan.tag[1] == inner;
+}
+
+/* VLAN devices, as the kernel would tell of them: it may lack them, so r0 is said to be one. */
+static void test_vlans(const uint8_t mac_a[6])
+{
+	struct lb_route_link link = {.ifindex = if_nametoindex("r0"), .up = true, .ethernet = true, .mtu = 1500};
+	struct lb_route_link middle = {.ifindex = 100001, .up = true, .ethernet = true, .mtu = 1500};
+	const uint32_t outer = htonl(0x88a80064), inner = htonl(0x81000007), top = htonl(0x81000009);
+	const uint32_t r0 = if_nametoindex("r0"), r1 = if_nametoindex("r1");
+	struct seen *w;
+
+	mac_of(NULL, "r0", link.mac);
+	w = watch("10.1.0.2");
+	tap_need(goes_by(w, "r0", mac_a), "the neighbour is resolved");
+	tap_ok(!w->nh.vlan.oif && !lb_route_has_vlans(route, r1), "no VLAN device, no tags");
+	link.vlan_lower = r1;
+	link.vlan_tag = inner;
+	tell_link(&link);
+	tap_ok(goes_by(w, "r0", mac_a) && has_tags(w, "r1", inner, 0), "a VLAN device: its tag and what is below it");
+	tap_ok(w->nh.vlan.flags == LB_VLAN_F_REDIRECT && w->nh.mtu == 1500, "which is a veth; the MTU is its own");
+	tap_ok(lb_route_has_vlans(route, r1) && !lb_route_has_vlans(route, r0), "there is a VLAN device on r1");
+	link.vlan_lower = middle.ifindex;
+	tell_link(&link);
+	tap_ok(!w->nh.ifindex, "on a device that nobody knows: lost");
+	middle.vlan_lower = r1;
+	middle.vlan_tag = outer;
+	tell_link(&middle);
+	tap_ok(goes_by(w, "r0", mac_a) && has_tags(w, "r1", outer, inner), "on another one: both tags, its own inside");
+	tap_ok(w->nh.mtu == 1496, "and so much less MTU as the kernel would not redirect");
+	tap_ok(lb_route_has_vlans(route, r1) && lb_route_has_vlans(route, middle.ifindex), "there are two on r1");
+	middle.ifindex = 100002;
+	middle.vlan_tag = top;
+	tell_link(&middle);
+	middle.ifindex = 100001;
+	middle.vlan_lower = 100002;
+	tell_link(&middle);
+	tap_ok(!w->nh.ifindex, "three tags are too many");
+	middle.vlan_lower = r1;
+	tell_link(&middle);
+	tap_ok(has_tags(w, "r1", top, inner), "two are not");
+	lb_route_on_link(route, &middle, true);
+	middle.ifindex = 100002;
+	lb_route_on_link(route, &middle, true);
+	lb_route_process(route);
+	tap_ok(!w->nh.ifindex, "the one in the middle goes: lost");
+	link.vlan_lower = link.vlan_tag = 0;
+	link.veth = true;
+	tell_link(&link);
+	tap_ok(goes_by(w, "r0", mac_a) && !w->nh.vlan.oif, "no VLAN device any more");
+	forget_all();
+}
+
 static void test_counting(const uint8_t mac_a[6])
 {
 	struct seen *w = watch("10.1.0.2");
@@ -540,6 +601,7 @@ static int run_tests(void)
 	test_macs(mac_a);
 	test_links(mac_a);
 	test_failover(mac_a, mac_b);
+	test_vlans(mac_a);
 	test_counting(mac_a);
 	test_overrun();
 	test_many();

@@ -282,7 +282,7 @@ static void make_icmp(const struct spec *s, struct frame *f)
 	f->len -= (size_t)s->cut;
 }
 
-void frame_make(const struct spec *s, struct frame *f)
+static void make_untagged(const struct spec *s, struct frame *f)
 {
 	static const uint8_t *const macs[] = {
 		[MAC_OWN] = mac_own, [MAC_OTHER] = mac_hop, [MAC_GROUP] = mac_group, [MAC_BROADCAST] = mac_all};
@@ -316,6 +316,25 @@ void frame_make(const struct spec *s, struct frame *f)
 	if (!s->no_sum)
 		set16(f, sum_at, l4_checksum(f, family_of(s), 14, l4, l4_len(s) + (size_t)s->payload, proto_of(s)));
 	f->len -= (size_t)s->cut;
+}
+
+void frame_tag(struct frame *f, const uint32_t *tag, size_t nr)
+{
+	for (size_t i = nr; i; i--) {
+		if (!tag[i - 1])
+			continue;
+		assert(f->len + 4 <= sizeof(f->data));
+		memmove(f->data + 16, f->data + 12, f->len - 12);
+		f->len += 4;
+		set16(f, 12, tag[i - 1] >> 16);
+		set16(f, 14, tag[i - 1]);
+	}
+}
+
+void frame_make(const struct spec *s, struct frame *f)
+{
+	make_untagged(s, f);
+	frame_tag(f, s->tag, 3);
 }
 
 uint64_t flow_hash(const struct spec *s)
@@ -515,7 +534,7 @@ void frame_expect(const struct setup *setup, const struct spec *s, int backend, 
 	}
 	if (setup->mss && inner.mss > setup->mss)
 		inner.mss = setup->mss;
-	frame_make(&inner, &in);
+	make_untagged(&inner, &in);
 	put(out, in.data + 14, in.len - 14);
 	if (gue_len(setup))
 		expect_gue_sum(out, setup, s);
@@ -558,7 +577,7 @@ void frame_expect_too_big(const struct spec *s, int mtu, struct frame *out)
 	struct frame in;
 	size_t at, len;
 
-	frame_make(s, &in);
+	make_untagged(s, &in);
 	len = in.len - 14 - (size_t)s->pad;
 	len = v4 ? (len < 548 ? 68 : 548) : 1232;
 	a.payload = (int)len;

@@ -40,6 +40,11 @@ static int kernel_port_add(struct world *w, uint32_t ifindex)
 	return bpf_map_update_elem(bpf_map__fd(skel->maps.lb_ports), &ifindex, &loopback, BPF_ANY) ? -errno : 0;
 }
 
+static int kernel_vlan_add(struct world *w, uint32_t ifindex, const struct lb_vlan *vlan)
+{
+	return bpf_map_update_elem(bpf_map__fd(skel->maps.lb_vlans), &ifindex, vlan, BPF_ANY) ? -errno : 0;
+}
+
 static int kernel_trie_add(struct world *w, struct trie *t, const void *key, const void *value)
 {
 	return bpf_map_update_elem(t->fd, key, value, BPF_ANY) ? -errno : 0;
@@ -171,6 +176,7 @@ int world_kernel_open(struct world *w)
 		.turn_reset = kernel_turn_reset,
 		.cid_add = kernel_cid_add,
 		.port_add = kernel_port_add,
+		.vlan_add = kernel_vlan_add,
 		.run = kernel_run,
 	};
 	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows ||

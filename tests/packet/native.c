@@ -18,12 +18,18 @@ struct lb_world {
 	uint8_t *mem;
 	size_t len;
 	bool no_headroom;
+	int spare; /* bytes that were taken off */
 };
 
 static struct world arrays;
 static const struct world *playing; /* the caller's */
 static uint32_t ports[LB_MAX_PORTS];
 static unsigned int nr_ports;
+static struct {
+	uint32_t oif;
+	struct lb_vlan vlan;
+} vlans[8];
+static unsigned int nr_vlans;
 
 static __always_inline __attribute__((unused)) bool lb_world_has(struct lb_world *w, __u32 feature)
 {
@@ -46,8 +52,9 @@ static __always_inline bool lb_world_grow(struct lb_world *w, int nr_bytes)
 	size_t from = nr_bytes < 0 ? (size_t)-nr_bytes : 0, to = nr_bytes < 0 ? 0 : (size_t)nr_bytes;
 	uint8_t *mem;
 
-	if (w->no_headroom)
+	if (w->no_headroom && nr_bytes > w->spare)
 		return false;
+	w->spare -= nr_bytes;
 	mem = calloc(1, OFFSET + len);
 	if (!mem)
 		return false;
@@ -84,6 +91,24 @@ static __always_inline __u32 lb_world_send(struct lb_world *w, __u32 oif, bool r
 static __always_inline const struct lb_conf *lb_world_conf(struct lb_world *w)
 {
 	return arrays.conf;
+}
+
+static __always_inline const struct lb_vlan *lb_world_vlan(struct lb_world *w, __u32 oif)
+{
+	for (unsigned int i = 0; i < nr_vlans; i++)
+		if (vlans[i].oif == oif)
+			return &vlans[i].vlan;
+	return NULL;
+}
+
+static __always_inline __u64 lb_world_vlan_pop(struct lb_world *w)
+{
+	return lb_vlan_pop(w);
+}
+
+static __always_inline bool lb_world_vlan_push(struct lb_world *w, __u64 tags)
+{
+	return lb_vlan_push(w, tags);
 }
 
 static __always_inline __u32 lb_world_ingress(struct lb_world *w)
@@ -476,6 +501,15 @@ static int native_port_add(struct world *w, uint32_t ifindex)
 	return 0;
 }
 
+static int native_vlan_add(struct world *w, uint32_t ifindex, const struct lb_vlan *vlan)
+{
+	if (nr_vlans == sizeof(vlans) / sizeof(vlans[0]))
+		return -ENOSPC;
+	vlans[nr_vlans].oif = ifindex;
+	vlans[nr_vlans++].vlan = *vlan;
+	return 0;
+}
+
 int world_native_open(struct world *w)
 {
 	arrays = (struct world){
@@ -504,6 +538,7 @@ int world_native_open(struct world *w)
 		.turn_reset = native_turn_reset,
 		.cid_add = native_cid_add,
 		.port_add = native_port_add,
+		.vlan_add = native_vlan_add,
 		.run = native_run,
 	};
 	*w = arrays;

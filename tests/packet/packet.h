@@ -60,6 +60,7 @@ struct spec {
 	int pad;     /* bytes behind the packet */
 	int cut;     /* bytes missing at the end */
 	bool no_sum; /* UDP without a checksum */
+	uint32_t tag[3]; /* VLAN tags that the frame has, outer first: TPID << 16 | TCI */
 };
 
 /* A flow entry, for the row's packet. */
@@ -80,6 +81,17 @@ struct entry {
 #define OTHER 77  /* one they may leave by */
 #define CLOSED 78 /* one they may not */
 #define GUE_PORT 6081
+/* VLAN devices: one over INGRESS, one over another one over INGRESS, one over OTHER, one over CLOSED; one over INGRESS
+ * that packets leave by redirection */
+#define VLAN_ONE 81
+#define VLAN_TWO 82
+#define VLAN_OTHER 83
+#define VLAN_CLOSED 84
+#define VLAN_VETH 85
+#define VLAN_NONE 86 /* the program was not told */
+#define TAG_ONE (0x8100U << 16 | 100)
+#define TAG_TWO (0x88a8U << 16 | 200)
+#define TAGGED (LB_BACKEND_F_TAGGED | LB_BACKEND_F_REDIRECT)
 
 /* What is configured. */
 struct setup {
@@ -174,6 +186,7 @@ struct world {
 	int (*turn_reset)(struct world *w, uint32_t service);
 	int (*cid_add)(struct world *w, const struct lb_cid *cid, uint32_t backend);
 	int (*port_add)(struct world *w, uint32_t ifindex);
+	int (*vlan_add)(struct world *w, uint32_t ifindex, const struct lb_vlan *vlan);
 	/* 0 with *@action and @out, or -ENOTSUP where the world cannot be given such a packet */
 	int (*run)(struct world *w, const struct frame *in, bool no_headroom, struct frame *out, int *action);
 };
@@ -214,6 +227,8 @@ void frame_expect(const struct setup *setup, const struct spec *s, int backend, 
 /* The reply to an echo request, and what says that @s should have had @mtu bytes at most. */
 void frame_expect_echo(const struct spec *s, struct frame *out);
 void frame_expect_too_big(const struct spec *s, int mtu, struct frame *out);
+/* Puts @nr tags into a frame. */
+void frame_tag(struct frame *f, const uint32_t *tag, size_t nr);
 
 uint64_t flow_hash(const struct spec *s);
 uint64_t client_hash(const struct setup *setup, const struct spec *s);

@@ -30,6 +30,7 @@ struct sim {
 	struct lb_conf conf;
 	struct sim_service services[LB_MAX_SERVICES];
 	struct lb_backend backends[LB_MAX_BACKENDS];
+	struct lb_vlan vlans[LB_MAX_BACKENDS]; /* of each one's outgoing interface */
 	struct sim_vip vips[1024];
 	size_t nr_vips;
 	struct lb_cid_image cids[1024];
@@ -243,6 +244,7 @@ static inline void sim_do(struct sim *sim, const struct lb_op *op)
 		assert_int_not_equal(op->idx, 0);
 		assert_true(!sim->backends[op->idx].service || sim->backends[op->idx].service == op->backend->service);
 		sim->backends[op->idx] = *op->backend;
+		sim->vlans[op->idx] = *op->vlan;
 		break;
 	case LB_OP_TABLE_SET:
 		assert_null(s->pending);
@@ -332,6 +334,8 @@ static inline void sim_expect(const struct sim *sim, const struct lb_image *imag
 			backends_of[want->backends[b].idx] = i;
 			assert_memory_equal(&sim->backends[want->backends[b].idx], &want->backends[b].line,
 					    sizeof(struct lb_backend));
+			assert_memory_equal(&sim->vlans[want->backends[b].idx], &want->backends[b].vlan,
+					    sizeof(struct lb_vlan));
 		}
 	}
 	assert_int_equal(nr_vips, sim->nr_vips);
@@ -422,7 +426,7 @@ static inline struct lb_image *sim_read(const struct sim *sim)
 		if (!s)
 			continue;
 		s->backends = realloc(s->backends, (s->nr_backends + 1) * sizeof(*s->backends));
-		s->backends[s->nr_backends++] = (struct lb_backend_image){(uint16_t)b, sim->backends[b]};
+		s->backends[s->nr_backends++] = (struct lb_backend_image){(uint16_t)b, sim->backends[b], sim->vlans[b]};
 	}
 	return image;
 }

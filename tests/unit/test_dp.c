@@ -13,6 +13,7 @@
 #include "lb/dp/flow.h"
 #include "lb/dp/hash.h"
 #include "lb/dp/steer.h"
+#include "bytes.h"
 #include "random.h"
 
 /* ---- hash ---- */
@@ -412,17 +413,6 @@ static void test_steer_unlearned(void **state)
 }
 
 /* ---- checksums and headers ---- */
-
-static unsigned int naive_checksum(const uint8_t *p, size_t len)
-{
-	unsigned long sum = 0;
-
-	for (size_t i = 0; i < len; i += 2)
-		sum += (unsigned long)p[i] << 8 | p[i + 1];
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum & 0xffff;
-}
 
 static void test_checksum_fold(void **state)
 {

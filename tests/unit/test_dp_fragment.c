@@ -12,23 +12,8 @@
 #include <cmocka.h>
 
 #include "lb/dp/fragment.h"
+#include "bytes.h"
 #include "random.h"
-
-struct pkt {
-	uint8_t b[2048];
-	size_t len;
-};
-
-static void put8(struct pkt *p, unsigned int v)
-{
-	p->b[p->len++] = (uint8_t)v;
-}
-
-static void put16(struct pkt *p, unsigned int v)
-{
-	put8(p, v >> 8);
-	put8(p, v & 0xff);
-}
 
 /* A fragment: @bytes of the datagram from byte @at on. IPv6: @ahead and @behind are bytes of destination options on
  * either side of the fragment header; IPv4: @ahead of options. */
@@ -44,18 +29,6 @@ struct frag {
 };
 
 #define PROTO(f) ((f)->proto ? (f)->proto : IPPROTO_TCP)
-
-static void put_options(struct pkt *p, unsigned int next, size_t bytes)
-{
-	size_t start = p->len;
-
-	put8(p, next);
-	put8(p, (unsigned int)bytes / 8 - 1);
-	put8(p, 1);
-	put8(p, (unsigned int)bytes - 4);
-	while (p->len < start + bytes)
-		put8(p, 0);
-}
 
 /* Where the transport header is, were it a first one; the frame has as much of what is announced as there is room. */
 static size_t build(const struct frag *f, struct pkt *p)
@@ -73,7 +46,7 @@ static size_t build(const struct frag *f, struct pkt *p)
 		for (unsigned int i = 0; i < 32; i++)
 			put8(p, 0x20 + i);
 		if (f->ahead)
-			put_options(p, f->none ? inner : 44, f->ahead);
+			put_ext6(p, f->none ? inner : 44, f->ahead);
 		if (!f->none) {
 			put8(p, inner);
 			put8(p, 0);
@@ -83,7 +56,7 @@ static size_t build(const struct frag *f, struct pkt *p)
 		}
 		l4 = p->len + f->behind;
 		if (f->behind && !f->at)
-			put_options(p, PROTO(f), f->behind);
+			put_ext6(p, PROTO(f), f->behind);
 	} else {
 		put8(p, 0x45 + (unsigned int)f->ahead / 4);
 		put8(p, 0);
@@ -112,18 +85,15 @@ struct result {
 	struct lb_packet p;
 };
 
-/* In an allocation that ends with the frame's first @len bytes, behind where an Ethernet header at offset 2 ends. */
-__attribute__((noinline)) static struct result parse(const struct pkt *p, bool v6, size_t len)
+/* Its first @len bytes. */
+static struct result parse(const struct pkt *p, bool v6, size_t len)
 {
-	uint8_t *mem = malloc(2 + 14 + len);
+	struct copy c = copy_of(p, len);
 	struct result r;
 
-	assert_non_null(mem);
 	memset(&r, 0xee, sizeof(r));
-	memcpy(mem + 16, p->b, len);
-	r.v = v6 ? lb_fragment_parse6(mem + 16, mem + 16 + len, &r.f, &r.p)
-		 : lb_fragment_parse4(mem + 16, mem + 16 + len, &r.f, &r.p);
-	free(mem);
+	r.v = v6 ? lb_fragment_parse6(c.b, c.end, &r.f, &r.p) : lb_fragment_parse4(c.b, c.end, &r.f, &r.p);
+	free(c.mem);
 	return r;
 }
 

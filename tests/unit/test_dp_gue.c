@@ -10,23 +10,13 @@
 #include <cmocka.h>
 
 #include "lb/dp/gue.h"
+#include "bytes.h"
 #include "random.h"
 
 static void fill(uint8_t *p, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
 		p[i] = (uint8_t)random64();
-}
-
-static unsigned int naive_checksum(const uint8_t *p, size_t len)
-{
-	unsigned long sum = 0;
-
-	for (size_t i = 0; i < len; i += 2)
-		sum += (unsigned long)p[i] << 8 | p[i + 1];
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum & 0xffff;
 }
 
 /* The sum of a transport header with its data at @l4 and of its pseudo header: 0 when its checksum is right, and the
@@ -51,12 +41,6 @@ struct inner {
 	size_t l4, len; /* where the transport header is, and all of it */
 	uint8_t data[1600];
 };
-
-static void set16(uint8_t *at, unsigned int v)
-{
-	at[0] = (uint8_t)(v >> 8);
-	at[1] = (uint8_t)v;
-}
 
 static void put_inner_sum(struct inner *in)
 {

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "lb/dp/icmp.h"
+#include "bytes.h"
 #include "random.h"
 
 #define CLIENT4 "198.51.100.7"
@@ -28,49 +29,12 @@
 
 /* ---- packets, byte by byte ---- */
 
-struct pkt {
-	uint8_t b[2048];
-	size_t len;
-};
-
-static void put8(struct pkt *p, unsigned int v)
-{
-	p->b[p->len++] = (uint8_t)v;
-}
-
-static void put16(struct pkt *p, unsigned int v)
-{
-	put8(p, v >> 8);
-	put8(p, v & 0xff);
-}
-
 static void put_addr(struct pkt *p, const char *text)
 {
 	bool v6 = strchr(text, ':');
 
 	assert_int_equal(inet_pton(v6 ? AF_INET6 : AF_INET, text, p->b + p->len), 1);
 	p->len += v6 ? 16 : 4;
-}
-
-static unsigned int get16(const uint8_t *b)
-{
-	return (unsigned int)b[0] << 8 | b[1];
-}
-
-static void set16(uint8_t *b, unsigned int v)
-{
-	b[0] = (uint8_t)(v >> 8);
-	b[1] = (uint8_t)v;
-}
-
-/* The one's complement sum of bytes, as RFC 1071 writes it. */
-static unsigned int sum16(const uint8_t *b, size_t len, unsigned int sum)
-{
-	for (size_t i = 0; i < len; i++)
-		sum += i % 2 ? b[i] : (unsigned int)b[i] << 8;
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
 }
 
 /* @opts: bytes of options, a multiple of 4. */
@@ -138,19 +102,7 @@ struct error {
 
 #define OR(a, b) ((a) ? (a) : (b))
 
-static void put_ext6(struct pkt *p, unsigned int next, size_t bytes)
-{
-	size_t start = p->len;
-
-	put8(p, next);
-	put8(p, (unsigned int)bytes / 8 - 1);
-	put8(p, 1); /* PadN */
-	put8(p, (unsigned int)bytes - 4);
-	while (p->len < start + bytes)
-		put8(p, 0);
-}
-
-/* Without Ethernet. Returns where the quoted transport header is. */
+/* Returns where the quoted transport header is. */
 static size_t build_error(const struct error *e, struct pkt *p)
 {
 	unsigned int proto = OR(e->proto, IPPROTO_TCP);
@@ -211,23 +163,6 @@ static size_t build_error(const struct error *e, struct pkt *p)
 	memset(p->b + p->len, 0x5a, e->pad);
 	p->len += e->pad;
 	return at;
-}
-
-/* ---- where the sanitizers see each byte ---- */
-
-struct copy {
-	uint8_t *mem, *b, *end;
-};
-
-__attribute__((noinline)) static struct copy copy_of(const struct pkt *p, size_t len)
-{
-	struct copy c = {.mem = malloc(2 + 14 + len)};
-
-	assert_non_null(c.mem);
-	c.b = c.mem + 2 + 14;
-	c.end = c.b + len;
-	memcpy(c.b, p->b, len);
-	return c;
 }
 
 static enum lb_verdict parse(const struct copy *c, bool v6, struct lb_packet *p)

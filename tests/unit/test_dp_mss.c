@@ -10,27 +10,8 @@
 #include <cmocka.h>
 
 #include "lb/dp/mss.h"
-
-static uint64_t random_state = 88172645463325252ULL;
-
-static uint64_t random64(void) /* xorshift (Marsaglia 2003): the same numbers in each run */
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state;
-}
-
-static unsigned int sum16(const uint8_t *b, size_t len)
-{
-	unsigned int sum = 0;
-
-	for (size_t i = 0; i < len; i++)
-		sum += i % 2 ? b[i] : (unsigned int)b[i] << 8;
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
-}
+#include "bytes.h"
+#include "random.h"
 
 struct tcp {
 	uint8_t b[80];
@@ -52,7 +33,7 @@ static void build(struct tcp *t, uint8_t flags, const uint8_t *opts, size_t nr_o
 	t->b[13] = flags;
 	for (size_t i = 0; i < data; i++)
 		t->b[t->len++] = (uint8_t)random64();
-	sum = ~sum16(t->b, t->len) & 0xffff;
+	sum = ~sum16(t->b, t->len, 0) & 0xffff;
 	t->b[16] = (uint8_t)(sum >> 8);
 	t->b[17] = (uint8_t)sum;
 }
@@ -114,7 +95,7 @@ static void test_rows(void **state)
 			was = t;
 			if (clamp(&t, t.len, 0x0550) != !!rows[i].at)
 				fail_msg("%s", rows[i].what);
-			assert_int_equal(sum16(t.b, t.len), 0xffff);
+			assert_int_equal(sum16(t.b, t.len, 0), 0xffff);
 			if (rows[i].at) {
 				was.b[rows[i].at] = 0x05;
 				was.b[rows[i].at + 1] = 0x50;
@@ -160,7 +141,7 @@ static void test_values(void **state)
 		build(&t, 2, opts, before + 4, random64() % 20);
 		assert_int_equal(clamp(&t, t.len, (uint16_t)mss), old > mss);
 		assert_int_equal(t.b[22 + before] << 8 | t.b[23 + before], want);
-		assert_int_equal(sum16(t.b, t.len), 0xffff);
+		assert_int_equal(sum16(t.b, t.len, 0), 0xffff);
 	}
 }
 
@@ -192,7 +173,7 @@ static void test_random(void **state)
 		if (at && (was.b[at] << 8 | was.b[at + 1]) <= 2)
 			at = 0;
 		assert_int_equal(clamp(&t, t.len, 2), at != 0);
-		assert_int_equal(sum16(t.b, t.len), 0xffff);
+		assert_int_equal(sum16(t.b, t.len, 0), 0xffff);
 		if (at) {
 			nr_changed++;
 			was.b[at] = 0;
@@ -207,10 +188,10 @@ static void test_random(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_truncated),
-		cmocka_unit_test(test_values),
-		cmocka_unit_test(test_random),
+		cmocka_unit_test_setup(test_rows, seed),
+		cmocka_unit_test_setup(test_truncated, seed),
+		cmocka_unit_test_setup(test_values, seed),
+		cmocka_unit_test_setup(test_random, seed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -664,6 +664,61 @@ static void test_next_hop(void **state)
 	lb_model_free(m);
 }
 
+/* A next hop by a VLAN device: the line says so, the image has what it does and asks for a program that can; another
+ * lbd finds it so. */
+static void test_next_hop_vlan(void **state)
+{
+	struct lb_next_hop nh = {.mtu = 1500, .ifindex = 8, .vlan = {.oif = 7, .tag = {0x64000081, 0}}};
+	struct lb_config *c = web(2, LB_CHECK_NONE);
+	struct lb_model *m = lb_model_new(), *again = lb_model_new();
+	struct lb_endpoint ep = conf_ep(1);
+	struct lb_image *plain, *tagged, *other, *adopted;
+
+	apply(m, c, 0);
+	plain = lb_model_image(m);
+	assert_false(plain->features & LB_HAS_VLAN);
+	assert_int_equal(lb_model_set_next_hop(m, ep.addr, &nh, 0), 1);
+	assert_int_equal(lb_model_set_next_hop(m, ep.addr, &nh, 0), 0);
+	tagged = lb_model_image(m);
+	assert_true(tagged->features & LB_HAS_VLAN);
+	assert_int_equal(line(m, 1).oif, 8);
+	assert_int_equal(line(m, 1).flags & (LB_BACKEND_F_TAGGED | LB_BACKEND_F_REDIRECT),
+			 LB_BACKEND_F_TAGGED | LB_BACKEND_F_REDIRECT);
+	assert_true(plan_size(plain, tagged) > 0);
+	/* The device does something else now, and the line is the same. */
+	nh.vlan.tag[0] = 0x65000081;
+	assert_int_equal(lb_model_set_next_hop(m, ep.addr, &nh, 0), 1);
+	other = lb_model_image(m);
+	assert_int_equal(plan_size(tagged, other), 1);
+
+	assert_int_equal(lb_model_adopt(again, other), 0);
+	assert_int_equal(lb_model_apply(again, c, 10, &err), 0);
+	adopted = lb_model_image(again);
+	assert_int_equal(plan_size(other, adopted), 0);
+	assert_memory_equal(&backend(again, WEB, 1)->next_hop.vlan, &nh.vlan, sizeof(nh.vlan));
+	assert_false(backend(again, WEB, 1)->next_hop.redirect);
+
+	/* Packets that come in by VLANs need the program, too. */
+	memset(&nh, 0, sizeof(nh));
+	lb_model_set_next_hop(m, ep.addr, &nh, 0);
+	lb_image_free(plain);
+	plain = lb_model_image(m);
+	assert_false(plain->features & LB_HAS_VLAN);
+	assert_true(lb_model_set_vlans(m, true));
+	assert_false(lb_model_set_vlans(m, true));
+	lb_image_free(tagged);
+	tagged = lb_model_image(m);
+	assert_true(tagged->features & LB_HAS_VLAN);
+
+	lb_image_free(plain);
+	lb_image_free(tagged);
+	lb_image_free(other);
+	lb_image_free(adopted);
+	lb_config_free(c);
+	lb_model_free(m);
+	lb_model_free(again);
+}
+
 /* The next hop of backend @n: lost, or there. */
 static int reach(struct lb_model *m, uint32_t n, bool there, uint32_t now_s)
 {
@@ -1349,6 +1404,7 @@ int main(void)
 		cmocka_unit_test(test_admin),
 		cmocka_unit_test(test_check_changes),
 		cmocka_unit_test(test_next_hop),
+		cmocka_unit_test(test_next_hop_vlan),
 		cmocka_unit_test(test_unreachable),
 		cmocka_unit_test(test_unreachable_from_the_start),
 		cmocka_unit_test(test_unreachable_in_panic),

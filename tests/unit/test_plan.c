@@ -215,7 +215,7 @@ static struct lb_service_image *service_image(const struct wish *w, uint16_t idx
 	}
 	for (uint16_t b = 1; b < BACKENDS; b++) {
 		if (w->backends[b].service == idx)
-			s->backends[s->nr_backends++] = (struct lb_backend_image){b, w->backends[b]};
+			s->backends[s->nr_backends++] = (struct lb_backend_image){.idx = b, .line = w->backends[b]};
 	}
 	return s;
 }

@@ -285,6 +285,9 @@ static void on_upkeep(evutil_socket_t fd, short what, void *ctx)
 	if (++c->upkeeps == UPKEEPS_CONFIRMED)
 		lb_nexthops_give_up(c->nexthops, c->model);
 	look_after_ifaces(c);
+	lb_ifaces_look_at_vlans(&c->ifaces, c->nexthops);
+	if (lb_model_set_vlans(c->model, lb_ifaces_want_vlans(c->config, c->nexthops)))
+		lb_control_commit_soon(c);
 	lb_nexthops_refresh(c->nexthops);
 	lb_check_path_refresh(c->check_path);
 }
@@ -392,6 +395,8 @@ static int change(struct lb_control *c, struct lb_config *conf, const char *fing
 		return ret;
 	}
 	ret = lb_control_save(c, conf, c->generation + 1, fingerprint, &drains, err);
+	lb_ifaces_look_at_vlans(&c->ifaces, c->nexthops);
+	lb_model_set_vlans(c->model, lb_ifaces_want_vlans(conf, c->nexthops));
 	if (!ret)
 		ret = realize(c, conf, err);
 	if (ret) {
@@ -583,6 +588,7 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, s
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	lb_control_take_drains(c, &drains);
 	ret = lb_control_save(c, c->config, c->generation, c->fingerprint, &c->drains, err);
+	lb_model_set_vlans(c->model, lb_ifaces_want_vlans(c->config, c->nexthops));
 	if (!ret)
 		ret = realize(c, c->config, err);
 	if (!ret)
@@ -590,6 +596,7 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, s
 	if (ret)
 		return ret;
 	lb_ifaces_drop_unknown(c->dp, c->config);
+	lb_ifaces_look_at_vlans(&c->ifaces, c->nexthops);
 	c->ifaces_known = true;
 	ret = c->adopted ? verify_adopted(c, err) : 0;
 	if (ret)

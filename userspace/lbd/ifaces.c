@@ -145,6 +145,36 @@ void lb_ifaces_drop_unknown(struct lb_dataplane *dp, const struct lb_config *c)
 		if_freenameindex(all);
 }
 
+bool lb_ifaces_want_vlans(const struct lb_config *c, const struct lb_nexthops *n)
+{
+	for (size_t i = 0; i < c->nr_ifaces; i++) {
+		unsigned int ifindex = if_nametoindex(c->ifaces[i].name);
+
+		if (ifindex && lb_nexthops_has_vlans(n, ifindex))
+			return true;
+	}
+	return false;
+}
+
+void lb_ifaces_look_at_vlans(struct lb_ifaces *f, const struct lb_nexthops *n)
+{
+	for (size_t i = 0; i < f->nr; i++) {
+		struct lb_iface *iface = &f->list[i];
+		bool vlans = iface->attached && lb_nexthops_has_vlans(n, iface->at.ifindex);
+		bool hides = vlans && lb_dataplane_hides_tags(iface->conf.name);
+
+		if (vlans != iface->vlans)
+			lb_log(LB_LOG_INFO, "msg=\"%s\" interface=%s",
+			       vlans ? "has VLAN devices; tagged packets are served" : "has no VLAN devices",
+			       iface->conf.name);
+		if (hides && !iface->hides_tags)
+			lb_log(LB_LOG_WARN, "msg=\"the driver takes VLAN tags off before XDP sees them\" interface=%s "
+			       "mend=\"ethtool -K %s rxvlan off\"", iface->conf.name, iface->conf.name);
+		iface->vlans = vlans;
+		iface->hides_tags = hides;
+	}
+}
+
 bool lb_ifaces_retry(struct lb_ifaces *f, struct lb_dataplane *dp)
 {
 	bool changed = false;

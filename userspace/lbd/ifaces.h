@@ -4,12 +4,15 @@
 #define LB_IFACES_H
 
 #include "dataplane.h"
+#include "nexthops.h"
 
 struct lb_iface {
 	struct lb_iface_conf conf;
 	bool attached;
 	struct lb_attachment at; /* while attached */
 	char note[384];		 /* why it is not attached; "" */
+	bool vlans;		 /* there are VLAN devices on it */
+	bool hides_tags;	 /* and yet its driver takes the tags off */
 };
 
 struct lb_ifaces {
@@ -30,6 +33,11 @@ void lb_ifaces_drop(struct lb_dataplane *dp, const struct lb_config *from, const
 void lb_ifaces_drop_unknown(struct lb_dataplane *dp, const struct lb_config *c);
 /* Look after all of them: what came, went, or lost its program. Returns true when something changed. */
 bool lb_ifaces_retry(struct lb_ifaces *f, struct lb_dataplane *dp);
+
+/* lb_ifaces_want_vlans - has one of @c's interfaces VLAN devices on it, as @n says? */
+bool lb_ifaces_want_vlans(const struct lb_config *c, const struct lb_nexthops *n);
+/* lb_ifaces_look_at_vlans - note which of the attached ones have, and warn of drivers that keep the tags to themselves. */
+void lb_ifaces_look_at_vlans(struct lb_ifaces *f, const struct lb_nexthops *n);
 
 const struct lb_iface *lb_ifaces_find(const struct lb_ifaces *f, const char *name);
 

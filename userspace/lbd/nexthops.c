@@ -253,6 +253,11 @@ enum lb_way lb_nexthops_way(const struct lb_nexthops *n, const uint8_t addr[16])
 	return n->route ? lb_route_way(n->route, addr) : LB_WAY_NO_ROUTE;
 }
 
+bool lb_nexthops_has_vlans(const struct lb_nexthops *n, uint32_t ifindex)
+{
+	return n->route && lb_route_has_vlans(n->route, ifindex);
+}
+
 void lb_nexthops_refresh(struct lb_nexthops *n)
 {
 	n->logged = 0;

@@ -23,6 +23,8 @@ int lb_nexthops_sync(struct lb_nexthops *n, const struct lb_model *m);
 void lb_nexthops_give_up(struct lb_nexthops *n, const struct lb_model *m);
 /* lb_nexthops_way - why backend @addr, which has no next hop, has none. */
 enum lb_way lb_nexthops_way(const struct lb_nexthops *n, const uint8_t addr[16]);
+/* lb_nexthops_has_vlans - see lb_route_has_vlans. False where nothing is known. */
+bool lb_nexthops_has_vlans(const struct lb_nexthops *n, uint32_t ifindex);
 /* Every few seconds. */
 void lb_nexthops_refresh(struct lb_nexthops *n);
 

@@ -196,11 +196,19 @@ bool lb_render_hash(const struct lb_service_conf *s, uint64_t *hash)
 
 json_t *lb_render_iface(const struct lb_iface *i)
 {
+	const char *note = i->attached ? i->at.note : i->note;
+	char text[512];
+
+	if (i->attached && i->hides_tags) {
+		snprintf(text, sizeof(text), "%s%sits driver takes VLAN tags off before XDP sees them: ethtool -K %s "
+			 "rxvlan off", note, *note ? "; " : "", i->conf.name);
+		note = text;
+	}
 	return json_pack("{s:s, s:I, s:s, s:s, s:b, s:b, s:s}", "name", i->conf.name, "ifindex",
 			 (json_int_t)(i->attached ? i->at.ifindex : 0), "mode",
 			 i->attached ? lb_attach_mode_name(i->at.mode) : "", "configured_mode",
 			 lb_attach_mode_name(i->conf.mode), "shared", i->attached && i->at.shared, "attached",
-			 i->attached, "note", i->attached ? i->at.note : i->note);
+			 i->attached, "note", note);
 }
 
 static json_t *render_ifaces(const struct lb_control *c)

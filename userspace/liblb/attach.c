@@ -7,12 +7,16 @@
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <linux/if_bonding.h> /* behind net/if.h, which has some of the same */
+
 #include "attach.h"
+#include "link.h"
 #include "lb.skel.h"
 
 #define RUN_PRIORITY 50
@@ -52,30 +56,85 @@ static uint16_t mtu_of(int fd, struct ifreq *req)
 	return (uint16_t)req->ifr_mtu;
 }
 
-/* Tells the program which frames are for this host. Without an address, or when another interface has the place, it
- * takes those for all, and answers by XDP_TX. */
-static void write_link(struct lb_dataplane *dp, uint32_t ifindex, bool attached)
+bool lb_dataplane_hides_tags(const char *ifname)
+{
+	struct ethtool_value flags = {.cmd = ETHTOOL_GFLAGS};
+	struct ifreq req = {0};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool hides = false;
+
+	if (fd < 0)
+		return false;
+	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", ifname);
+	if (!is_veth(fd, &req)) { /* as its far end sends them */
+		req.ifr_data = (void *)&flags;
+		hides = !ioctl(fd, SIOCETHTOOL, &req) && flags.data & ETH_FLAG_RXVLAN;
+	}
+	close(fd);
+	return hides;
+}
+
+/* Tells the program which frames that come in by @ifindex are for this host: those to @mac; NULL: nothing is known. */
+static void write_line(struct lb_dataplane *dp, uint32_t ifindex, const void *mac, int fd, struct ifreq *req)
 {
 	struct lb_link *link = &dp->links[ifindex % LB_LINKS];
-	struct ifreq req = {0};
 	struct lb_link line = {0};
 	uint64_t word;
-	int fd = attached ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
-	bool known = fd >= 0 && if_indextoname(ifindex, req.ifr_name) && !ioctl(fd, SIOCGIFHWADDR, &req) &&
-		     req.ifr_hwaddr.sa_family == ARPHRD_ETHER;
 	bool redirect;
 
-	if (known) {
-		memcpy(line.mac, req.ifr_hwaddr.sa_data, sizeof(line.mac));
+	if (mac) {
+		memcpy(line.mac, mac, sizeof(line.mac));
 		memcpy(&word, &line, sizeof(word));
-		redirect = !lb_port_ensure(dp, ifindex, NULL) && is_veth(fd, &req);
+		redirect = !lb_port_ensure(dp, ifindex, NULL) && is_veth(fd, req);
 		__atomic_store_n(&link->flags, redirect ? LB_LINK_F_REDIRECT : 0, __ATOMIC_RELAXED);
-		__atomic_store_n(&link->mtu, mtu_of(fd, &req), __ATOMIC_RELAXED);
+		__atomic_store_n(&link->mtu, mtu_of(fd, req), __ATOMIC_RELAXED);
 		__atomic_store_n((uint64_t *)(void *)link, word, __ATOMIC_RELAXED);
 		__atomic_store_n(&link->ifindex, ifindex, __ATOMIC_RELEASE);
 	} else if (link->ifindex == ifindex) {
 		__atomic_store_n(&link->ifindex, 0, __ATOMIC_RELEASE);
 	}
+}
+
+/* Where @bond is a bond: the native program sees its frames come in by its members, to the bond's address. */
+static void write_members(struct lb_dataplane *dp, int fd, const struct ifreq *bond, const void *mac)
+{
+	struct ifbond info = {0};
+	struct ifreq req = *bond;
+
+	req.ifr_data = (void *)&info;
+	if (ioctl(fd, SIOCBONDINFOQUERY, &req))
+		return;
+	for (int i = 0; i < info.num_slaves; i++) {
+		struct ifslave member = {.slave_id = i};
+		struct ifreq of = {0};
+		unsigned int ifindex;
+
+		req.ifr_data = (void *)&member;
+		if (ioctl(fd, SIOCBONDSLAVEINFOQUERY, &req))
+			continue;
+		ifindex = if_nametoindex(member.slave_name);
+		snprintf(of.ifr_name, sizeof(of.ifr_name), "%s", member.slave_name);
+		if (ifindex)
+			write_line(dp, ifindex, mac, fd, &of);
+	}
+}
+
+/* Without an address, or when another interface has the place in lb_links, the program takes all frames for this
+ * host's, and answers by XDP_TX. */
+static void write_link(struct lb_dataplane *dp, uint32_t ifindex, bool attached)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq req = {0}, named;
+	uint8_t mac[6], *known = NULL;
+	bool named_so = fd >= 0 && if_indextoname(ifindex, req.ifr_name);
+
+	named = req;
+	if (attached && named_so && !ioctl(fd, SIOCGIFHWADDR, &req) && req.ifr_hwaddr.sa_family == ARPHRD_ETHER)
+		known = memcpy(mac, req.ifr_hwaddr.sa_data, sizeof(mac));
+	req = named;
+	write_line(dp, ifindex, known, fd, &req);
+	if (named_so)
+		write_members(dp, fd, &named, known);
 	if (fd >= 0)
 		close(fd);
 }
@@ -100,15 +159,55 @@ static void remember(struct lb_dataplane *dp, uint32_t ifindex)
 		dp->ifaces[dp->nr_ifaces++] = ifindex;
 }
 
+/* Where the kernel would take the program and most packets would pass it by, or it could send none: says where to
+ * attach instead. */
+static int check_kind(const char *ifname, const struct lb_link_kind *k, enum lb_attach_mode mode, struct lb_err *err)
+{
+	if (!strcmp(k->master_kind, "bond") || !strcmp(k->master_kind, "team"))
+		return lb_err_set(
+			err, -EINVAL, NULL,
+			"%s is a member of the %s %s, whose other members' packets would be missed; attach to "
+			"%s",
+			ifname, k->master_kind, k->master, k->master);
+	if (!strcmp(k->master_kind, "bridge"))
+		return lb_err_set(err, -EINVAL, NULL,
+				  "%s is a port of the bridge %s, by which no packet can be redirected; attach to %s "
+				  "(generic mode), or take %s out of it",
+				  ifname, k->master, k->master, ifname);
+	if (!strcmp(k->kind, "vlan") && mode == LB_ATTACH_NATIVE)
+		return lb_err_set(
+			err, -EOPNOTSUPP, NULL,
+			"%s is a VLAN device, which has no native XDP; attach to %s, whose tagged packets are "
+			"served, too, or with --mode generic",
+			ifname, *k->lower ? k->lower : "the interface that it is on");
+	return 0;
+}
+
+static void note_kind(const struct lb_link_kind *k, struct lb_attachment *out)
+{
+	if (out->mode != LB_ATTACH_GENERIC || strcmp(k->kind, "vlan"))
+		return;
+	snprintf(out->note, sizeof(out->note),
+		 "generic: a VLAN device has no native XDP; attach to %s instead, whose tagged packets are served, too",
+		 *k->lower ? k->lower : "the interface that it is on");
+}
+
 int lb_dataplane_attach(struct lb_dataplane *dp, const char *ifname, enum lb_attach_mode mode,
 			struct lb_attachment *out, struct lb_err *err)
 {
 	struct lb_xdp_prog prog = program(dp);
-	int ret = lb_xdp_attach(&prog, ifname, mode, out, err);
+	struct lb_link_kind kind = {0};
+	int ret = 0;
 
+	if (lb_xdp_attached(&prog, ifname, out) && !lb_link_kind(if_nametoindex(ifname), &kind))
+		ret = check_kind(ifname, &kind, mode, err);
 	if (!ret)
-		remember(dp, out->ifindex);
-	return ret;
+		ret = lb_xdp_attach(&prog, ifname, mode, out, err);
+	if (ret)
+		return ret;
+	note_kind(&kind, out);
+	remember(dp, out->ifindex);
+	return 0;
 }
 
 int lb_attach_again(struct lb_dataplane *dp, struct lb_err *err)

@@ -63,6 +63,7 @@ static int map_one(const struct bpf_map *map, int prot, void **out, struct lb_er
 static void take_fds(struct lb_dataplane *dp)
 {
 	dp->ports_fd = bpf_map__fd(dp->skel->maps.lb_ports);
+	dp->vlans_fd = bpf_map__fd(dp->skel->maps.lb_vlans);
 	dp->access_fd = bpf_map__fd(dp->skel->maps.lb_access);
 	dp->wild_fd = bpf_map__fd(dp->skel->maps.lb_wild);
 	dp->cids_fd = bpf_map__fd(dp->skel->maps.lb_cids);

@@ -50,6 +50,9 @@ int lb_dataplane_detach(struct lb_dataplane *dp, const char *ifname, struct lb_e
 /* What is attached to @ifname now: 0, or -ENOENT where it is not ours. */
 int lb_dataplane_attached(struct lb_dataplane *dp, const char *ifname, struct lb_attachment *out);
 
+/* lb_dataplane_hides_tags - does the driver of @ifname take VLAN tags off frames before XDP sees these? */
+bool lb_dataplane_hides_tags(const char *ifname);
+
 /* Sums over CPUs. */
 uint64_t lb_dataplane_verdict(const struct lb_dataplane *dp, enum lb_verdict v);
 void lb_dataplane_backend(const struct lb_dataplane *dp, uint16_t idx, struct lb_backend_cpu *out);

@@ -181,9 +181,19 @@ static void retire_backend_counters(struct lb_dataplane *dp, uint16_t idx, uint1
 
 static bool port_in_use(const struct lb_dataplane *dp, uint32_t ifindex)
 {
+	struct lb_vlan vlan;
+	uint32_t seen = 0;
+
 	for (uint32_t i = 1; i < LB_MAX_BACKENDS; i++) {
-		if (dp->backends[i].oif == ifindex)
+		uint32_t oif = dp->backends[i].oif;
+
+		if (oif == ifindex)
 			return true;
+		if (!(dp->backends[i].flags & LB_BACKEND_F_TAGGED) || oif == seen)
+			continue;
+		if (!bpf_map_lookup_elem(dp->vlans_fd, &oif, &vlan) && vlan.oif == ifindex)
+			return true;
+		seen = oif;
 	}
 	for (size_t i = 0; i < dp->nr_ifaces; i++) {
 		if (dp->ifaces[i] == ifindex)
@@ -227,6 +237,42 @@ int lb_port_ensure(struct lb_dataplane *dp, uint32_t ifindex, struct lb_err *err
 			  ifindex, strerror(-ret), LB_MAX_PORTS);
 }
 
+/* Those that no backend is behind. */
+static void prune_vlans(struct lb_dataplane *dp)
+{
+	uint32_t key, next, i;
+	int more = bpf_map_get_next_key(dp->vlans_fd, NULL, &next);
+
+	while (!more) {
+		key = next;
+		more = bpf_map_get_next_key(dp->vlans_fd, &key, &next);
+		for (i = 1; i < LB_MAX_BACKENDS && dp->backends[i].oif != key; i++)
+			;
+		if (i == LB_MAX_BACKENDS)
+			bpf_map_delete_elem(dp->vlans_fd, &key);
+	}
+}
+
+/* What packets that leave by the VLAN device @ifindex need. */
+static int vlan_ensure(struct lb_dataplane *dp, uint32_t ifindex, const struct lb_vlan *vlan, struct lb_err *err)
+{
+	struct lb_vlan now;
+	int ret = lb_port_ensure(dp, vlan->oif, err);
+
+	if (ret || (!bpf_map_lookup_elem(dp->vlans_fd, &ifindex, &now) && !memcmp(&now, vlan, sizeof(now))))
+		return ret;
+	ret = bpf_map_update_elem(dp->vlans_fd, &ifindex, vlan, BPF_ANY) ? -errno : 0;
+	if (ret == -E2BIG) {
+		prune_vlans(dp);
+		ret = bpf_map_update_elem(dp->vlans_fd, &ifindex, vlan, BPF_ANY) ? -errno : 0;
+	}
+	if (!ret)
+		return 0;
+	return lb_err_set(err, ret == -E2BIG ? -ENOSPC : ret, NULL,
+			  "cannot let packets leave by the VLAN device %u: %s; backends may be behind %u at most",
+			  ifindex, strerror(-ret), LB_MAX_VLANS);
+}
+
 /* ---- operations ---- */
 
 static int set_backend(struct lb_dataplane *dp, const struct lb_op *op, struct lb_err *err)
@@ -236,7 +282,9 @@ static int set_backend(struct lb_dataplane *dp, const struct lb_op *op, struct l
 
 	if (!op->idx || op->idx >= LB_MAX_BACKENDS)
 		return lb_err_set(err, -EINVAL, NULL, "plan: no backend index %u", op->idx);
-	if (op->backend->oif)
+	if (op->vlan && op->vlan->oif)
+		ret = vlan_ensure(dp, op->backend->oif, op->vlan, err);
+	else if (op->backend->oif)
 		ret = lb_port_ensure(dp, op->backend->oif, err);
 	if (ret)
 		return ret;

@@ -39,7 +39,7 @@ struct lb_dataplane {
 	struct lb_service_cpu *service_cpu;
 	struct lb_backend_cpu *backend_cpu;
 	int64_t *live;
-	int ports_fd, wild_fd, access_fd, cids_fd, conns_fd, snats_fd;
+	int ports_fd, vlans_fd, wild_fd, access_fd, cids_fd, conns_fd, snats_fd;
 	struct lb_nat_load *nat_loads;
 	struct lb_conns_round *round;
 

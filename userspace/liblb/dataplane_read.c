@@ -60,6 +60,13 @@ static int read_services(const struct lb_dataplane *dp, struct lb_image *image)
 	return 0;
 }
 
+/* Of one that lacks what it needs nothing is said, so that the next plan writes both again. */
+static void read_vlan(const struct lb_dataplane *dp, struct lb_backend_image *b)
+{
+	if (b->line.flags & LB_BACKEND_F_TAGGED)
+		bpf_map_lookup_elem(dp->vlans_fd, &b->line.oif, &b->vlan);
+}
+
 static int read_backends(const struct lb_dataplane *dp, struct lb_image *image)
 {
 	uint32_t *count = calloc(LB_MAX_SERVICES, sizeof(*count));
@@ -84,7 +91,8 @@ static int read_backends(const struct lb_dataplane *dp, struct lb_image *image)
 			s->backends = calloc(count[s->idx], sizeof(*s->backends));
 		if (!s->backends)
 			goto out;
-		s->backends[s->nr_backends++] = (struct lb_backend_image){.idx = (uint16_t)i, .line = dp->backends[i]};
+		s->backends[s->nr_backends] = (struct lb_backend_image){.idx = (uint16_t)i, .line = dp->backends[i]};
+		read_vlan(dp, &s->backends[s->nr_backends++]);
 	}
 	ret = 0;
 out:

@@ -15,6 +15,7 @@
 struct lb_backend_image {
 	uint16_t idx;
 	struct lb_backend line;
+	struct lb_vlan vlan; /* of line.oif; zero: it is no VLAN device */
 };
 
 /* A line of lb_access. Free of holes, and shorter prefixes are smaller in memory's order. */
@@ -56,6 +57,7 @@ struct lb_service_image {
 	size_t nr_cids;
 	struct lb_snat_image *snats; /* sorted by at */
 	size_t nr_snats;
+	bool tagged; /* a backend's next hop is by a VLAN device */
 };
 
 /* @services[idx], NULL where unused. @gen: each backend index's generation, kept also while it is free. */

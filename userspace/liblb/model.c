@@ -155,13 +155,15 @@ int lb_model_set_next_hop(struct lb_model *m, const uint8_t addr[16], const stru
 		struct lb_service_entry *s = m->addrs[i].service;
 		struct lb_model_backend *b = &s->pub.backends[m->addrs[i].backend];
 		struct lb_backend before, after;
+		struct lb_vlan vlan;
 
 		lb_entry_line(m->conf, s, b, &m->ids, &before);
+		vlan = b->next_hop.vlan;
 		b->next_hop = *nh;
 		lb_entry_line(m->conf, s, b, &m->ids, &after);
 		if (ret < 0)
 			ret = 0;
-		if (!memcmp(&before, &after, sizeof(before)))
+		if (!memcmp(&before, &after, sizeof(before)) && !memcmp(&vlan, &nh->vlan, sizeof(vlan)))
 			continue;
 		lb_entry_dirty(s);
 		if (!before.oif != !after.oif && b->conf.admin != LB_ADMIN_DISABLED) {
@@ -281,12 +283,21 @@ void lb_model_set_snat_ports(struct lb_model *m, uint16_t first, uint16_t nr)
 	m->snat_ports = nr;
 }
 
+bool lb_model_set_vlans(struct lb_model *m, bool vlans)
+{
+	bool news = m->vlans != vlans;
+
+	m->vlans = vlans;
+	return news;
+}
+
 struct lb_image *lb_model_image_prepared(struct lb_model *m)
 {
 	struct lb_image *image = lb_image_new();
 
 	if (!image)
 		return NULL;
+	image->features = m->vlans ? LB_HAS_VLAN : 0;
 	image->conf.hash_key[0] = m->conf->hash_key[0];
 	image->conf.hash_key[1] = m->conf->hash_key[1];
 	image->conf.hash = lb_hash_secret(image->conf.hash_key);
@@ -303,7 +314,7 @@ struct lb_image *lb_model_image_prepared(struct lb_model *m)
 			return NULL;
 		}
 		image->services[s->pub.idx] = lb_service_image_get(s->image);
-		image->features |= lb_service_conf_features(&s->pub.conf);
+		image->features |= lb_service_conf_features(&s->pub.conf) | (s->image->tagged ? LB_HAS_VLAN : 0);
 	}
 	if (image->features & LB_HAS_NAT)
 		image->conf.max_conns = m->conf->max_connections;

@@ -17,6 +17,7 @@ struct lb_next_hop {
 	uint8_t dmac[6], smac[6];
 	uint16_t mtu; /* bytes */
 	uint32_t ifindex;
+	struct lb_vlan vlan; /* what the VLAN device @ifindex does; .oif 0: it is none */
 	bool redirect;	     /* packets leave by redirection only, see LB_BACKEND_F_REDIRECT */
 	uint8_t source4[16]; /* addresses of the outgoing interface, for outer headers; zero: it has none */
 	uint8_t source6[16];
@@ -83,6 +84,9 @@ int lb_model_set_next_hop(struct lb_model *m, const uint8_t addr[16], const stru
 int lb_model_set_drained(struct lb_model *m, const char *service, const struct lb_endpoint *backend, uint32_t now_s);
 /* lb_model_time - let slow starts go on; as the facts above. @more: it is to be called again, soon. */
 int lb_model_time(struct lb_model *m, uint32_t now_s, bool *more);
+/* lb_model_set_vlans - may packets come in by VLANs? Those to a next hop by a VLAN device are found without. True: that
+ * is news, so make a new image. */
+bool lb_model_set_vlans(struct lb_model *m, bool vlans);
 /* @entries: the flow cache, LB_FLOW_SETS sets, or NULL. @now_age: the age byte of now. Moves phases on. Entries that
  * are dead or idle beyond their limit are erased: a stable slot is not looked up in the cache, so that a connection
  * that takes the ports of an older one would find that one's entry when the slot moves again. Call it only when the

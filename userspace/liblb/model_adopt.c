@@ -26,11 +26,16 @@ static int by_name_id(const void *a, const void *b)
 }
 
 /* The next hop as it is in the line; its other source addresses are not there to be read. */
-static struct lb_next_hop next_hop_of(const struct lb_backend *line)
+static struct lb_next_hop next_hop_of(const struct lb_backend_image *image)
 {
+	const struct lb_backend *line = &image->line;
 	struct lb_next_hop nh = {
 		.mtu = line->mtu, .ifindex = line->oif, .redirect = line->flags & LB_BACKEND_F_REDIRECT};
 
+	if (line->flags & LB_BACKEND_F_TAGGED) {
+		nh.vlan = image->vlan;
+		nh.redirect = image->vlan.flags & LB_VLAN_F_REDIRECT;
+	}
 	memcpy(nh.dmac, line->dmac, sizeof(nh.dmac));
 	memcpy(nh.smac, line->smac, sizeof(nh.smac));
 	if (line->src_plen == 128)
@@ -98,7 +103,7 @@ static int adopt_service(struct lb_ids *ids, const struct lb_service_image *from
 		memcpy(b->conf.address.addr, line->addr, sizeof(line->addr));
 		b->conf.address.port = line->port;
 		b->health = adopt_health(line->flags);
-		b->next_hop = next_hop_of(line);
+		b->next_hop = next_hop_of(&from->backends[i]);
 		ids->alive[b->idx] = line->flags & LB_BACKEND_F_ALIVE;
 		ids->service_of[b->idx] = s->pub.idx;
 	}

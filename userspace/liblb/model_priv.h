@@ -51,6 +51,7 @@ struct lb_model {
 	size_t nr_found;
 	struct lb_ids ids;
 	uint32_t counts[LB_MAX_BACKENDS]; /* room to count in; all 0 between uses */
+	bool vlans;			  /* packets come in by VLANs */
 	size_t prepared;		  /* services that lb_model_prepare has been through in this round */
 	uint16_t snat_first, snat_ports;
 };

@@ -388,8 +388,8 @@ void lb_entry_line(const struct lb_config *c, const struct lb_service_entry *s, 
 		.gen = ids->gen[b->idx],
 		.src_plen = 128,
 		.flags = (ids->alive[b->idx] ? LB_BACKEND_F_ALIVE : 0) | (b->chosen ? LB_BACKEND_F_TAKES_NEW : 0) |
-			 (v4 ? LB_BACKEND_F_V4 : 0) | (nh->redirect ? LB_BACKEND_F_REDIRECT : 0) |
-			 health_flags[b->health],
+			 (v4 ? LB_BACKEND_F_V4 : 0) | (nh->redirect || nh->vlan.oif ? LB_BACKEND_F_REDIRECT : 0) |
+			 (nh->vlan.oif ? LB_BACKEND_F_TAGGED : 0) | health_flags[b->health],
 		.oif = nh->ifindex,
 		.weight = weight_of(b),
 	};
@@ -607,6 +607,8 @@ struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct 
 	for (size_t i = 0; i < conf->nr_backends; i++) {
 		image->backends[i].idx = s->pub.backends[i].idx;
 		lb_entry_line(c, s, &s->pub.backends[i], ids, &image->backends[i].line);
+		image->backends[i].vlan = s->pub.backends[i].next_hop.vlan;
+		image->tagged |= image->backends[i].vlan.oif;
 	}
 	image->nr_backends = conf->nr_backends;
 	qsort(image->backends, image->nr_backends, sizeof(*image->backends), by_idx);

@@ -158,12 +158,14 @@ static int plan_backends_set(struct work *w, const struct pair *p)
 		const struct lb_backend_image *before = find_backend(p->old, b->idx);
 		struct lb_op *op;
 
-		if (before && !memcmp(&before->line, &b->line, sizeof(b->line)))
+		if (before && !memcmp(&before->line, &b->line, sizeof(b->line)) &&
+		    !memcmp(&before->vlan, &b->vlan, sizeof(b->vlan)))
 			continue;
 		op = add_op(w, LB_OP_BACKEND_SET, b->idx);
 		if (!op)
 			return -ENOMEM;
 		op->backend = &b->line;
+		op->vlan = &b->vlan;
 	}
 	return 0;
 }

@@ -24,7 +24,7 @@ enum lb_op_kind {
 	LB_OP_FEATURES_ADD, /* features, max_conns: a program that does all of these, and has room for so many translated
 			       connections, replaces the one that there is */
 	LB_OP_CONF,	   /* conf */
-	LB_OP_BACKEND_SET, /* idx, backend */
+	LB_OP_BACKEND_SET, /* idx, backend, vlan */
 	LB_OP_CID_SET,	   /* cid */
 	LB_OP_ACCESS_SET,  /* idx (service), access */
 	LB_OP_TABLE_SET,   /* idx (service), shift, slots */
@@ -52,6 +52,7 @@ struct lb_op {
 	const uint32_t *slots;
 	const struct lb_conf *conf;
 	const struct lb_backend *backend;
+	const struct lb_vlan *vlan; /* of backend->oif; .oif 0: it is no VLAN device */
 	const struct lb_service *service;
 	struct lb_vip_conf vip;
 	struct lb_access_image access;

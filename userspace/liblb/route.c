@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "route_priv.h"
+#include "lb/dp/vlan.h"
 
 #define GATHER_NS 5000000L
 #define ASK_NS 4000000ULL
@@ -115,22 +116,88 @@ static void want_change_of(struct lb_route *r, const struct lb_route_neigh *n)
 	want_change(r, w);
 }
 
+/* ---- VLAN devices ---- */
+
+/* The interface below @l and any VLAN devices that it stands on, with what these do. NULL: not known, down, no Ethernet,
+ * or more tags than are written. */
+static const struct lb_route_link *lowest(const struct lb_route *r, const struct lb_route_link *l, struct lb_vlan *vlan)
+{
+	memset(vlan, 0, sizeof(*vlan));
+	while (l && l->vlan_lower) {
+		if (vlan->tag[LB_VLAN_TAGS - 1])
+			return NULL;
+		vlan->tag[1] = vlan->tag[0];
+		vlan->tag[0] = l->vlan_tag;
+		l = find_link(r, l->vlan_lower);
+	}
+	if (!l || !l->up || !l->ethernet)
+		return NULL;
+	if (vlan->tag[0]) {
+		vlan->oif = l->ifindex;
+		vlan->flags = l->veth ? LB_VLAN_F_REDIRECT : 0;
+	}
+	return l;
+}
+
+/* Is @ifindex the interface @lower, or a VLAN device on it? */
+static bool stands_on(const struct lb_route *r, uint32_t ifindex, uint32_t lower)
+{
+	const struct lb_route_link *l;
+
+	for (int i = 0; i <= LB_VLAN_TAGS && ifindex != lower; i++) {
+		l = find_link(r, ifindex);
+		if (!l || !l->vlan_lower)
+			return false;
+		ifindex = l->vlan_lower;
+	}
+	return ifindex == lower;
+}
+
+bool lb_route_has_vlans(const struct lb_route *r, uint32_t ifindex)
+{
+	const struct lb_route_link *l;
+
+	for (size_t i = 0; i < LB_ROUTE_LINK_BUCKETS; i++) {
+		LIST_FOREACH(l, &r->links[i], hash)
+		{
+			if (l->vlan_lower && l->up && stands_on(r, l->vlan_lower, ifindex))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The kernel redirects frames of the interface's MTU with one tag, and no longer ones. */
+static uint16_t tagged_mtu(uint16_t mtu, const struct lb_route_link *low, const struct lb_vlan *vlan)
+{
+	const uint16_t more = vlan->tag[1] ? LB_VLAN_HLEN : 0;
+
+	return low->mtu > more && mtu > low->mtu - more ? (uint16_t)(low->mtu - more) : mtu;
+}
+
 /* ---- next hops ---- */
 
 static void make_next_hop(const struct lb_route *r, const struct lb_route_watch *w, struct lb_next_hop *nh)
 {
-	const struct lb_route_link *l = w->neigh ? find_link(r, w->neigh->ifindex) : NULL;
+	const struct lb_route_link *l = w->neigh ? find_link(r, w->neigh->ifindex) : NULL, *low;
+	struct lb_vlan vlan;
 	bool v4 = !memcmp(w->addr, mapped, sizeof(mapped));
 	uint8_t *own = v4 ? nh->source4 : nh->source6;
 
 	memset(nh, 0, sizeof(*nh));
 	if (!l || !l->up || !l->ethernet || !w->neigh->has_mac)
 		return;
+	low = lowest(r, l, &vlan);
+	if (!low)
+		return;
 	memcpy(nh->dmac, w->neigh->mac, 6);
 	memcpy(nh->smac, l->mac, 6);
 	nh->mtu = w->route_mtu && w->route_mtu < l->mtu ? (uint16_t)w->route_mtu : l->mtu;
 	nh->ifindex = l->ifindex;
-	nh->redirect = l->veth;
+	if (vlan.oif)
+		nh->mtu = tagged_mtu(nh->mtu, low, &vlan);
+	nh->vlan = vlan;
+	nh->redirect = low->veth;
 	memcpy(nh->source4, l->addr4, 16);
 	memcpy(nh->source6, l->addr6, 16);
 	if (memcmp(w->source, nowhere, 16))
@@ -305,21 +372,24 @@ void lb_route_on_link(struct lb_route *r, const struct lb_route_link *link, bool
 		r->link_changes++;
 		LIST_INSERT_HEAD(&r->links[l->ifindex % LB_ROUTE_LINK_BUCKETS], l, hash);
 		r->addrs_stale = true;
-	} else if (!gone && l->up == link->up && l->mtu == link->mtu && !memcmp(l->mac, link->mac, 6)) {
+	} else if (!gone && l->up == link->up && l->mtu == link->mtu && l->vlan_tag == link->vlan_tag &&
+		   l->vlan_lower == link->vlan_lower && !memcmp(l->mac, link->mac, 6)) {
 		return;
 	}
 	l->up = link->up;
 	l->ethernet = link->ethernet;
 	l->veth = link->veth;
 	l->mtu = link->mtu;
+	l->vlan_lower = link->vlan_lower;
+	l->vlan_tag = link->vlan_tag;
 	memcpy(l->mac, link->mac, 6);
 	for (size_t i = 0; i < LB_ROUTE_BUCKETS; i++) {
 		LIST_FOREACH(n, &r->neighs[i], hash)
 		{
-			if (n->ifindex != l->ifindex)
+			if (!stands_on(r, n->ifindex, l->ifindex))
 				continue;
 			/* With the link the kernel forgets its neighbours. */
-			if (!is_up) {
+			if (!is_up && n->ifindex == l->ifindex) {
 				n->has_mac = false;
 				n->state = NUD_NONE;
 			}

@@ -49,4 +49,7 @@ uint64_t lb_route_link_changes(const struct lb_route *r);
 /* lb_route_refresh - call every few seconds: asks again for neighbours that are missing or stale. */
 void lb_route_refresh(struct lb_route *r);
 
+/* lb_route_has_vlans - is there a VLAN device that is up on the interface @ifindex, or on one on it? */
+bool lb_route_has_vlans(const struct lb_route *r, uint32_t ifindex);
+
 #endif

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Messages to and from the kernel's routing, by libnl. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if.h>
 #include <linux/if_arp.h>
+#include <linux/if_ether.h>
+#include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
@@ -77,12 +80,34 @@ static unsigned char family_of(const uint8_t addr[16])
 
 /* ---- what the kernel tells ---- */
 
-static bool is_veth(struct nlattr *linkinfo)
+static void take_vlan(struct nlattr *data, struct nlattr *lower, struct lb_route_link *link)
 {
-	struct nlattr *tb[IFLA_INFO_MAX + 1];
+	struct nlattr *tb[IFLA_VLAN_MAX + 1];
+	uint16_t words[2] = {htons(ETH_P_8021Q)};
 
-	return linkinfo && nla_parse_nested(tb, IFLA_INFO_MAX, linkinfo, NULL) >= 0 && tb[IFLA_INFO_KIND] &&
-	       !nla_strcmp(tb[IFLA_INFO_KIND], "veth");
+	if (!data || !lower || nla_parse_nested(tb, IFLA_VLAN_MAX, data, NULL) < 0 || !tb[IFLA_VLAN_ID])
+		return;
+	if (tb[IFLA_VLAN_PROTOCOL])
+		words[0] = nla_get_u16(tb[IFLA_VLAN_PROTOCOL]);
+	words[1] = htons(nla_get_u16(tb[IFLA_VLAN_ID]));
+	link->vlan_lower = nla_get_u32(lower);
+	memcpy(&link->vlan_tag, words, sizeof(words));
+}
+
+static void take_kind(struct nlattr *tb[], struct lb_route_link *link)
+{
+	struct nlattr *info[IFLA_INFO_MAX + 1];
+
+	if (!tb[IFLA_LINKINFO] || nla_parse_nested(info, IFLA_INFO_MAX, tb[IFLA_LINKINFO], NULL) < 0 ||
+	    !info[IFLA_INFO_KIND])
+		return;
+	link->veth = !nla_strcmp(info[IFLA_INFO_KIND], "veth");
+	if (nla_strcmp(info[IFLA_INFO_KIND], "vlan"))
+		return;
+	take_vlan(info[IFLA_INFO_DATA], tb[IFLA_LINK], link);
+	/* On an interface of another network namespace, which packets cannot be sent by from here. */
+	if (!link->vlan_lower || tb[IFLA_LINK_NETNSID])
+		link->ethernet = false;
 }
 
 static void take_link(struct lb_route *r, struct nlmsghdr *h)
@@ -102,7 +127,7 @@ static void take_link(struct lb_route *r, struct nlmsghdr *h)
 		memcpy(link.mac, nla_data(tb[IFLA_ADDRESS]), sizeof(link.mac));
 		link.ethernet = true;
 	}
-	link.veth = is_veth(tb[IFLA_LINKINFO]);
+	take_kind(tb, &link);
 	lb_route_on_link(r, &link, h->nlmsg_type == RTM_DELLINK);
 }
 

@@ -23,6 +23,8 @@ struct lb_route_link {
 	bool ethernet; /* has the kind of header that we write */
 	bool veth;     /* wakes its far end after XDP_TX only if that has an XDP program, but always after a redirect */
 	uint16_t mtu;
+	uint32_t vlan_lower; /* of a VLAN device: the interface that it is on; 0: it is none */
+	uint32_t vlan_tag;   /* as struct lb_vlan has it */
 	uint8_t mac[6];
 	uint8_t addr4[16], addr6[16]; /* one of its addresses each; zero: none */
 };

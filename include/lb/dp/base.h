@@ -55,6 +55,15 @@ static __always_inline __u32 lb_forget(__u32 word, __u32 any)
 	return word;
 }
 
+/* The same of 64 bits. Of what was swapped old kernels' verifiers know no bounds; else those of @any would stay. */
+static __always_inline __u64 lb_forget64(__u64 word, __u64 any)
+{
+#ifdef __bpf__
+	__asm__ volatile("%0 = be64 %0\n\t%0 = be64 %0\n\t%0 += %1\n\t%0 -= %1" : "+r"(word) : "r"(any));
+#endif
+	return word;
+}
+
 /* lb_below - all bits where @a < @b, of numbers below 2^63, else none. Without a branch, both ways of which a verifier
  * would follow to the end. */
 static __always_inline __u64 lb_below(__u64 a, __u64 b)

@@ -63,4 +63,21 @@ static __always_inline enum lb_verdict lb_ext6_walk(const void *ip, const void *
 	return lb_ext6_is(*next) ? LB_V_PASS_EXTENSION : LB_V_FORWARDED;
 }
 
+/* lb_ext6_enter - p->len of the IPv6 packet at @data, and the walk from its header on: to a header of type *@next,
+ * *@off bytes behind @data. Otherwise as lb_ext6_walk. */
+static __always_inline enum lb_verdict lb_ext6_enter(const void *data, const void *data_end, struct lb_packet *p,
+						     __u32 *off, __u8 *next, bool stop)
+{
+	const struct ipv6hdr *ip6 = data;
+
+	if (data + sizeof(*ip6) > data_end)
+		return LB_V_PASS_TRUNCATED;
+	if (ip6->version != 6)
+		return LB_V_PASS_NOT_IP;
+	p->len = sizeof(*ip6) + lb_ntohs(ip6->payload_len);
+	*off = sizeof(*ip6);
+	*next = ip6->nexthdr;
+	return lb_ext6_walk(data, data_end, off, next, stop, false);
+}
+
 #endif

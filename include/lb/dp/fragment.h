@@ -117,20 +117,13 @@ static __always_inline enum lb_verdict lb_fragment_parse4(const void *data, cons
 static __always_inline enum lb_verdict lb_fragment_parse6(const void *data, const void *data_end, struct lb_fragment *f,
 							  struct lb_packet *p)
 {
-	const struct ipv6hdr *ip6 = data;
 	enum lb_verdict v;
-	__u32 off = sizeof(*ip6);
 	const void *at;
 	__u16 frag = 0;
+	__u32 off;
 	__u8 next;
 
-	if (data + sizeof(*ip6) > data_end)
-		return LB_V_PASS_TRUNCATED;
-	if (ip6->version != 6)
-		return LB_V_PASS_NOT_IP;
-	p->len = sizeof(*ip6) + lb_ntohs(ip6->payload_len);
-	next = ip6->nexthdr;
-	v = lb_ext6_walk(data, data_end, &off, &next, true, false);
+	v = lb_ext6_enter(data, data_end, p, &off, &next, true);
 	if (v != LB_V_FORWARDED)
 		return v;
 	off = lb_offset(off, lb_get32(data));
@@ -161,7 +154,7 @@ static __always_inline enum lb_verdict lb_fragment_parse6(const void *data, cons
 	p->tcp_flags = 0;
 	p->fragment = true;
 	f->more = frag & 1;
-	lb_fragment_judge(f, off - 8 - sizeof(*ip6), p->len > data_end - data);
+	lb_fragment_judge(f, off - 8 - sizeof(struct ipv6hdr), p->len > data_end - data);
 	if (f->kind != LB_FRAGMENT_FIRST)
 		return LB_V_FORWARDED;
 	v = lb_ext6_walk(data, data_end, &off, &next, false, false);

@@ -112,19 +112,12 @@ static __always_inline enum lb_verdict lb_icmp_parse4(const void *data, const vo
 
 static __always_inline enum lb_verdict lb_icmp_parse6(const void *data, const void *data_end, struct lb_packet *p)
 {
-	const struct ipv6hdr *ip6 = data;
-	__u32 off = sizeof(*ip6);
 	const void *icmp, *quoted;
 	enum lb_verdict v;
+	__u32 off;
 	__u8 next;
 
-	if (data + sizeof(*ip6) > data_end)
-		return LB_V_PASS_TRUNCATED;
-	if (ip6->version != 6)
-		return LB_V_PASS_NOT_IP;
-	p->len = sizeof(*ip6) + lb_ntohs(ip6->payload_len);
-	next = ip6->nexthdr;
-	v = lb_ext6_walk(data, data_end, &off, &next, false, false);
+	v = lb_ext6_enter(data, data_end, p, &off, &next, false);
 	if (v != LB_V_FORWARDED)
 		return v;
 	if (next != IPPROTO_ICMPV6)
@@ -137,7 +130,7 @@ static __always_inline enum lb_verdict lb_icmp_parse6(const void *data, const vo
 		return LB_V_PASS_PROTOCOL;
 
 	quoted = icmp + LB_ICMP_HLEN;
-	if (quoted + sizeof(*ip6) > data_end || *(const __u8 *)quoted >> 4 != 6)
+	if (quoted + sizeof(struct ipv6hdr) > data_end || *(const __u8 *)quoted >> 4 != 6)
 		return LB_V_PASS_TRUNCATED;
 	p->v6 = true;
 	p->daddr[0] = lb_get64(quoted + 8);
@@ -149,7 +142,7 @@ static __always_inline enum lb_verdict lb_icmp_parse6(const void *data, const vo
 	if (!p->daddr[0] && p->daddr[1] == lb_addr_of4(lb_addr_to4(p->daddr[1])))
 		return LB_V_PASS_NO_SERVICE; /* as in lb_parse_ip6 */
 	next = ((const __u8 *)quoted)[6];
-	off += LB_ICMP_HLEN + sizeof(*ip6);
+	off += LB_ICMP_HLEN + sizeof(struct ipv6hdr);
 	v = lb_ext6_walk(data, data_end, &off, &next, false, true);
 	if (v != LB_V_FORWARDED)
 		return v;

@@ -18,6 +18,7 @@ struct lb_nat_job {
 	__u32 l4_off;
 	__u32 service_idx; /* 0: it is to no service */
 	__u32 backend_idx; /* of a connection that it opens, if it may; 0: not chosen yet. In the end, who gets it */
+	__u64 tags;	   /* that it came with */
 	__u32 now;	   /* in seconds */
 	__u8 tcp_flags;
 	bool v6;
@@ -106,12 +107,13 @@ static __always_inline void lb_nat_between(const struct lb_conn_key *key, const 
 	lb_xlate_deltas(x, key->saddr, key->daddr, key->ports);
 }
 
-/* lb_nat_hop - the link's header of the frame at @data, of which 14 bytes are there. */
-static __always_inline void lb_nat_hop(const void *data, __u32 ifindex, struct lb_conn_hop *hop)
+/* lb_nat_hop - the link's header of the frame at @data, of which 14 bytes are there, and which came with @tags. */
+static __always_inline void lb_nat_hop(const void *data, __u32 ifindex, __u64 tags, struct lb_conn_hop *hop)
 {
 	hop->mac0 = lb_get64(data);
 	hop->mac1 = lb_get32(data + 8);
 	hop->ifindex = ifindex;
+	hop->tags = tags;
 }
 
 /* lb_nat_hop_back - what leads back to where the frames with @from come from. */
@@ -125,11 +127,12 @@ static __always_inline void lb_nat_hop_back(const struct lb_conn_hop *from, stru
 	to->mac1 = (__u32)(from->mac0 >> 16);
 #endif
 	to->ifindex = from->ifindex;
+	to->tags = from->tags;
 }
 
 static __always_inline bool lb_nat_hop_same(const struct lb_conn_hop *a, const struct lb_conn_hop *b)
 {
-	return ((a->mac0 ^ b->mac0) | (a->mac1 ^ b->mac1) | (a->ifindex ^ b->ifindex)) == 0;
+	return ((a->mac0 ^ b->mac0) | (a->mac1 ^ b->mac1) | (a->ifindex ^ b->ifindex) | (a->tags ^ b->tags)) == 0;
 }
 
 /* lb_nat_make - both entries of the connection whose packets come with n->key, and whose replies come with n->back;
