@@ -26,6 +26,7 @@ struct story {
 	int proto;
 	int snat_port;		 /* what the backend sees: of the last packet to it */
 	const uint8_t *mac_from; /* of the client's frames */
+	uint32_t tag[2], backend_tag[2]; /* of the client's frames, and of the backend's */
 	bool failed;
 };
 
@@ -156,6 +157,26 @@ static void set_macs(struct frame *f, const uint8_t dst[6], const uint8_t src[6]
 	memcpy(f->data + 6, src, 6);
 }
 
+/* Takes the tags off what is sent, when they are @tag. */
+static void untag(struct story *t, const char *what, const uint32_t tag[2], struct frame *f)
+{
+	struct frame bare = *f, again;
+	unsigned int nr = !!tag[0] + !!tag[1];
+
+	if (!nr)
+		return;
+	if (bare.len < 14 + 4 * nr) {
+		check(t, what, true);
+		return;
+	}
+	bare.len -= 4 * nr;
+	memmove(bare.data + 12, bare.data + 12 + 4 * nr, bare.len - 12);
+	again = bare;
+	frame_tag(&again, tag, 2);
+	check(t, what, frames_differ(t->w, f, &again));
+	*f = bare;
+}
+
 /* Plays a packet and holds what becomes of it against @verdict and, where it is sent, against @want. */
 static bool played(struct story *t, const char *what, const struct spec *in, bool reply, enum lb_verdict verdict,
 		   struct outcome *o)
@@ -165,6 +186,7 @@ static bool played(struct story *t, const char *what, const struct spec *in, boo
 	frame_make(in, &f);
 	if (!reply)
 		memcpy(f.data + 6, t->mac_from, 6);
+	frame_tag(&f, reply ? t->backend_tag : t->tag, 2);
 	if (!play(t->w, &f, false, o) || !o->played) {
 		check(t, what, true);
 		return false;
@@ -174,6 +196,8 @@ static bool played(struct story *t, const char *what, const struct spec *in, boo
 		check(t, what, true);
 		return false;
 	}
+	if (o->action == XDP_TX)
+		untag(t, what, verdict == LB_V_FORWARDED ? t->backend_tag : t->tag, &o->out);
 	return o->action == XDP_TX;
 }
 
@@ -405,6 +429,34 @@ static void story_two_vips(struct story *t)
 	backend_sends(t, "the first is answered", from_backend(t, OLD, SYNACK, buf), LB_V_REPLIED);
 }
 
+/* Each side is in a VLAN, or in another one, or in none. */
+static void story_vlan(struct story *t)
+{
+	static const struct {
+		const char *what;
+		uint32_t tag[2], backend_tag[2], oif;
+	} sides[] = {
+		{"the client is in one", {TAG_ONE}, {0}, INGRESS},
+		{"both are", {TAG_ONE}, {TAG_TWO, TAG_ONE}, VLAN_TWO},
+		{"the client is in another one", {TAG_TWO, TAG_ONE}, {TAG_ONE}, VLAN_ONE},
+		{"the backend is", {0}, {TAG_ONE}, VLAN_ONE},
+		{"nobody is", {0}, {0}, INGRESS},
+	};
+	char buf[INET6_ADDRSTRLEN];
+
+	for (size_t i = 0; i < sizeof(sides) / sizeof(sides[0]); i++) {
+		memcpy(t->tag, sides[i].tag, sizeof(t->tag));
+		memcpy(t->backend_tag, sides[i].backend_tag, sizeof(t->backend_tag));
+		t->w->backends[OLD].oif = sides[i].oif;
+		t->w->backends[OLD].flags &= (uint8_t)~TAGGED;
+		if (sides[i].oif != INGRESS)
+			t->w->backends[OLD].flags |= TAGGED;
+		client_sends(t, sides[i].what, from_client(t, i ? ACK : SYN), LB_V_FORWARDED, OLD);
+		backend_sends(t, sides[i].what, from_backend(t, OLD, i ? ACK : SYNACK, buf), LB_V_REPLIED);
+	}
+	counted(t, "it is one connection", 1, 0);
+}
+
 static void tell(struct world *w, const char *what, void (*story)(struct story *), int forward, int client, int backend,
 		 int proto, bool wild)
 {
@@ -433,6 +485,7 @@ void test_nat(struct world *w)
 				continue;
 			tell(w, "a TCP connection", story_tcp, forward, client, backend, IPPROTO_TCP, false);
 			tell(w, "a UDP flow", story_udp, forward, client, backend, IPPROTO_UDP, false);
+			tell(w, "VLANs", story_vlan, forward, client, backend, IPPROTO_TCP, false);
 			tell(w, "limits", story_limits, forward, client, backend, IPPROTO_TCP, false);
 			if (forward == LB_FORWARD_NAT)
 				tell(w, "two VIPs", story_two_vips, forward, client, backend, IPPROTO_TCP, true);
