@@ -83,7 +83,8 @@ struct lb_conf {
 	__u64 hash_key[2];	    /* SipHash key, the same on every load balancer of a fleet */
 	__u32 learn_rate;	    /* new flow entries a service may make on a CPU in a second; 0: no limit */
 	__u32 pad0;
-	__u64 pad1[5];
+	__u64 age_kept; /* the packets' own: what the clock said a moment ago, see lb_world_age */
+	__u64 pad1[4];
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct lb_conf) == 128, "two cache lines");
 
