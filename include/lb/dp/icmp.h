@@ -100,10 +100,6 @@ static __always_inline enum lb_verdict lb_icmp_parse4(const void *data, const vo
 	p->v6 = false;
 	p->saddr4 = quoted->daddr;
 	p->daddr4 = quoted->saddr;
-	p->saddr[0] = 0;
-	p->saddr[1] = lb_addr_of4(quoted->daddr);
-	p->daddr[0] = 0;
-	p->daddr[1] = lb_addr_of4(quoted->saddr);
 	p->proto = quoted->protocol;
 	p->len = lb_ntohs(ip->tot_len);
 	p->l4_off = icmp_off + LB_ICMP_HLEN + quoted->ihl * 4;
