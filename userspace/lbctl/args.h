@@ -27,6 +27,8 @@ enum {
 	LB_OPT_NUMBER = 1 << 9,
 	LB_OPT_COUNT = 1 << 10,
 	LB_OPT_VERIFY = 1 << 11,
+	LB_OPT_CLIENT = 1 << 12,
+	LB_OPT_TRACE = 1 << 13,
 };
 
 struct lb_option {

@@ -601,6 +601,39 @@ void lb_show_flows(const json_t *flows)
 	TABLE(columns, flows);
 }
 
+void lb_show_client_flows(const json_t *doc)
+{
+	static const struct column columns[] = {
+		{"SERVICE", CELL_TEXT, "service", false}, {"VIP", CELL_TEXT, "vip", false},
+		{"CLIENT", CELL_TEXT, "client", false},	  {"BACKEND", CELL_TEXT, "backend", false},
+		{"PROVEN", CELL_TEXT, "proven", false},	  {"CLOSED", CELL_TEXT, "closed", false},
+		{"IDLE-S", CELL_COUNT, "idle_seconds", true},
+	};
+	const json_t *vip;
+	size_t i;
+
+	TABLE(columns, json_object_get(doc, "flows"));
+	json_array_foreach (json_object_get(doc, "unsearched"), i, vip)
+		printf("not looked for, as there are too many addresses or ports: %s\n", json_string_value(vip));
+}
+
+void lb_show_trace(const json_t *result)
+{
+	const char *out = str(result, "out_iface"), *service = str(result, "service"), *why = str(result, "why");
+	const char *backend = str(result, "backend"), *via = str(result, "via");
+
+	printf("%-3" JSON_INTEGER_FORMAT " %s: %s", num(result, "n"), str(result, "action"), str(result, "verdict"));
+	if (*service)
+		printf(", service %s", service);
+	if (*backend)
+		printf(", backend %s", backend);
+	if (*via)
+		printf(" by %s", via);
+	if (*out)
+		printf(", out of %s with %" JSON_INTEGER_FORMAT " bytes", out, num(result, "out_len"));
+	printf("\n    %s\n", why);
+}
+
 void lb_show_rates(const json_t *rows, size_t max)
 {
 	static const struct column columns[] = {
