@@ -138,8 +138,9 @@ static void test_requests(void **state)
 		 "'00000000000002000000000008004500002800004000400626ce0a0000010a0000020005000600000001000000015012ffff9bc30000'],'frames':false}"},
 		{ARGS("flows", "flush"), "DELETE /v1/flows", NULL},
 		{ARGS("flows", "flush", "web"), "DELETE /v1/flows?service=web", NULL},
-		{ARGS("monitor"), "GET /v1/events", NULL},
-		{ARGS("monitor", "--since", "a&b", "-n", "2"), "GET /v1/events?since=a%26b", NULL},
+		{ARGS("monitor"), "GET /v1/events?traffic=1", NULL},
+		{ARGS("monitor", "--since", "a&b", "-n", "2"), "GET /v1/events?traffic=1&since=a%26b", NULL},
+		{ARGS("monitor", "--type", "health,verdict"), "GET /v1/events?traffic=1&type=health%2Cverdict", NULL},
 	};
 	struct seen s;
 

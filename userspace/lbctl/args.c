@@ -115,6 +115,7 @@ const struct lb_option lb_options[] = {
 	{LB_OPT_GENERATION, "if-generation", .value = "N", .help = "only if no change was made since generation N"},
 
 	{LB_OPT_SINCE, "since", .value = "SEQ", .help = "begin after event SEQ; 0: with the oldest that is kept"},
+	{LB_OPT_TYPE, "type", .value = "TYPE,...", .help = "events of these types alone, as health,verdict"},
 	{LB_OPT_INTERVAL, "interval", .value = "T", .help = "time between two looks, as 2s (default 1s)"},
 	{LB_OPT_NUMBER, "number", 'n', .value = "N", .help = "end after so many"},
 	{LB_OPT_COUNT, "count", .help = "the number alone"},

@@ -29,6 +29,7 @@ enum {
 	LB_OPT_VERIFY = 1 << 11,
 	LB_OPT_CLIENT = 1 << 12,
 	LB_OPT_TRACE = 1 << 13,
+	LB_OPT_TYPE = 1 << 14,
 };
 
 struct lb_option {

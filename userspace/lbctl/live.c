@@ -59,7 +59,7 @@ static bool on_line(void *ctx, const char *line)
 
 int lb_ctl_monitor(struct lb_ctl *c)
 {
-	const char *since = lb_args_value(c->args, "since");
+	const char *since = lb_args_value(c->args, "since"), *type = lb_args_value(c->args, "type");
 	struct monitor m = {.json = c->json};
 	char *path = lb_client_path((const char *const[]){"events", NULL});
 
@@ -67,8 +67,11 @@ int lb_ctl_monitor(struct lb_ctl *c)
 		free(path);
 		return lb_ctl_misused(c, "-n takes a number from 1, not %s", lb_args_value(c->args, "number"));
 	}
+	path = lb_client_query(path, "traffic", "1");
 	if (since)
 		path = lb_client_query(path, "since", since);
+	if (type)
+		path = lb_client_query(path, "type", type);
 	return lb_ctl_stream(c, path, on_line, &m);
 }
 

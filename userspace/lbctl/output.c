@@ -554,7 +554,7 @@ static const char *subject(const json_t *event, char buf[CELL])
 	if (*service)
 		snprintf(buf, CELL, "%s%s%s", service, *backend ? " " : "", backend);
 	else
-		snprintf(buf, CELL, "%s%s", str(event, "address"), str(event, "interface"));
+		snprintf(buf, CELL, "%s%s%s", str(event, "address"), str(event, "interface"), str(event, "verdict"));
 	return buf;
 }
 
@@ -570,7 +570,12 @@ static const char *comma(bool *first)
 void lb_show_event(const json_t *event)
 {
 	const char *from = str(event, "from"), *to = str(event, "to"), *reason = str(event, "reason");
-	bool lost = !strcmp(str(event, "type"), "lost"), first = true;
+	const char *type = str(event, "type");
+	const char *what = !strcmp(type, "lost")	  ? "event"
+			   : !strcmp(type, "connections") ? "new connection"
+			   : !strcmp(type, "verdict")	  ? "packet"
+							  : "change";
+	bool first = true;
 	json_int_t nr = num(event, "count");
 	char buf[CELL];
 
@@ -582,7 +587,7 @@ void lb_show_event(const json_t *event)
 	if (*str(event, "origin"))
 		printf("%sby %s", comma(&first), str(event, "origin"));
 	if (nr)
-		printf("%s%" JSON_INTEGER_FORMAT " %s%s", comma(&first), nr, lost ? "event" : "change",
+		printf("%s%" JSON_INTEGER_FORMAT " %s%s", comma(&first), nr, what,
 		       nr == 1 ? "" : "s");
 	if (num(event, "generation"))
 		printf("%sgeneration %" JSON_INTEGER_FORMAT, comma(&first), num(event, "generation"));

@@ -30,7 +30,7 @@ static const struct {
 	{"DELETE", "/v1/services/*/backends/*", lb_api_backend_delete, {NULL}, LB_API_TAG_SERVICE},
 	{"POST", "/v1/interfaces", lb_api_iface_post, {NULL}, LB_API_TAG_CONFIG},
 	{"DELETE", "/v1/interfaces/*", lb_api_iface_delete, {NULL}, LB_API_TAG_CONFIG},
-	{"GET", "/v1/events", lb_api_events_get, {"since"}, LB_API_TAG_NONE},
+	{"GET", "/v1/events", lb_api_events_get, {"since", "traffic", "type"}, LB_API_TAG_NONE},
 	{"GET", "/v1/flows", lb_api_flows_get, {"service", "client", "limit"}, LB_API_TAG_NONE},
 	{"DELETE", "/v1/flows", lb_api_flows_delete, {"service"}, LB_API_TAG_NONE},
 	{"POST", "/v1/trace", lb_api_trace_post, {NULL}, LB_API_TAG_NONE},
