@@ -49,13 +49,15 @@ static bool write_all(int fd, const void *data, size_t bytes)
 }
 
 /* Nothing of what lbd shares with it may be touched: its event loop and its connections above all. */
-static _Noreturn void work(struct lb_api_call *call, lb_api_fn handler, int fd)
+static _Noreturn void work(struct lb_api_call *call, lb_api_fn handler, int fd, pid_t lbd)
 {
 	const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGALRM};
 	struct lb_http_response *resp = call->resp;
 	struct head head;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != lbd)
+		_exit(1); /* it has ended already */
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
 		signal(signals[i], SIG_DFL);
 	alarm(LB_ASIDE_SECONDS);
@@ -136,6 +138,7 @@ static bool step(void *ctx, struct lb_http_response *resp)
 void lb_aside(struct lb_api_call *call, lb_api_fn handler)
 {
 	struct job *j = under_way < LB_ASIDE_MAX && !call->req->full ? calloc(1, sizeof(*j)) : NULL;
+	pid_t lbd = getpid();
 	int fds[2];
 
 	if (!j || pipe2(fds, O_CLOEXEC)) {
@@ -149,7 +152,7 @@ void lb_aside(struct lb_api_call *call, lb_api_fn handler)
 	j->pid = fork();
 	if (!j->pid) {
 		close(fds[0]);
-		work(call, handler, fds[1]);
+		work(call, handler, fds[1], lbd);
 	}
 	close(fds[1]);
 	if (j->pid < 0) {
