@@ -107,6 +107,24 @@ static void test_affinity(void **state)
 	assert_true(lb_steering_of(&conf, &s, &q).source != a.source);
 }
 
+static void test_tags(void **state)
+{
+	static const uint8_t tags[8] = {0x88, 0xa8, 0, 5, 0x81, 0, 0, 7};
+	uint8_t frame[sizeof(tcp4) + 8];
+	struct lb_packet p, q;
+
+	assert_int_equal(parse(tcp4, sizeof(tcp4), &p), LB_STEERING_FLOW);
+	for (size_t n = 4; n <= 8; n += 4) {
+		memcpy(frame, tcp4, 12);
+		memcpy(frame + 12, tags + 8 - n, n);
+		memcpy(frame + 12 + n, tcp4 + 12, sizeof(tcp4) - 12);
+		assert_int_equal(parse(frame, sizeof(tcp4) + n, &q), LB_STEERING_FLOW);
+		assert_true(p.saddr4 == q.saddr4 && p.daddr4 == q.daddr4 && p.ports == q.ports);
+		for (size_t len = 0; len < sizeof(tcp4) + n; len++)
+			assert_int_equal(parse(frame, len, &q), LB_STEERING_NONE);
+	}
+}
+
 /* However little of it there is, nothing behind it is read (ASan sees to that), and it is no flow. */
 static void test_cut(void **state)
 {
@@ -160,10 +178,8 @@ static void test_entry(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_flow),
-		cmocka_unit_test(test_affinity),
-		cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_entry),
+		cmocka_unit_test(test_flow), cmocka_unit_test(test_affinity), cmocka_unit_test(test_tags),
+		cmocka_unit_test(test_cut),  cmocka_unit_test(test_entry),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,13 +52,16 @@ static bool is_read_only(const struct bpf_map *map, bool unnamed)
 {
 	static const char *const names[] = {LB_MAP_CONF, LB_MAP_VIPS, LB_MAP_SERVICES, LB_MAP_SLOTS,
 					    LB_MAP_WILD, LB_MAP_CIDS, LB_MAP_ACCESS,   LB_MAP_PORTS};
-	static const char *const named[] = {LB_MAP_BACKENDS, LB_MAP_LINKS};
+	static const char *const named[] = {LB_MAP_BACKENDS, LB_MAP_LINKS, LB_MAP_VLANS}; /* interfaces */
 	const char *name = lb_program_map_name(map);
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(name, names[i]))
 			return true;
-	return !unnamed && (!strcmp(name, named[0]) || !strcmp(name, named[1]));
+	for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++)
+		if (!strcmp(name, named[i]))
+			return !unnamed;
+	return false;
 }
 
 static bool is_counters(const struct bpf_map *map)
@@ -156,6 +159,24 @@ static int prepare_map(const struct lb_trace *t, struct bpf_map *to, const struc
 	return bpf_map__set_max_entries(to, entries);
 }
 
+/* VLAN devices on the interface. */
+static int rename_below(const struct lb_trace *t)
+{
+	int fd = bpf_map__fd(t->skel->maps.lb_vlans);
+	struct lb_vlan vlan;
+	uint32_t oif;
+
+	for (uint32_t *prev = NULL; !bpf_map_get_next_key(fd, prev, &oif); prev = &oif) {
+		if (bpf_map_lookup_elem(fd, &oif, &vlan) || vlan.oif != t->ifindex)
+			continue;
+		vlan.oif = LOOPBACK;
+		vlan.flags &= ~LB_VLAN_F_REDIRECT;
+		if (bpf_map_update_elem(fd, &oif, &vlan, BPF_EXIST))
+			return -errno;
+	}
+	return 0;
+}
+
 /* A kernel that cannot be told where a frame came in says by loop-back: what is the interface's is made that one's. */
 static int rename_interface(const struct lb_trace *t)
 {
@@ -174,6 +195,8 @@ static int rename_interface(const struct lb_trace *t)
 			backends[i].flags &= (uint8_t)~LB_BACKEND_F_REDIRECT;
 		}
 	}
+	if (!ret)
+		ret = rename_below(t);
 	if (links)
 		munmap(links, map_bytes(t->skel->maps.data_lb_links));
 	if (backends)
@@ -393,8 +416,7 @@ static void look_before(const struct lb_trace *t, const uint8_t *frame, size_t b
 }
 
 /* Does the packet's connection ID name @backend? */
-static bool names(const struct lb_dataplane *dp, const struct before *b, const uint8_t *frame, size_t bytes,
-		  uint16_t backend)
+static bool names(const struct lb_dataplane *dp, const struct before *b, const void *end, uint16_t backend)
 {
 	const struct lb_service *s = &dp->services[b->service];
 	struct lb_cid cid = {.service = b->service};
@@ -402,8 +424,7 @@ static bool names(const struct lb_dataplane *dp, const struct before *b, const u
 	uint32_t named;
 
 	if (!(s->flags & LB_SERVICE_F_QUIC) || b->pkt.proto != IPPROTO_UDP ||
-	    lb_quic_route(frame + sizeof(struct ethhdr) + b->pkt.l4_off, frame + bytes, s->quic, &id) !=
-		    LB_QUIC_ROUTABLE)
+	    lb_quic_route(b->pkt.ip + b->pkt.l4_off, end, s->quic, &id) != LB_QUIC_ROUTABLE)
 		return false;
 	cid.server_id = id.server_id;
 	cid.config = (uint8_t)id.config;
@@ -450,7 +471,7 @@ static void explain(const struct lb_trace *t, const struct before *b, uint64_t h
 	r->decided = !hits && !chosen && !r->remembered;
 	if (hits)
 		r->via = LB_TRACE_BY_FLOW;
-	else if (b->kind == LB_STEERING_FLOW && names(t->dp, b, t->in + 2, (size_t)b->pkt.room + 14, r->backend))
+	else if (b->kind == LB_STEERING_FLOW && names(t->dp, b, b->pkt.ip + b->pkt.room, r->backend))
 		r->via = LB_TRACE_BY_CID;
 	else if (r->remembered || (!chosen && s->flags & LB_SERVICE_F_AFFINITY))
 		r->via = LB_TRACE_BY_SOURCE;
@@ -499,16 +520,21 @@ static void read_counters(struct lb_trace *t, struct lb_trace_result *r, uint64_
 static void find_way_out(const struct lb_trace *t, struct lb_trace_result *r)
 {
 	const struct lb_backend *b = &t->dp->backends[r->backend];
+	struct lb_vlan vlan;
 	bool redirect;
 
 	if (r->action != XDP_TX && r->action != XDP_REDIRECT)
 		return;
 	r->out_ifindex = r->backend ? b->oif : t->ifindex;
-	if (!t->unnamed || r->out_ifindex != t->ifindex)
-		return;
 	redirect = r->backend ? b->flags & LB_BACKEND_F_REDIRECT
 			      : t->dp->links[t->ifindex % LB_LINKS].flags & LB_LINK_F_REDIRECT;
-	r->action = redirect ? XDP_REDIRECT : XDP_TX;
+	if (r->backend && b->flags & LB_BACKEND_F_TAGGED &&
+	    !bpf_map_lookup_elem(bpf_map__fd(t->dp->skel->maps.lb_vlans), &b->oif, &vlan)) {
+		r->out_ifindex = vlan.oif;
+		redirect = vlan.flags & LB_VLAN_F_REDIRECT;
+	}
+	if (t->unnamed && r->out_ifindex == t->ifindex)
+		r->action = redirect ? XDP_REDIRECT : XDP_TX;
 }
 
 int lb_trace_run(struct lb_trace *t, const uint8_t *frame, size_t bytes, struct lb_trace_result *out,

@@ -4,6 +4,7 @@
 #include "lb/dp/icmp.h"
 #include "lb/dp/source.h"
 #include "lb/dp/steer.h"
+#include "lb/dp/vlan.h"
 #include "steering.h"
 
 /* A packet with all of its transport header. */
@@ -26,12 +27,18 @@ enum lb_steering_kind lb_steering_parse(const void *frame, size_t len, struct lb
 {
 	const void *end = frame + len, *ip = frame + sizeof(struct ethhdr);
 	enum lb_verdict v;
+	__u64 tags;
 	__be16 type;
 	bool v6;
 
 	*p = (struct lb_packet){0};
-	lb_parse_eth(frame, end, &type);
-	if (type != lb_htons(ETH_P_IP) && type != lb_htons(ETH_P_IPV6))
+	tags = lb_vlan_tags(frame, end);
+	if (tags)
+		ip += LB_TAGS_INNER(tags) ? 2 * LB_VLAN_HLEN : LB_VLAN_HLEN;
+	if (ip > end)
+		return LB_STEERING_NONE;
+	type = lb_get16(ip - sizeof(type));
+	if (!lb_vlan_is_ip(type))
 		return LB_STEERING_NONE;
 	v6 = type == lb_htons(ETH_P_IPV6);
 	if (parse_flow(ip, end, v6, p))

@@ -28,7 +28,7 @@ struct lb_steering {
 };
 
 /* lb_steering_parse - @p becomes the flow of the frame [@frame, @frame + @len), as the client's packets show it. The
- * frame's third byte should be aligned to four. */
+ * frame's third byte should be aligned to four. VLAN tags are looked behind. @p->ip points into the frame. */
 enum lb_steering_kind lb_steering_parse(const void *frame, size_t len, struct lb_packet *p);
 
 /* lb_steering_of - where the flow of @p lies, of the service whose line is @s. */
