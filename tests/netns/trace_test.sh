@@ -183,7 +183,7 @@ is "each trace is whole or was put off" "$(for ((i = 0; i < 6; i++)); do [ "$(wc
 ok "at least four were made" test "$(wc -l "$RUN"/t[0-5] | grep -c ' 200 ')" -ge 4
 children() { [ -z "$(cat "/proc/${LBD_PID[lb]}/task/${LBD_PID[lb]}/children")" ]; }
 ok "no process is left" wait_for 10 children
-timeout -s KILL 0.2 env "LBD_SOCKET=$RUN/lb/lbd.sock" "$BUILD/lbctl" trace "${syns[@]}" >/dev/null 2>&1
+{ timeout -s KILL 0.2 env "LBD_SOCKET=$RUN/lb/lbd.sock" "$BUILD/lbctl" trace "${syns[@]}" >/dev/null; } 2>/dev/null
 ok "nor where nobody waits for the answer" wait_for 10 children
 is "the maps are what they should be" "$(lbctl --json status --verify | jq .verify.repaired)" 0
 done_testing
