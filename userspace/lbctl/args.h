@@ -27,6 +27,9 @@ enum {
 	LB_OPT_NUMBER = 1 << 9,
 	LB_OPT_COUNT = 1 << 10,
 	LB_OPT_VERIFY = 1 << 11,
+	LB_OPT_CLIENT = 1 << 12,
+	LB_OPT_TRACE = 1 << 13,
+	LB_OPT_TYPE = 1 << 14,
 };
 
 struct lb_option {
