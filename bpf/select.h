@@ -134,7 +134,7 @@ static __always_inline __u32 lb_flow_look(struct lb_world *w, struct lb_flow_que
 /* Whose a packet is that the table alone does not decide: its slot's @word, or another one. */
 static __always_inline __u32 lb_select_slowly(struct lb_world *w, struct lb_job *j, __u64 table, __u32 word)
 {
-	bool tcp = j->pkt.proto == IPPROTO_TCP;
+	bool tcp = j->pkt.proto != IPPROTO_UDP; /* SCTP says as much of what is new */
 	struct lb_flow_query q = {.hash = j->hash, .service_idx = lb_job_service(j), .word = word};
 
 	if (lb_world_has(w, LB_HAS_QUIC) && lb_job_flags(j) & LB_VIP_F_QUIC && !j->look_only) {

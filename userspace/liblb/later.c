@@ -8,7 +8,6 @@ static const enum lb_feature later[] = {
 	/* clang-format off */
 	LB_FEATURE_NAT,
 	LB_FEATURE_FULLNAT,
-	LB_FEATURE_SCTP,
 	LB_FEATURE_SCTP_NAT,
 	/* clang-format on */
 };
