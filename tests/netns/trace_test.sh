@@ -134,6 +134,14 @@ for i in 1 2 3; do
 done
 is "another ID" "$(fields via --packet "hex:${frame}ffff$(printf '%052d' 0)")" table
 
+ok "an SCTP service" lbctl service add sctp 192.0.2.13:5000/sctp --state all
+for i in 1 2 3; do
+	ok "backend add" lbctl backend add sctp 10.0.0.1$i:5000
+done
+wait_serving sctp 3
+fields verdict,service,entry --packet '10.0.0.1:9 > 192.0.2.13:5000/sctp' --packet 'sctp 10.0.0.1:9 > 192.0.2.13:5000 ack' >"$RUN/two"
+is "an association and its data" "$(tr '\n' ' ' <"$RUN/two")" "forwarded sctp made forwarded sctp found "
+
 echo "# verdicts"
 ok "who may come in" lbctl service set web --deny 10.9.0.0/16 --ping true
 is "denied" "$(fields action,verdict,service,backend,out_len --packet '10.9.0.1:9 > 192.0.2.10:80')" "drop drop_denied web null null"

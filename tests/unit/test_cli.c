@@ -136,6 +136,10 @@ static void test_requests(void **state)
 		 "POST /v1/trace",
 		 "{'packets':['00000000000002000000000008004500001c00004000400126df0a0000010a0000020800f7ff00000000',"
 		 "'00000000000002000000000008004500002800004000400626ce0a0000010a0000020005000600000001000000015012ffff9bc30000'],'frames':false}"},
+		{ARGS("trace", "--packet", "sctp 10.0.0.1:5 > 10.0.0.2:6", "--packet", "10.0.0.1:5 > 10.0.0.2:6/sctp ack"),
+		 "POST /v1/trace",
+		 "{'packets':['00000000000002000000000008004500003400004000408426440a0000010a00000200050006000000008f6dfd240100001400000001000001000001000100000000',"
+		 "'00000000000002000000000008004500003100004000408426470a0000010a0000020005000600000001edd916050003001100000001000000000000000000'],'frames':false}"},
 		{ARGS("flows", "flush"), "DELETE /v1/flows", NULL},
 		{ARGS("flows", "flush", "web"), "DELETE /v1/flows?service=web", NULL},
 		{ARGS("monitor"), "GET /v1/events?traffic=1", NULL},
@@ -244,6 +248,8 @@ static void test_usage(void **state)
 		 "trace: --packet: foo is not an IPv4 or IPv6 address;| trace"},
 		{ARGS("trace", "--packet", "udp 10.0.0.1 > 10.0.0.2:80/tcp"),
 		 "trace: --packet: tcp is a second protocol; give one;| trace"},
+		{ARGS("trace", "--packet", "sctp 10.0.0.1 > 10.0.0.2:80 fin"),
+		 "trace: --packet: of SCTP there are syn, an INIT, and ack, a DATA chunk;| trace"},
 		{ARGS("trace", "--packet", "udp 10.0.0.1 > 10.0.0.2:80 syn"),
 		 "trace: --packet: only TCP has flags;| trace"},
 		{ARGS("trace", "--packet", "10.0.0.1 > 10.0.0.2:80 tos=1"),

@@ -123,7 +123,7 @@ const struct lb_option lb_options[] = {
 	{LB_OPT_CLIENT, "limit", .value = "N", .help = "list so many at most"},
 
 	{LB_OPT_TRACE, "packet", .value = "SPEC",
-	 .help = "[tcp|udp|icmp] SRC[:PORT] > DST[:PORT][/PROTO] [FLAGS] [len=N]; repeatable"},
+	 .help = "[tcp|udp|sctp|icmp] SRC[:PORT] > DST[:PORT][/PROTO] [FLAGS] [len=N]; repeatable"},
 	{LB_OPT_TRACE, "pcap-in", .value = "FILE", .help = "the packets of a capture; -: standard input"},
 	{LB_OPT_TRACE, "pcap-out", .value = "FILE", .help = "write what goes on, as it would leave"},
 	{LB_OPT_TRACE, "iface", .value = "IFACE", .help = "where they arrive (default the first that is attached)"},

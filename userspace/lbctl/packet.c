@@ -21,6 +21,11 @@
 #define ICMP_ECHO 8
 #define ICMP6_ECHO 128
 #define ICMP_BYTES 8
+#define SCTP_BYTES 12
+#define SCTP_DATA 0
+#define SCTP_DATA_BYTES 17 /* with one byte of a message */
+#define SCTP_INIT 1
+#define SCTP_INIT_BYTES 20
 
 enum { FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16, URG = 32 };
 
@@ -36,10 +41,16 @@ struct packet {
 
 static int protocol_of(const char *word)
 {
-	return !strcasecmp(word, "tcp")					 ? IPPROTO_TCP
-	       : !strcasecmp(word, "udp")				 ? IPPROTO_UDP
-	       : !strcasecmp(word, "icmp") || !strcasecmp(word, "icmp6") ? IPPROTO_ICMP
-									 : 0;
+	static const struct {
+		const char *name;
+		int proto;
+	} names[] = {{"tcp", IPPROTO_TCP},   {"udp", IPPROTO_UDP},    {"sctp", IPPROTO_SCTP},
+		     {"icmp", IPPROTO_ICMP}, {"icmp6", IPPROTO_ICMP}, {NULL, 0}};
+	size_t i = 0;
+
+	while (names[i].name && strcasecmp(names[i].name, word))
+		i++;
+	return names[i].proto;
 }
 
 static int set_protocol(struct packet *p, const char *word, struct lb_err *err)
@@ -47,7 +58,7 @@ static int set_protocol(struct packet *p, const char *word, struct lb_err *err)
 	int proto = protocol_of(word);
 
 	if (!proto)
-		return lb_err_set(err, -EINVAL, NULL, "%s is not a protocol (tcp, udp, icmp)", lb_err_text(word));
+		return lb_err_set(err, -EINVAL, NULL, "%s is not a protocol (tcp, udp, sctp, icmp)", lb_err_text(word));
 	if (p->proto && p->proto != proto)
 		return lb_err_set(err, -EINVAL, NULL, "%s is a second protocol; give one", word);
 	p->proto = proto;
@@ -163,7 +174,9 @@ static int read_words(const char *spec, struct packet *p, struct lb_err *err)
 		return lb_err_set(err, -EINVAL, NULL, "its addresses are of two families; give two of one");
 	if (!p->proto)
 		p->proto = IPPROTO_TCP;
-	if (p->flags >= 0 && p->proto != IPPROTO_TCP)
+	if (p->flags >= 0 && p->proto == IPPROTO_SCTP && p->flags != SYN && p->flags != ACK)
+		return lb_err_set(err, -EINVAL, NULL, "of SCTP there are syn, an INIT, and ack, a DATA chunk");
+	if (p->flags >= 0 && p->proto != IPPROTO_TCP && p->proto != IPPROTO_SCTP)
 		return lb_err_set(err, -EINVAL, NULL, "only TCP has flags");
 	if (!p->to.port && p->proto != IPPROTO_ICMP)
 		return lb_err_set(err, -EINVAL, NULL, "its destination has no port; write DST:PORT");
@@ -192,9 +205,50 @@ static uint16_t checksum(uint32_t sum)
 	return htons((uint16_t)~sum);
 }
 
-static size_t header_bytes(int proto)
+static size_t header_bytes(const struct packet *p)
 {
-	return proto == IPPROTO_TCP ? sizeof(struct tcphdr) : proto == IPPROTO_UDP ? sizeof(struct udphdr) : ICMP_BYTES;
+	switch (p->proto) {
+	case IPPROTO_TCP:
+		return sizeof(struct tcphdr);
+	case IPPROTO_UDP:
+		return sizeof(struct udphdr);
+	case IPPROTO_SCTP:
+		return SCTP_BYTES + (p->flags == SYN ? SCTP_INIT_BYTES : SCTP_DATA_BYTES);
+	default:
+		return ICMP_BYTES;
+	}
+}
+
+/* CRC-32C of SCTP (RFC 9260, appendix A), as it lies in the packet. */
+static void put_crc(uint8_t *at, size_t bytes)
+{
+	uint32_t crc = ~0U;
+
+	for (size_t i = 0; i < bytes; i++) {
+		crc ^= at[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78U : 0);
+	}
+	crc = ~crc;
+	for (int i = 0; i < 4; i++)
+		at[8 + i] = (uint8_t)(crc >> 8 * i);
+}
+
+/* What comes behind the ports: an INIT, whose verification tag is 0, or a DATA chunk to the packet's end. */
+static void put_sctp(const struct packet *p, uint8_t *at, size_t bytes)
+{
+	size_t chunk = bytes - SCTP_BYTES;
+	bool init = p->flags == SYN;
+
+	at[7] = init ? 0 : 1;
+	at[12] = init ? SCTP_INIT : SCTP_DATA;
+	at[13] = init ? 0 : 3; /* all of a message */
+	at[14] = (uint8_t)((init ? SCTP_INIT_BYTES : chunk) >> 8);
+	at[15] = (uint8_t)(init ? SCTP_INIT_BYTES : chunk);
+	at[19] = 1;
+	if (init)
+		at[22] = at[25] = at[27] = 1; /* a window, and a stream each way */
+	put_crc(at, bytes);
 }
 
 static void put_ip4(const struct packet *p, uint8_t *at, size_t total)
@@ -231,6 +285,10 @@ static void put_transport(const struct packet *p, uint8_t *at, size_t bytes, uin
 		memcpy(at, &p->from.port, 2);
 		memcpy(at + 2, &p->to.port, 2);
 	}
+	if (p->proto == IPPROTO_SCTP) {
+		put_sctp(p, at, bytes);
+		return;
+	}
 	if (p->proto == IPPROTO_TCP) {
 		at[7] = at[11] = 1;
 		at[12] = sizeof(struct tcphdr) / 4 << 4;
@@ -249,7 +307,7 @@ static void put_transport(const struct packet *p, uint8_t *at, size_t bytes, uin
 static int put_packet(const struct packet *p, uint8_t frame[LB_PACKET_MAX], size_t *bytes, struct lb_err *err)
 {
 	bool v6 = !lb_addr_is_v4(p->to.addr);
-	size_t ip_bytes = v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr), least = ip_bytes + header_bytes(p->proto);
+	size_t ip_bytes = v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr), least = ip_bytes + header_bytes(p);
 	size_t total = p->len ? p->len : least;
 	int proto = v6 && p->proto == IPPROTO_ICMP ? IPPROTO_ICMPV6 : p->proto;
 	uint32_t sum = (uint32_t)proto + (uint32_t)(total - ip_bytes);

@@ -80,7 +80,7 @@ static void search_address(struct search *f, const struct lb_model_service *s, c
 		p.sport = lb_htons((uint16_t)port);
 		e = lb_steering_entry(flows, lb_dataplane_backends(f->control->dp),
 				      lb_steering_of(&f->control->image->conf, line, &p).hash, s->idx,
-				      vip->proto == IPPROTO_TCP, f->age);
+				      vip->proto != IPPROTO_UDP, f->age);
 		if (e)
 			put_flow(f, s, text, (uint16_t)port, e);
 	}

@@ -404,7 +404,7 @@ static void look_before(const struct lb_trace *t, const uint8_t *frame, size_t b
 	if (!b->service || b->service >= LB_MAX_SERVICES)
 		return;
 	s = &dp->services[b->service];
-	tcp = b->pkt.proto == IPPROTO_TCP;
+	tcp = b->pkt.proto != IPPROTO_UDP;
 	b->at = lb_steering_of(dp->conf, s, &b->pkt);
 	if (b->at.slots)
 		b->word = dp->slots[LB_TABLE_BASE(s->table) + b->at.slot];
@@ -438,14 +438,14 @@ static uint16_t backend_of_error(const struct before *b)
 
 	if (b->entry)
 		return LB_FLOW_BACKEND(b->entry);
-	return (uint16_t)lb_steer_miss(b->word, b->pkt.proto != IPPROTO_TCP, false, &learn);
+	return (uint16_t)lb_steer_miss(b->word, b->pkt.proto == IPPROTO_UDP, false, &learn);
 }
 
 static void explain(const struct lb_trace *t, const struct before *b, uint64_t hits, uint64_t misses,
 		    struct lb_trace_result *r)
 {
 	const struct lb_service *s = &t->dp->services[b->service];
-	bool tcp = b->pkt.proto == IPPROTO_TCP, chosen;
+	bool tcp = b->pkt.proto != IPPROTO_UDP, chosen; /* SCTP says as much of what is new */
 
 	if (b->kind == LB_STEERING_NONE || !b->service || r->service != b->service)
 		return;

@@ -35,7 +35,7 @@ enum lb_steering_kind lb_steering_parse(const void *frame, size_t len, struct lb
 struct lb_steering lb_steering_of(const struct lb_conf *conf, const struct lb_service *s, const struct lb_packet *p);
 
 /* lb_steering_entry - the entry under @hash, which counts: its backend lives, has the generation that the entry is of,
- * and is of @service; of UDP (@tcp is false) it is not idle beyond its limit. 0: there is none. @backends: by index. */
+ * and is of @service; of UDP (@tcp is false; SCTP is as TCP) it is not idle beyond its limit. 0: there is none. @backends: by index. */
 uint64_t lb_steering_entry(const struct lb_flow_set *sets, const struct lb_backend *backends, uint64_t hash,
 			   uint32_t service, bool tcp, uint8_t now_age);
 
