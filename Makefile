@@ -22,7 +22,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 
 LIBS := libxdp libbpf libelf zlib libnl-3.0 libnl-route-3.0 libevent_core libmicrohttpd libcurl openssl jansson libfyaml \
-	smartcols libcap-ng
+	smartcols libcap-ng libpcap
 # Only asked for by the goals that build: `make deps` has to work without them.
 PKG_CFLAGS = $(shell pkg-config --cflags $(LIBS))
 PKG_LIBS = $(shell pkg-config --libs $(LIBS))
@@ -99,6 +99,8 @@ $(B)/tests/%: $(B)/obj/tests/netns/%.o $(B)/obj/liblb.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(PKG_LIBS)
 
+$(B)/tests/sctp_peer: PKG_LIBS += -lusrsctp
+
 # ---- tests ----
 $(UNIT_TESTS): $(B)/tests/%: $(B)/san/tests/unit/%.o $(B)/san/liblb.a
 	@mkdir -p $(@D)
@@ -140,9 +142,9 @@ deps-bench:
 # ---- what the README promises ----
 DEPS_BUILD := gcc make pkg-config clang llvm bpftool libc6-dev libbpf-dev libxdp-dev libelf-dev zlib1g-dev libnl-3-dev \
 	libnl-route-3-dev libevent-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev libjansson-dev libfyaml-dev libsmartcols-dev \
-	libcap-ng-dev
+	libcap-ng-dev libpcap-dev
 DEPS_RUN := iproute2 ethtool procps nginx-light curl jq
-DEPS_TEST := libcmocka-dev iputils-ping spin tcpdump prometheus qemu-system-x86 busybox-static cpio xz-utils kmod dpkg-dev groff \
+DEPS_TEST := libcmocka-dev libusrsctp-dev iputils-ping spin tcpdump prometheus qemu-system-x86 busybox-static cpio xz-utils kmod dpkg-dev groff \
 	openssl socat dnsmasq-base python3-grpcio bird2 frr keepalived \
 	redis-server python3-redis postgresql python3-aiohttp
 DEPS := $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST)

@@ -72,9 +72,12 @@ static __always_inline __u32 lb_icmp(struct lb_world *w)
 	lb_parse_eth(data, end, &type);
 	if (!type)
 		return LB_V_PASS_TRUNCATED;
-	if (lb_world_has(w, LB_HAS_ICMP)) {
-		v = type == lb_htons(ETH_P_IP) ? lb_icmp_parse4(data + sizeof(struct ethhdr), end, &j.pkt)
-					       : lb_icmp_parse6(data + sizeof(struct ethhdr), end, &j.pkt);
+	if (lb_world_has(w, LB_HAS_ICMP) && type == lb_htons(ETH_P_IP)) {
+		v = lb_icmp_parse4(data + sizeof(struct ethhdr), end, &j.pkt);
+		if (v == LB_V_FORWARDED)
+			return lb_serve_error(w, &j);
+	} else if (lb_world_has(w, LB_HAS_ICMP)) {
+		v = lb_icmp_parse6(data + sizeof(struct ethhdr), end, &j.pkt);
 		if (v == LB_V_FORWARDED)
 			return lb_serve_error(w, &j);
 	}

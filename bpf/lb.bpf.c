@@ -116,6 +116,30 @@ static __always_inline __u64 lb_world_now_ns(struct lb_world *w)
 	return lb_coarse_clock ? bpf_ktime_get_coarse_ns() : bpf_ktime_get_ns();
 }
 
+/* A tick of the age lasts 68.7 s, and to call a clock takes as long as two look-ups. So its answer is kept for a
+ * moment, with the time of the question: jiffies << 8 | age. Jiffies are a word in memory that is read in line. */
+#define LB_AGE_JIFFIES 16
+
+/* Seldom, so off the fast path like the flow cache below. */
+__attribute__((noinline)) __u32 lb_age_ask(void)
+{
+	struct lb_world w = {0};
+	__u64 jiffies = bpf_jiffies64();
+	__u8 age = lb_flow_age(lb_world_now_ns(&w));
+
+	lb_store(&lb_conf.age_kept, jiffies << 8 | age);
+	return age;
+}
+
+static __always_inline __u8 lb_world_age(struct lb_world *w)
+{
+	__u64 kept = lb_load(&lb_conf.age_kept);
+
+	if (lb_likely(bpf_jiffies64() - (kept >> 8) < LB_AGE_JIFFIES))
+		return (__u8)kept;
+	return (__u8)lb_age_ask();
+}
+
 static __always_inline struct lb_flow_set *lb_world_flows(struct lb_world *w, __u32 set)
 {
 	return bpf_map_lookup_elem(&lb_flows, &set);

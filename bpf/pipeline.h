@@ -189,6 +189,8 @@ static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_jo
 	if (!common)
 		lb_parse_source(&j->pkt);
 	v = lb_packet_flaw(&j->pkt);
+	if (!common)
+		lb_packet_forget(&j->pkt);
 	if (lb_unlikely(v != LB_V_FORWARDED)) {
 		if (v == LB_V_DROP_FRAGMENT && lb_world_has(w, LB_HAS_FRAGMENTS)) {
 			v = (enum lb_verdict)lb_world_fragment_first(w, j->pkt.v6);
@@ -211,7 +213,7 @@ static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_jo
 		v = lb_packet_sane(&j->pkt);
 		if (lb_unlikely(v != LB_V_FORWARDED))
 			return lb_account_dropped(w, j, v);
-		if (lb_world_has(w, LB_HAS_MSS) && j->pkt.tcp_flags & LB_TCP_SYN)
+		if (lb_world_has(w, LB_HAS_MSS) && j->pkt.proto == IPPROTO_TCP && j->pkt.tcp_flags & LB_TCP_SYN)
 			lb_world_clamp(w, lb_job_service(j), j->pkt.l4_off);
 	}
 	if (lb_world_has(w, LB_HAS_NAT) && lb_job_flags(j) & LB_VIP_F_NAT) {
@@ -224,16 +226,21 @@ static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_jo
 	return lb_forward_counted(w, j, sent);
 }
 
-/* Each protocol has a copy of the stages of its own, in which the other's branches and words are not. */
-static __always_inline enum lb_verdict lb_serve_protocol(struct lb_world *w, struct lb_job *j, const void *end,
-							 __u32 *sent)
+/* Each protocol has a copy of the stages of its own, in which the other's branches and words are not. What is neither
+ * has none here. */
+static __always_inline bool lb_serve_protocol(struct lb_world *w, struct lb_job *j, const void *end, enum lb_verdict *v,
+					      __u32 *sent)
 {
 	if (lb_likely(j->pkt.proto == IPPROTO_TCP)) {
 		j->pkt.proto = IPPROTO_TCP;
-		return lb_serve(w, j, end, true, sent);
+		*v = lb_serve(w, j, end, true, sent);
+		return true;
 	}
+	if (lb_unlikely(j->pkt.proto != IPPROTO_UDP))
+		return false;
 	j->pkt.proto = IPPROTO_UDP;
-	return lb_serve(w, j, end, true, sent);
+	*v = lb_serve(w, j, end, true, sent);
+	return true;
 }
 
 /* Is the frame for this host? @data has an Ethernet header. */
@@ -244,7 +251,8 @@ static __always_inline bool lb_is_ours(struct lb_world *w, const void *data)
 	return lb_eth_is_to(data, lb_world_link(w, ifindex % LB_LINKS), ifindex);
 }
 
-/* So has each family, and what has something between the IP header and the transport header, or is a fragment. */
+/* So has each family, and what is rare: SCTP, what has something between the IP header and the transport header, and
+ * fragments. */
 static __always_inline enum lb_verdict lb_judge_ip4(struct lb_world *w, const void *ip, const void *end, __u32 *sent)
 {
 	struct lb_job j = {0};
@@ -254,10 +262,14 @@ static __always_inline enum lb_verdict lb_judge_ip4(struct lb_world *w, const vo
 		return lb_answer(LB_V_PASS_TRUNCATED);
 	if (lb_likely(lb_ip4_common(ip))) {
 		v = lb_parse_ip4(ip, &j.pkt, true);
-		return v == LB_V_FORWARDED ? lb_serve_protocol(w, &j, end, sent) : v;
+		if (lb_unlikely(v != LB_V_FORWARDED) || lb_serve_protocol(w, &j, end, &v, sent))
+			return v;
+	} else {
+		v = lb_parse_ip4(ip, &j.pkt, false);
+		if (v != LB_V_FORWARDED)
+			return v;
 	}
-	v = lb_parse_ip4(ip, &j.pkt, false);
-	return v == LB_V_FORWARDED ? lb_serve(w, &j, end, false, sent) : v;
+	return lb_serve(w, &j, end, false, sent);
 }
 
 static __always_inline enum lb_verdict lb_judge_ip6(struct lb_world *w, const void *ip, const void *end, __u32 *sent)
@@ -267,10 +279,12 @@ static __always_inline enum lb_verdict lb_judge_ip6(struct lb_world *w, const vo
 
 	if (v != LB_V_FORWARDED)
 		return v;
-	if (lb_unlikely(j.pkt.l4_off != sizeof(struct ipv6hdr)))
-		return lb_serve(w, &j, end, false, sent);
-	j.pkt.l4_off = sizeof(struct ipv6hdr);
-	return lb_serve_protocol(w, &j, end, sent);
+	if (lb_likely(j.pkt.l4_off == sizeof(struct ipv6hdr))) {
+		j.pkt.l4_off = sizeof(struct ipv6hdr);
+		if (lb_serve_protocol(w, &j, end, &v, sent))
+			return v;
+	}
+	return lb_serve(w, &j, end, false, sent);
 }
 
 static __always_inline enum lb_verdict lb_judge(struct lb_world *w, __u32 *sent)

@@ -134,7 +134,7 @@ static __always_inline __u32 lb_flow_look(struct lb_world *w, struct lb_flow_que
 /* Whose a packet is that the table alone does not decide: its slot's @word, or another one. */
 static __always_inline __u32 lb_select_slowly(struct lb_world *w, struct lb_job *j, __u64 table, __u32 word)
 {
-	bool tcp = j->pkt.proto == IPPROTO_TCP;
+	bool tcp = j->pkt.proto != IPPROTO_UDP; /* SCTP says as much of what is new */
 	struct lb_flow_query q = {.hash = j->hash, .service_idx = lb_job_service(j), .word = word};
 
 	if (lb_world_has(w, LB_HAS_QUIC) && lb_job_flags(j) & LB_VIP_F_QUIC && !j->look_only) {
@@ -166,13 +166,14 @@ static __always_inline __u32 lb_select_slowly(struct lb_world *w, struct lb_job 
 	return lb_world_flow_steer(w, q);
 }
 
-/* The usual answer to that, without a call: the flow is known, and there is nothing to be written. NULL: ask. */
-static __always_inline const struct lb_backend *lb_select_known(struct lb_world *w, struct lb_job *j)
+/* The usual answer where the table alone does not decide, without a call: the flow is known, and there is nothing to be
+ * written. NULL: ask. @its: the backend's word. */
+static __always_inline const struct lb_backend *lb_select_known(struct lb_world *w, struct lb_job *j, __u64 *its)
 {
 	const struct lb_flow_set *set = lb_world_flows(w, lb_flow_set_idx(j->hash));
 	const struct lb_backend *b;
 	struct lb_service_cpu *row;
-	__u64 e, its;
+	__u64 e;
 
 	if (lb_unlikely(!set))
 		return NULL;
@@ -180,10 +181,9 @@ static __always_inline const struct lb_backend *lb_select_known(struct lb_world 
 	b = lb_world_backend(w, LB_FLOW_BACKEND(e));
 	if (lb_unlikely(!b))
 		return NULL;
-	its = lb_backend_word(b);
-	if (lb_unlikely(LB_BACKEND_WORD_SERVICE(its) != lb_job_service(j) ||
-			!(lb_life_in(its).flags & LB_BACKEND_F_ALIVE) ||
-			!lb_flow_settled(e, lb_flow_age(lb_world_now_ns(w)), lb_life_in(its).gen)))
+	*its = lb_backend_word(b);
+	if (lb_unlikely(!lb_backend_serves(*its, j->vip_word) ||
+			!lb_flow_settled(e, lb_world_age(w), lb_life_in(*its).gen)))
 		return NULL;
 	row = lb_world_service_cpu(w, lb_job_service(j));
 	if (row)
@@ -202,44 +202,47 @@ static __always_inline bool lb_selects_known(const struct lb_job *j)
 /* Which backend gets it? None of those that its service does not let in. */
 static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_job *j)
 {
-	__u64 table = j->table;
+	/* Datagrams are tracked nearly always: then the slot is not even looked at where the flow is known. */
+	const bool flow_first = j->pkt.proto != IPPROTO_TCP && j->common;
+	__u64 table = j->table, its;
 	const struct lb_conf *conf = lb_world_conf(w);
 	const struct lb_backend *b = NULL;
-	const struct lb_slot_line *line;
-	__u32 slot, word;
-	__u64 its;
 
 	if (lb_unlikely(!conf))
 		return lb_answer(LB_V_DROP_NO_BACKEND);
 	j->hash = lb_packet_hash(&j->pkt, j->vip_fold, &conf->hash);
-	slot = LB_TABLE_SLOT(table, j->hash);
-	line = lb_world_slots(w, slot / 16);
-	if (lb_unlikely(!line))
-		return lb_answer(LB_V_DROP_NO_BACKEND);
-	word = lb_load(&line->slot[slot % 16]);
-	if (lb_unlikely(lb_job_flags(j) | LB_SLOT_PHASE(word))) {
-		b = lb_selects_known(j) ? lb_select_known(w, j) : NULL;
-		if (!b && !j->look_only && lb_asks_source(w, j)) {
-			enum lb_verdict v = lb_admit_source(w, j);
+	if (flow_first && lb_likely(lb_job_flags(j) == LB_VIP_F_TRACK))
+		b = lb_select_known(w, j, &its);
+	if (!b) {
+		__u32 slot = LB_TABLE_SLOT(table, j->hash), word;
+		const struct lb_slot_line *line = lb_world_slots(w, slot / 16);
 
-			if (v != LB_V_FORWARDED)
-				return lb_answer(v);
-		}
-		if (!b)
-			word = lb_select_slowly(w, j, table, word);
-	}
-	if (lb_likely(!b)) {
-		j->backend_idx = LB_SLOT_CUR(word);
-		b = lb_world_backend(w, j->backend_idx);
-		if (lb_unlikely(!b))
+		if (lb_unlikely(!line))
 			return lb_answer(LB_V_DROP_NO_BACKEND);
+		word = lb_load(&line->slot[slot % 16]);
+		if (lb_unlikely(lb_job_flags(j) | LB_SLOT_PHASE(word))) {
+			b = !flow_first && lb_selects_known(j) ? lb_select_known(w, j, &its) : NULL;
+			if (!b && !j->look_only && lb_asks_source(w, j)) {
+				enum lb_verdict v = lb_admit_source(w, j);
+
+				if (v != LB_V_FORWARDED)
+					return lb_answer(v);
+			}
+			if (!b)
+				word = lb_select_slowly(w, j, table, word);
+		}
+		if (lb_likely(!b)) {
+			j->backend_idx = LB_SLOT_CUR(word);
+			b = lb_world_backend(w, j->backend_idx);
+			if (lb_unlikely(!b))
+				return lb_answer(LB_V_DROP_NO_BACKEND);
+			its = lb_backend_word(b);
+		}
 	}
 	j->backend = b;
-	its = lb_backend_word(j->backend);
 	j->life = lb_life_in(its);
 	j->plain = lb_backend_plain(its, j->vip_word, j->pkt.v6);
-	if (lb_unlikely(!j->plain &&
-			(LB_BACKEND_WORD_SERVICE(its) != lb_job_service(j) || !(j->life.flags & LB_BACKEND_F_ALIVE))))
+	if (lb_unlikely(!j->plain && !lb_backend_serves(lb_rarely(its), j->vip_word)))
 		return lb_answer(LB_V_DROP_NO_BACKEND);
 	return LB_V_FORWARDED;
 }

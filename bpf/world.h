@@ -124,6 +124,7 @@ static __always_inline enum lb_verdict lb_world_nat_cross(struct lb_world *w, co
 
 /* What the packets write: the flow cache, and this CPU's rows of counters. */
 static __always_inline __u64 lb_world_now_ns(struct lb_world *w);
+static __always_inline __u8 lb_world_age(struct lb_world *w); /* lb_flow_age, a little late at most */
 static __always_inline struct lb_flow_set *lb_world_flows(struct lb_world *w, __u32 set);
 static __always_inline struct lb_flow_set *lb_world_frags(struct lb_world *w, __u32 set);
 static __always_inline struct lb_verdict_cpu *lb_world_verdict_cpu(struct lb_world *w);

@@ -99,7 +99,8 @@ struct lb_conf {
 	struct lb_conn_timers timers;
 	__u16 snat_first; /* host order: fullnat's source ports are this one and those behind it */
 	__u16 snat_ports;
-	__u64 pad1[2];
+	__u64 age_kept; /* the packets' own: what the clock said a moment ago, see lb_world_age */
+	__u64 pad1;
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct lb_conf) == 128, "two cache lines");
 
@@ -138,7 +139,7 @@ _Static_assert(sizeof(struct lb_vlan) == 16, "two words");
 struct lb_vip {
 	__u8 addr[16];
 	__be16 port;
-	__u8 proto; /* IPPROTO_TCP or IPPROTO_UDP; with port 0 IPPROTO_ICMP or IPPROTO_ICMPV6: answers echo requests */
+	__u8 proto; /* IPPROTO_TCP, _UDP or _SCTP; with port 0 IPPROTO_ICMP or IPPROTO_ICMPV6: answers echo requests */
 	__u8 pad;   /* 0 */
 };
 _Static_assert(sizeof(struct lb_vip) == 20, "no hole in a key");
@@ -191,7 +192,7 @@ struct lb_wild {
 _Static_assert(sizeof(struct lb_wild) == 16, "two words");
 
 /* ---- lb_services: ARRAY [LB_MAX_SERVICES], mmapable ---- */
-#define LB_SERVICE_F_TRACK_TCP (1U << 0) /* every TCP flow gets a flow entry (state all) */
+#define LB_SERVICE_F_TRACK_TCP (1U << 0) /* every TCP and SCTP flow gets a flow entry (state all) */
 #define LB_SERVICE_F_TRACK_UDP (1U << 1) /* every UDP flow gets a flow entry (state auto, all) */
 #define LB_SERVICE_F_NO_STATE (1U << 2)	 /* never look at the flow cache (state none) */
 #define LB_SERVICE_F_ACCESS (1U << 6)	 /* has lines in lb_access */
@@ -439,8 +440,8 @@ _Static_assert(sizeof(struct lb_verdict_cpu) % 64 == 0, "whole cache lines");
 struct lb_backend_cpu {
 	__u64 pkts;   /* of verdict "forwarded", which has no other counter */
 	__u64 bytes;  /* of IP packet as the client sent it */
-	__u64 conns;  /* TCP: SYNs forwarded; UDP: flow entries made */
-	__u64 closes; /* TCP: FINs and RSTs from clients; estimates what is left together with conns */
+	__u64 conns;  /* TCP, SCTP: SYNs, INITs forwarded; UDP: flow entries made */
+	__u64 closes; /* TCP: FINs and RSTs from clients, SCTP likewise; estimates what is left together with conns */
 };
 _Static_assert(sizeof(struct lb_backend_cpu) == 32, "two to a cache line");
 

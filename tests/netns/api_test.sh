@@ -85,7 +85,7 @@ is "each has its time" "$(jq -r 'select(.time | test("^20[0-9-]+T[0-9:]+[.][0-9]
 
 echo "# a reader that was cut off goes on"
 unfollow live
-half=$(($(wc -l <"$RUN/live.events") / 2))
+half=$(($(seqs "$RUN/live.events" | wc -l) / 2)) # signs of life are lines, too
 after=$(seqs "$RUN/live.events" | sed -n "${half}p")
 last=$(seqs "$RUN/live.events" | tail -n 1)
 follow rest "http://lbd/v1/events?since=$after"
@@ -100,7 +100,7 @@ follow sse -H 'Accept: text/event-stream' -H "Last-Event-ID: $after" http://lbd/
 matches "server-sent events" "$(cat "$RUN/sse.head")" 'Content-Type: text/event-stream'
 ok "go on after Last-Event-ID" wait_for 5 grep -q "^id: $last\$" "$RUN/sse.events"
 is "the first is the next" "$(head -n 1 "$RUN/sse.events")" "id: $((after + 1))"
-is "their data is the same" "$(sed -n 's/^data: //p' "$RUN/sse.events" | jq -c 'select(.seq <= '"$last"')')" "$(tail -n +$((half + 1)) "$RUN/live.events" | jq -c .)"
+is "their data is the same" "$(sed -n 's/^data: //p' "$RUN/sse.events" | jq -c 'select(.seq <= '"$last"')')" "$(jq -c . "$RUN/live.events" | tail -n +$((half + 1)))"
 is "an id, an event, data and an empty line each" "$(grep -cvE '^(id: [0-9]+|event: [a-z_]+|data: \{.*\}|:|)$' "$RUN/sse.events")" 0
 unfollow sse
 for since in x -1 1x ''; do
@@ -118,6 +118,45 @@ drained() { lbctl backend enable web 10.0.0.12:80 && lbctl backend drain web 10.
 ok "live" wait_for 5 drained
 kill $monitor
 wait $monitor 2>/dev/null
+
+echo "# traffic"
+for bad in 'traffic=2' 'traffic=' 'type=helth' 'type=' 'type=health,'; do
+	is "?$bad" "$(api "http://lbd/v1/events?$bad")" "400 application/problem+json"
+done
+is "a type that was misspelled" "$(api 'http://lbd/v1/events?type=health,verdct'; detail)" "400 application/problem+jsontype: verdct is not a type of events; did you mean verdict?"
+ok "backend enable" lbctl backend enable web 10.0.0.12:80
+wait_serving web 1
+follow traffic 'http://lbd/v1/events?traffic=1'
+follow quiet http://lbd/v1/events
+follow verdicts -H 'Accept: text/event-stream' 'http://lbd/v1/events?traffic=1&type=verdict'
+follow health 'http://lbd/v1/events?traffic=1&type=health'
+nsenter --net=/run/netns/lb -- "$BUILD/lbctl" --socket "$SOCKET" monitor --type connections,verdict >"$RUN/monitor" &
+monitor=$!
+told() { # the connections that were told since the start
+	spread --to 192.0.2.10:80 --count 50 --first-port 15000 >/dev/null
+	has traffic '.type == "connections"' && grep -q ' connections .* web 10.0.0.1[23]:80: [0-9]* new connection' "$RUN/monitor"
+}
+ok "new connections are told" wait_for 10 told
+is "with service, backend and count" "$(jq -c 'select(.type == "connections") | keys_unsorted' "$RUN/traffic.events" | sort -u)" '["time","type","service","backend","count"]'
+is "verdicts with theirs" "$(jq -c 'select(.type == "verdict") | keys_unsorted' "$RUN/traffic.events" | sort -u)" '["time","type","verdict","count"]'
+ok "a connection to the host itself is refused by it" bash -c "$(declare -f host); ! host client curl -s --max-time 2 http://10.0.0.2:81"
+comes "packets that are the host's" traffic '.type == "verdict" and .verdict == "pass_no_service" and .count > 0'
+spread --to 192.0.2.10:80 --count 123 --first-port 16000
+is "123 connections" "$(field ok "$REPORT")" 123
+sum_of() { jq -s "map(select(.type == \"$1\") | .count) | add" "$RUN/traffic.events"; }
+grown() { [ "$(sum_of connections)" -ge 173 ]; }
+ok "their counts come to as many" wait_for 5 grown
+ok "lbctl shows verdicts" grep -q ' verdict .* forwarded: [0-9]* packets$' "$RUN/monitor"
+is "who did not ask for it gets none" "$(jq -c 'select(.type == "connections" or .type == "verdict")' "$RUN/quiet.events")" ""
+is "nor who asked for another type" "$(jq -c 'select(.type != "health")' "$RUN/health.events")" ""
+is "as server-sent events they have no id" "$(grep -c '^id:' "$RUN/verdicts.events")" 0
+ok "but the rest" grep -q '^event: verdict$' "$RUN/verdicts.events"
+is "of one type alone" "$(sed -n 's/^event: //p' "$RUN/verdicts.events" | sort -u)" verdict
+kill $monitor
+wait $monitor 2>/dev/null
+for reader in traffic quiet verdicts health; do
+	unfollow $reader
+done
 
 # ---- two writers ----
 echo "# entity tags"

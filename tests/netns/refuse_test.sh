@@ -35,7 +35,7 @@ refused 2 'wieght.*weight' backend add web 10.0.0.12:80 --wieght 3
 refused 2 'needs a value|weight' backend set web 10.0.0.11:80 --weight
 refused 1 '70000' service add x 192.0.2.10:70000/tcp
 refused 1 '192.0.2.999' service add x 192.0.2.999:80/tcp
-refused 1 'sctp' service add x 192.0.2.10:81/sctp
+refused 1 'dccp' service add x 192.0.2.10:81/dccp
 refused 1 'nowhere' service add x nowhere
 refused 1 '.' service add x '2001:db8::10:80/tcp/'
 refused 1 'exists already; change it with .lbctl service set web.' service add web 192.0.2.11:80/tcp

@@ -107,6 +107,8 @@ static void addr_of(const struct spec *s, bool dst, uint8_t out[16])
 
 static size_t l4_len(const struct spec *s)
 {
+	if (proto_of(s) == IPPROTO_SCTP)
+		return 16; /* with its first chunk's header */
 	return proto_of(s) == IPPROTO_TCP ? (s->mss ? 24 : 20) : 8;
 }
 
@@ -307,13 +309,20 @@ static void make_untagged(const struct spec *s, struct frame *f)
 			put16(f, 0x0204);
 			put16(f, (unsigned int)s->mss);
 		}
+	} else if (proto_of(s) == IPPROTO_SCTP) {
+		put16(f, 0);
+		put16(f, (unsigned int)or_default(s->vtag, s->flags == 1 ? 0 : 0x1234));
+		put(f, "\1\2\3\4", 4); /* a CRC32c that nobody here looks at */
+		put8(f, (unsigned int)s->flags);
+		put8(f, 3);
+		put16(f, (unsigned int)or_default(s->chunk_len, 4 + s->payload));
 	} else {
 		put16(f, (unsigned int)or_default(s->udp_len, 8 + s->payload));
 		put16(f, 0);
 	}
 	for (int i = 0; i < s->payload + s->pad; i++)
 		put8(f, s->quic && i < 18 ? (uint8_t)s->quic[i] : 'a' + (unsigned int)i % 26);
-	if (!s->no_sum)
+	if (!s->no_sum && proto_of(s) != IPPROTO_SCTP)
 		set16(f, sum_at, l4_checksum(f, family_of(s), 14, l4, l4_len(s) + (size_t)s->payload, proto_of(s)));
 	f->len -= (size_t)s->cut;
 }
@@ -507,7 +516,7 @@ static void expect_gue_sum(struct frame *f, const struct setup *setup, const str
 {
 	unsigned int sum;
 
-	if (or_default(setup->outer, 4) == 4 || s->no_sum || nr_ext(s) || s->udp_len)
+	if (or_default(setup->outer, 4) == 4 || s->no_sum || nr_ext(s) || s->udp_len || proto_of(s) == IPPROTO_SCTP)
 		return;
 	sum = l4_checksum(f, 6, 14, 54, 12 + frame_ip_len(s), 17);
 	set16(f, 60, sum ? sum : 0xffff);

@@ -321,6 +321,8 @@ static const struct spec whole_packets[] = {
 	{.family = 6, .proto = IPPROTO_UDP, .payload = 30},
 	{.family = 6, .payload = 30, .ext = {{.type = IPPROTO_HOPOPTS, .word = 0x0104}}},
 	{.family = 6, .payload = 30, .ext = {{.type = IPPROTO_FRAGMENT}, {.type = IPPROTO_AH, .len = 4}}},
+	{.proto = IPPROTO_SCTP, .payload = 30},
+	{.family = 6, .proto = IPPROTO_SCTP, .payload = 30, .ext = {{.type = IPPROTO_HOPOPTS, .word = 0x0104}}},
 	{.family = 6,
 	 .proto = IPPROTO_UDP,
 	 .payload = 30,

@@ -210,6 +210,11 @@ static __always_inline __u64 lb_world_now_ns(struct lb_world *w)
 	return (__u64)ts.tv_sec * 1000000000ULL + (__u64)ts.tv_nsec;
 }
 
+static __always_inline __u8 lb_world_age(struct lb_world *w)
+{
+	return lb_flow_age(lb_world_now_ns(w));
+}
+
 static __always_inline struct lb_flow_set *lb_world_flows(struct lb_world *w, __u32 set)
 {
 	return set < LB_FLOW_SETS ? &arrays.flows[set] : NULL;

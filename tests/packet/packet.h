@@ -38,7 +38,7 @@ enum { MAC_OWN, MAC_OTHER, MAC_GROUP, MAC_BROADCAST };
 struct spec {
 	int family; /* 4 or 6; 0 is 4 */
 	int proto;  /* IPPROTO_TCP */
-	int flags;  /* ACK */
+	int flags;  /* ACK; of SCTP the type of the first chunk: DATA */
 	const char *src, *dst;
 	int sport, dport;
 	int tos;	  /* DSCP and ECN */
@@ -51,7 +51,7 @@ struct spec {
 	struct ext ext[NR_EXT];
 	int mac; /* the frame's destination: MAC_OWN */
 	/* lies */
-	int ethertype, version, ihl, ip_len, doff, udp_len;
+	int ethertype, version, ihl, ip_len, doff, udp_len, chunk_len;
 	/* an ICMP packet instead: type << 8 | code */
 	int error;  /* from a router, about a packet that answers the one described */
 	int quoted; /* bytes of that one's transport header in it: 8 */
@@ -61,6 +61,7 @@ struct spec {
 	int cut;     /* bytes missing at the end */
 	bool no_sum; /* UDP without a checksum */
 	uint32_t tag[3]; /* VLAN tags that the frame has, outer first: TPID << 16 | TCI */
+	int vtag; /* of SCTP, its verification tag: what goes with the chunk; ZERO: 0 */
 };
 
 /* A flow entry, for the row's packet. */

@@ -94,14 +94,14 @@ static void setup_flow(struct world *w, const struct setup *s, const struct spec
 static void setup_vips(struct world *w, bool ping)
 {
 	static const char *const text[] = {"::ffff:192.0.2.10", "2001:db8::10"};
-	static const uint8_t protos[2][3] = {{IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP},
-					     {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMPV6}};
+	static const uint8_t protos[2][4] = {{IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP},
+					     {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMPV6}};
 
-	for (int i = 0; i < 6; i++) {
-		struct lb_vip vip = {.port = i % 3 < 2 ? htons(80) : 0, .proto = protos[i / 3][i % 3]};
+	for (int i = 0; i < 8; i++) {
+		struct lb_vip vip = {.port = i % 4 < 3 ? htons(80) : 0, .proto = protos[i / 4][i % 4]};
 		struct lb_vip_line line;
 
-		inet_pton(AF_INET6, text[i / 3], vip.addr);
+		inet_pton(AF_INET6, text[i / 4], vip.addr);
 		line = lb_vipset_line(&vip, SERVICE, &w->services[SERVICE]);
 		if (vip.port || ping)
 			assert(!lb_vipset_set(w->vips, &line));

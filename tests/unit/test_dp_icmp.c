@@ -230,10 +230,15 @@ static void test_followed(void **state)
 		struct pkt pkt;
 		size_t l4 = build_error(e, &pkt);
 		struct copy c = copy_of(&pkt, pkt.len);
+		__u64 src[2], dst[2];
 
 		assert_int_equal(parse(&c, e->v6, &p), LB_V_FORWARDED);
-		check_addr(p.saddr, e->v6 ? CLIENT6 : CLIENT4);
-		check_addr(p.daddr, e->v6 ? VIP6 : VIP4);
+		for (int word = 0; word < 2; word++) {
+			src[word] = lb_packet_source(&p, word);
+			dst[word] = lb_packet_dest(&p, word);
+		}
+		check_addr(src, e->v6 ? CLIENT6 : CLIENT4);
+		check_addr(dst, e->v6 ? VIP6 : VIP4);
 		assert_int_equal(p.ports, ports_of(51000, 443));
 		assert_int_equal(p.proto, OR(e->proto, IPPROTO_TCP));
 		assert_int_equal(p.v6, e->v6);

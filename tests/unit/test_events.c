@@ -102,7 +102,7 @@ static void test_members(void **state)
 
 	memcpy(backend.addr, address, 16);
 	lb_events_add(e, &(struct lb_event){LB_EVENT_HEALTH, "web", &backend, address, "eth0", "up", "down",
-					    "a \"b\" \\ \n\x01\x7f\xff caf\xc3\xa9", "api", 7, 9});
+					    "a \"b\" \\ \n\x01\x7f\xff caf\xc3\xa9", "api", 7, 9, "forwarded"});
 	lb_events_add(e, &(struct lb_event){LB_EVENT_STARTED});
 	assert_int_equal(wakes, 2);
 	text = at = read_all(r, 4096);
@@ -118,6 +118,7 @@ static void test_members(void **state)
 	assert_string_equal(member(json, "to"), "down");
 	assert_string_equal(member(json, "reason"), "a \"b\" \\ \n\x01\x7f? caf\xc3\xa9");
 	assert_string_equal(member(json, "origin"), "api");
+	assert_string_equal(member(json, "verdict"), "forwarded");
 	assert_int_equal(json_integer_value(json_object_get(json, "generation")), 7);
 	assert_int_equal(json_integer_value(json_object_get(json, "count")), 9);
 	json_decref(json);
@@ -233,6 +234,57 @@ static void test_lost(void **state)
 	lb_events_free(e);
 }
 
+/* The types of what @r has, in its order, separated by blanks. */
+static void check_types(struct lb_events_reader *r, const char *want)
+{
+	char *text = read_all(r, 7), *at = text, got[256] = "";
+	json_t *json;
+
+	while ((json = next_line(&at))) {
+		snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%s ", member(json, "type"),
+			 json_object_get(json, "seq") ? "" : "!");
+		json_decref(json);
+	}
+	assert_string_equal(got, want);
+	free(text);
+}
+
+static void test_beside(void **state)
+{
+	struct lb_events *e = new_events(), *beside = lb_events_new_unnumbered();
+	struct lb_events_reader *both = new_reader(e, lb_events_last(e), LB_EVENTS_LINES);
+	struct lb_events_reader *one = new_reader(e, lb_events_last(e), LB_EVENTS_LINES);
+	struct lb_events_reader *sse = new_reader(e, lb_events_last(e), LB_EVENTS_SSE);
+	char *text;
+
+	assert_non_null(beside);
+	lb_events_add(beside, &(struct lb_event){.type = LB_EVENT_VERDICT}); /* before anybody reads */
+	lb_events_reader_beside(both, beside);
+	lb_events_reader_beside(one, beside);
+	lb_events_reader_only(one, 1U << LB_EVENT_VERDICT | 1U << LB_EVENT_HEALTH);
+	lb_events_reader_beside(sse, beside);
+	lb_events_reader_only(sse, 1U << LB_EVENT_VERDICT);
+	lb_events_add(e, &(struct lb_event){.type = LB_EVENT_STARTED});
+	lb_events_add(beside, &(struct lb_event){.type = LB_EVENT_CONNECTIONS});
+	lb_events_add(beside, &(struct lb_event){.type = LB_EVENT_VERDICT, .verdict = "forwarded"});
+	lb_events_add(e, &(struct lb_event){.type = LB_EVENT_HEALTH});
+	check_types(both, "started health connections! verdict! ");
+	check_types(one, "health verdict! ");
+	text = read_all(sse, 4096);
+	assert_null(strstr(text, "id:"));
+	assert_ptr_equal(strstr(text, "event: verdict\ndata: {\"time\":"), text);
+	free(text);
+	add(e, 0, LB_EVENTS_RING + 5);
+	for (int i = 0; i < LB_EVENTS_RING + 5; i++)
+		lb_events_add(beside, &(struct lb_event){.type = LB_EVENT_CONNECTIONS});
+	check_types(one, "lost lost! "); /* what is gone may have been for it */
+	lb_events_reader_free(both);
+	lb_events_reader_free(one);
+	lb_events_reader_free(sse);
+	lb_events_free(beside);
+	lb_events_free(e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,6 +292,7 @@ int main(void)
 		cmocka_unit_test(test_after),
 		cmocka_unit_test(test_pieces),
 		cmocka_unit_test(test_lost),
+		cmocka_unit_test(test_beside),
 	};
 
 	return cmocka_run_group_tests_name("events", tests, NULL, NULL);

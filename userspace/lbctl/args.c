@@ -117,21 +117,20 @@ const struct lb_option lb_options[] = {
 	{LB_OPT_GENERATION, "if-generation", .value = "N", .help = "only if no change was made since generation N"},
 
 	{LB_OPT_SINCE, "since", .value = "SEQ", .help = "begin after event SEQ; 0: with the oldest that is kept"},
+	{LB_OPT_TYPE, "type", .value = "TYPE,...", .help = "events of these types alone, as health,verdict"},
 	{LB_OPT_INTERVAL, "interval", .value = "T", .help = "time between two looks, as 2s (default 1s)"},
 	{LB_OPT_NUMBER, "number", 'n', .value = "N", .help = "end after so many"},
 	{LB_OPT_COUNT, "count", .help = "the number alone"},
+	{LB_OPT_CLIENT, "client", .value = "ADDR", .help = "those of one client, one by one"},
+	{LB_OPT_CLIENT, "limit", .value = "N", .help = "list so many at most"},
+
+	{LB_OPT_TRACE, "packet", .value = "SPEC",
+	 .help = "[tcp|udp|sctp|icmp] SRC[:PORT] > DST[:PORT][/PROTO] [FLAGS] [len=N]; repeatable"},
+	{LB_OPT_TRACE, "pcap-in", .value = "FILE", .help = "the packets of a capture; -: standard input"},
+	{LB_OPT_TRACE, "pcap-out", .value = "FILE", .help = "write what goes on, as it would leave"},
+	{LB_OPT_TRACE, "iface", .value = "IFACE", .help = "where they arrive (default the first that is attached)"},
 	{.name = NULL},
 };
-
-bool lb_args_later(const char *word)
-{
-	static const char *const words[] = {"trace", "--client", "--limit"};
-
-	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
-		if (!strcmp(word, words[i]))
-			return true;
-	return false;
-}
 
 static int unknown_option(const char *name, size_t len, struct lb_err *err)
 {
@@ -139,8 +138,6 @@ static int unknown_option(const char *name, size_t len, struct lb_err *err)
 	char word[64];
 
 	snprintf(word, sizeof(word), "%.*s", (int)(len < 60 ? len : 60), name);
-	if (lb_args_later(word))
-		return lb_err_set(err, -EINVAL, NULL, "option %s is not available in this version", word);
 	for (size_t i = 0; lb_options[i].name; i++)
 		candidates[i] = lb_options[i].name;
 	nearest = strncmp(word, "--", 2) ? NULL : lb_nearest(word + 2, candidates);

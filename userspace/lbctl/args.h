@@ -27,6 +27,9 @@ enum {
 	LB_OPT_NUMBER = 1 << 9,
 	LB_OPT_COUNT = 1 << 10,
 	LB_OPT_VERIFY = 1 << 11,
+	LB_OPT_CLIENT = 1 << 12,
+	LB_OPT_TRACE = 1 << 13,
+	LB_OPT_TYPE = 1 << 14,
 };
 
 struct lb_option {
@@ -73,7 +76,5 @@ const char *lb_args_value(const struct lb_args *a, const char *option);
  * NULL: out of memory. */
 json_t *lb_args_body(const struct lb_args *a);
 
-/* lb_args_later - does @word belong to the interface, but not to this version? */
-bool lb_args_later(const char *word);
 
 #endif

@@ -32,8 +32,10 @@ static const struct lb_command commands[] = {
 	{NULL, "diff", "", LB_OPT_FILE, lb_ctl_diff, "what apply would change; exit status 1 when anything"},
 	{NULL, "export", "", 0, lb_ctl_export, "print the configuration, as apply takes it"},
 	{"flows", "flush", "[SERVICE]", 0, lb_ctl_flows_flush, "forget them, of all services or of one"},
-	{NULL, "flows", "[SERVICE]", LB_OPT_COUNT, lb_ctl_flows, "how many flows are remembered, by backend"},
-	{NULL, "monitor", "", LB_OPT_SINCE | LB_OPT_NUMBER, lb_ctl_monitor, "events as they happen, a line each"},
+	{NULL, "flows", "[SERVICE]", LB_OPT_COUNT | LB_OPT_CLIENT, lb_ctl_flows,
+	 "how many flows are remembered, by backend, or those of a client"},
+	{NULL, "trace", "", LB_OPT_TRACE, lb_ctl_trace, "what the dataplane would do with packets, and why"},
+	{NULL, "monitor", "", LB_OPT_SINCE | LB_OPT_NUMBER | LB_OPT_TYPE, lb_ctl_monitor, "events as they happen, a line each"},
 	{NULL, "top", "[SERVICE]", LB_OPT_INTERVAL | LB_OPT_NUMBER, lb_ctl_top, "live rates per service and backend"},
 	{NULL, "version", "", 0, lb_ctl_version, "of lbctl, and of lbd where it runs"},
 	{NULL, "help", "[COMMAND] [SUBCOMMAND]", 0, lb_ctl_help, "how a command is used"},
@@ -133,8 +135,6 @@ static int no_such_command(const struct lb_ctl *c, const char **words, size_t nr
 	if (in_group && nr == 1)
 		return lb_ctl_misused(c, "%s: what to do is missing", words[0]);
 	wrong = words[in_group ? 1 : 0];
-	if (!in_group && lb_args_later(wrong))
-		return lb_ctl_misused(c, "command '%s' is not available in this version", wrong);
 	for (size_t i = 0; i < NR_COMMANDS; i++) {
 		if (!in_group)
 			candidates[n++] = commands[i].group ? commands[i].group : commands[i].name;
@@ -274,11 +274,7 @@ int main(int argc, char **argv)
 	setlocale(LC_CTYPE, "");
 	if (lb_args_parse(argc - 1, argv + 1, &args, &err)) {
 		ctl.command = find_command(args.words, args.nr_words);
-		/* What a command of a later version takes is not known here. */
-		if (args.nr_words && lb_args_later(args.words[0]))
-			ret = no_such_command(&ctl, args.words, args.nr_words);
-		else
-			ret = lb_ctl_misused(&ctl, "%s", lb_err_str(&err));
+		ret = lb_ctl_misused(&ctl, "%s", lb_err_str(&err));
 	} else {
 		ctl.words = args.words;
 		ctl.json = lb_args_has(&args, "json");

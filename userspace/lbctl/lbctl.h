@@ -65,6 +65,9 @@ int lb_ctl_top(struct lb_ctl *c);
 int lb_ctl_flows(struct lb_ctl *c);
 int lb_ctl_flows_flush(struct lb_ctl *c);
 
+/* trace.c */
+int lb_ctl_trace(struct lb_ctl *c);
+
 /* lbctl.c: one line on stderr, which ends with where the usage is told; returns LB_EXIT_USAGE. */
 int lb_ctl_misused(const struct lb_ctl *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int lb_ctl_help(struct lb_ctl *c);
@@ -78,6 +81,8 @@ void lb_show_backends(const json_t *backends); /* an array, each with its "servi
 void lb_show_changes(const json_t *changes);   /* an array */
 void lb_show_event(const json_t *event);
 void lb_show_flows(const json_t *flows);	    /* an array */
+void lb_show_client_flows(const json_t *doc);
+void lb_show_trace(const json_t *result);
 void lb_show_rates(const json_t *rows, size_t max); /* an array; at most so many of it */
 
 #endif

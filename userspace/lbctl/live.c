@@ -59,7 +59,7 @@ static bool on_line(void *ctx, const char *line)
 
 int lb_ctl_monitor(struct lb_ctl *c)
 {
-	const char *since = lb_args_value(c->args, "since");
+	const char *since = lb_args_value(c->args, "since"), *type = lb_args_value(c->args, "type");
 	struct monitor m = {.json = c->json};
 	char *path = lb_client_path((const char *const[]){"events", NULL});
 
@@ -67,8 +67,11 @@ int lb_ctl_monitor(struct lb_ctl *c)
 		free(path);
 		return lb_ctl_misused(c, "-n takes a number from 1, not %s", lb_args_value(c->args, "number"));
 	}
+	path = lb_client_query(path, "traffic", "1");
 	if (since)
 		path = lb_client_query(path, "since", since);
+	if (type)
+		path = lb_client_query(path, "type", type);
 	return lb_ctl_stream(c, path, on_line, &m);
 }
 
@@ -273,8 +276,16 @@ static char *flows_path(const struct lb_ctl *c)
 
 int lb_ctl_flows(struct lb_ctl *c)
 {
+	const char *client = lb_args_value(c->args, "client"), *limit = lb_args_value(c->args, "limit");
+	char *path = flows_path(c);
 	json_t *doc = NULL;
-	int ret = lb_ctl_call(c, "GET", flows_path(c), NULL, &doc);
+	int ret;
+
+	if (client)
+		path = lb_client_query(path, "client", client);
+	if (limit)
+		path = lb_client_query(path, "limit", limit);
+	ret = lb_ctl_call(c, "GET", path, NULL, &doc);
 
 	if (ret)
 		return ret;
@@ -282,6 +293,8 @@ int lb_ctl_flows(struct lb_ctl *c)
 		lb_show_json(doc);
 	else if (lb_args_has(c->args, "count"))
 		printf("%" JSON_INTEGER_FORMAT "\n", json_integer_value(json_object_get(doc, "entries")));
+	else if (client)
+		lb_show_client_flows(doc);
 	else
 		lb_show_flows(json_object_get(doc, "flows"));
 	json_decref(doc);

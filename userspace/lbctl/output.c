@@ -559,7 +559,7 @@ static const char *subject(const json_t *event, char buf[CELL])
 	if (*service)
 		snprintf(buf, CELL, "%s%s%s", service, *backend ? " " : "", backend);
 	else
-		snprintf(buf, CELL, "%s%s", str(event, "address"), str(event, "interface"));
+		snprintf(buf, CELL, "%s%s%s", str(event, "address"), str(event, "interface"), str(event, "verdict"));
 	return buf;
 }
 
@@ -575,7 +575,12 @@ static const char *comma(bool *first)
 void lb_show_event(const json_t *event)
 {
 	const char *from = str(event, "from"), *to = str(event, "to"), *reason = str(event, "reason");
-	bool lost = !strcmp(str(event, "type"), "lost"), first = true;
+	const char *type = str(event, "type");
+	const char *what = !strcmp(type, "lost")	  ? "event"
+			   : !strcmp(type, "connections") ? "new connection"
+			   : !strcmp(type, "verdict")	  ? "packet"
+							  : "change";
+	bool first = true;
 	json_int_t nr = num(event, "count");
 	char buf[CELL];
 
@@ -587,7 +592,7 @@ void lb_show_event(const json_t *event)
 	if (*str(event, "origin"))
 		printf("%sby %s", comma(&first), str(event, "origin"));
 	if (nr)
-		printf("%s%" JSON_INTEGER_FORMAT " %s%s", comma(&first), nr, lost ? "event" : "change",
+		printf("%s%" JSON_INTEGER_FORMAT " %s%s", comma(&first), nr, what,
 		       nr == 1 ? "" : "s");
 	if (num(event, "generation"))
 		printf("%sgeneration %" JSON_INTEGER_FORMAT, comma(&first), num(event, "generation"));
@@ -604,6 +609,39 @@ void lb_show_flows(const json_t *flows)
 	};
 
 	TABLE(columns, flows);
+}
+
+void lb_show_client_flows(const json_t *doc)
+{
+	static const struct column columns[] = {
+		{"SERVICE", CELL_TEXT, "service", false}, {"VIP", CELL_TEXT, "vip", false},
+		{"CLIENT", CELL_TEXT, "client", false},	  {"BACKEND", CELL_TEXT, "backend", false},
+		{"PROVEN", CELL_TEXT, "proven", false},	  {"CLOSED", CELL_TEXT, "closed", false},
+		{"IDLE-S", CELL_COUNT, "idle_seconds", true},
+	};
+	const json_t *vip;
+	size_t i;
+
+	TABLE(columns, json_object_get(doc, "flows"));
+	json_array_foreach (json_object_get(doc, "unsearched"), i, vip)
+		printf("not looked for, as there are too many addresses or ports: %s\n", json_string_value(vip));
+}
+
+void lb_show_trace(const json_t *result)
+{
+	const char *out = str(result, "out_iface"), *service = str(result, "service"), *why = str(result, "why");
+	const char *backend = str(result, "backend"), *via = str(result, "via");
+
+	printf("%-3" JSON_INTEGER_FORMAT " %s: %s", num(result, "n"), str(result, "action"), str(result, "verdict"));
+	if (*service)
+		printf(", service %s", service);
+	if (*backend)
+		printf(", backend %s", backend);
+	if (*via)
+		printf(" by %s", via);
+	if (*out)
+		printf(", out of %s with %" JSON_INTEGER_FORMAT " bytes", out, num(result, "out_len"));
+	printf("\n    %s\n", why);
 }
 
 void lb_show_rates(const json_t *rows, size_t max)

@@ -30,6 +30,8 @@ void lb_api_problem(struct lb_api_call *call, unsigned int status, const char *d
 /* The problem that @err is: its code chooses the status. */
 void lb_api_error(struct lb_api_call *call, const struct lb_err *err);
 void lb_api_no_memory(struct lb_api_call *call);
+/* There is no service @name: 404, with the name that may have been meant. (api_services.c) */
+void lb_api_no_service(struct lb_api_call *call, const char *name);
 /* api_jobs.c: those that may be long. A service that is gone by then is a 404. */
 void lb_api_answer_services(struct lb_api_call *call);
 void lb_api_answer_service(struct lb_api_call *call, unsigned int status, const char *name);
@@ -68,5 +70,11 @@ void lb_api_events_get(struct lb_api_call *call);
 /* api_flows.c */
 void lb_api_flows_get(struct lb_api_call *call);
 void lb_api_flows_delete(struct lb_api_call *call);
+/* api_clients.c: with ?client=ADDR */
+void lb_api_flows_of_client(struct lb_api_call *call);
+/* ?limit=N: -EINVAL with @err where that is no number; SIZE_MAX where there is none. */
+int lb_api_limit(const struct lb_api_call *call, size_t *limit, struct lb_err *err);
+/* api_trace.c */
+void lb_api_trace_post(struct lb_api_call *call);
 
 #endif

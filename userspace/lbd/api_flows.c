@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The API's view of the flow cache. An entry has a tag of the flow's hash, no addresses: so it can be counted by
- * backend, and forgotten, but nobody can say whose flow it is.
+ * backend, and forgotten, but whose flow it is can only be told of a client that is known (api_clients.c).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@ static struct count *wanted_of(struct lb_api_call *call)
 	struct count *counts;
 
 	if (only && !lb_model_service(call->control->model, only)) {
-		lb_api_problem(call, 404, "service: there is none of that name");
+		lb_api_no_service(call, only);
 		return NULL;
 	}
 	counts = calloc(LB_MAX_BACKENDS, sizeof(*counts));
@@ -79,19 +79,32 @@ void lb_api_flows_get(struct lb_api_call *call)
 	size_t nr = lb_model_services(call->control->model, &list);
 	struct count *counts = wanted_of(call), *n;
 	struct lb_text t = {0};
+	struct lb_err err = {0};
 	bool first = true;
 	uint64_t total;
+	size_t left;
 
 	if (!counts)
 		return;
+	if (lb_http_query(call->req, "client")) {
+		free(counts);
+		lb_api_flows_of_client(call);
+		return;
+	}
+	if (lb_api_limit(call, &left, &err)) {
+		free(counts);
+		lb_api_error(call, &err);
+		return;
+	}
 	total = walk(call->control, counts, false);
 	lb_text_printf(&t, "{\"entries\":%llu,\"capacity\":%llu,\"flows\":[", (unsigned long long)total,
 		       (unsigned long long)LB_FLOW_SETS * LB_FLOW_WAYS);
 	for (size_t i = 0; i < nr; i++) {
-		for (size_t j = 0; j < list[i]->conf.nr_backends; j++) {
+		for (size_t j = 0; left && j < list[i]->conf.nr_backends; j++) {
 			n = &counts[list[i]->backends[j].idx];
 			if (!n->entries)
 				continue;
+			left--;
 			put_backend(&t, list[i], j, n, first);
 			first = false;
 		}

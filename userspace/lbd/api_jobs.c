@@ -95,7 +95,7 @@ static void run(struct lb_api_call *call, struct job *job, bool (*step)(void *ct
 		job_free(job);
 		lb_api_busy(call);
 	} else {
-		call->resp->job = (struct lb_http_job){step, job_free, job};
+		call->resp->job = (struct lb_http_job){.step = step, .free = job_free, .ctx = job};
 	}
 }
 

@@ -8,15 +8,14 @@
 #include "document.h"
 #include "render.h"
 
-/* What lb_config_del_service says of a name that is not there: it knows the nearest one. */
-static void no_service(struct lb_api_call *call)
+void lb_api_no_service(struct lb_api_call *call, const char *name)
 {
 	struct lb_config *conf = lb_config_copy(call->control->config);
 	struct lb_err err = {0};
 
 	if (!conf)
 		lb_api_no_memory(call);
-	else if (lb_config_del_service(conf, call->arg[0], &err))
+	else if (lb_config_del_service(conf, name, &err))
 		lb_api_error(call, &err);
 	lb_config_free(conf);
 }
@@ -36,7 +35,7 @@ void lb_api_service_get(struct lb_api_call *call)
 	if (running(call, call->arg[0]))
 		lb_api_answer_service(call, 200, call->arg[0]);
 	else
-		no_service(call);
+		lb_api_no_service(call, call->arg[0]);
 }
 
 void lb_api_services_post(struct lb_api_call *call)
@@ -80,7 +79,7 @@ static struct lb_config *open_service(struct lb_api_call *call, struct lb_servic
 	if (*s)
 		return conf;
 	lb_config_free(conf);
-	no_service(call);
+	lb_api_no_service(call, call->arg[0]);
 	return NULL;
 }
 

@@ -14,6 +14,7 @@
 #include "source.h"
 #include "stats.h"
 #include "tell.h"
+#include "traffic.h"
 
 #define TICK_NS (5 * LB_NSEC_PER_SEC)
 #define TICK_SOON_NS (2 * LB_NSEC_PER_SEC + LB_NSEC_PER_SEC / 10) /* after slots changed: they may go on by then */
@@ -633,7 +634,8 @@ int lb_control_start(struct event_base *base, const struct lb_control_options *o
 	c->store = lb_store_new(c->options.state_dir);
 	c->events = lb_events_new();
 	c->watch = lb_watch_new(c->events);
-	if (!c->store || !c->events || !c->watch)
+	c->traffic = lb_traffic_new(c);
+	if (!c->store || !c->events || !c->watch || !c->traffic)
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	ret = lb_source_start(options, &state, &previous, err);
 	if (ret)
@@ -705,6 +707,7 @@ void lb_control_free(struct lb_control *c)
 	lb_drains_fini(&c->drains);
 	free(c->open);
 	lb_watch_free(c->watch);
+	lb_traffic_free(c->traffic);
 	lb_events_free(c->events);
 	free(c);
 }

@@ -83,6 +83,7 @@ struct lb_control {
 	uint64_t census_ns; /* when flow entries were last counted */
 	uint64_t flow_entries;
 	struct lb_events *events;
+	struct lb_traffic *traffic;
 	struct lb_watch *watch;
 	bool failing; /* the dataplane could not be updated last time */
 	uint64_t epoch; /* rises whenever pointers into the model, the configuration or the checks may have died */

@@ -17,14 +17,18 @@ struct lb_events {
 	struct slot ring[LB_EVENTS_RING]; /* event n at n % LB_EVENTS_RING */
 	uint64_t start;			  /* the first ever */
 	uint64_t first, next;		  /* those that there are: first <= n < next */
+	bool unnumbered;
 	void (*wake)(void *ctx);
 	void *ctx;
 };
 
 struct lb_events_reader {
-	struct lb_events *events;
+	struct source {
+		struct lb_events *events;
+		uint64_t next;
+	} main, beside; /* .beside.events NULL: none */
 	enum lb_events_format format;
-	uint64_t next;
+	uint32_t types;
 	struct lb_text pending; /* of what has been begun */
 	size_t at;		/* how much of it was read */
 };
@@ -48,6 +52,15 @@ struct lb_events *lb_events_new(void)
 	 * numbers stay below the 2^53 that every reader of JSON can count to. */
 	if (e)
 		e->start = e->first = e->next = lb_clock_ns(CLOCK_REALTIME) / 1000;
+	return e;
+}
+
+struct lb_events *lb_events_new_unnumbered(void)
+{
+	struct lb_events *e = lb_events_new();
+
+	if (e)
+		e->unnumbered = true;
 	return e;
 }
 
@@ -94,15 +107,17 @@ static void put_time(struct lb_text *t, uint64_t ns)
 
 	gmtime_r(&s, &tm);
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	lb_text_printf(t, ",\"time\":\"%s.%03uZ\"", text, (unsigned int)(ns / 1000000 % 1000));
+	lb_text_printf(t, "\"time\":\"%s.%03uZ\"", text, (unsigned int)(ns / 1000000 % 1000));
 }
 
-static char *encode(uint64_t seq, const struct lb_event *event)
+static char *encode(const struct lb_events *e, uint64_t seq, const struct lb_event *event)
 {
 	char buf[LB_ADDR_STRLEN];
 	struct lb_text t = {0};
 
-	lb_text_printf(&t, "{\"seq\":%llu", (unsigned long long)seq);
+	lb_text_puts(&t, "{");
+	if (!e->unnumbered)
+		lb_text_printf(&t, "\"seq\":%llu,", (unsigned long long)seq);
 	put_time(&t, lb_clock_ns(CLOCK_REALTIME));
 	put_member(&t, "type", lb_event_type_name(event->type));
 	put_member(&t, "service", event->service);
@@ -113,6 +128,7 @@ static char *encode(uint64_t seq, const struct lb_event *event)
 	put_member(&t, "to", event->to);
 	put_member(&t, "reason", event->reason);
 	put_member(&t, "origin", event->origin);
+	put_member(&t, "verdict", event->verdict);
 	put_number(&t, "generation", event->generation);
 	put_number(&t, "count", event->count);
 	lb_text_puts(&t, "}");
@@ -130,7 +146,7 @@ void lb_events_add(struct lb_events *e, const struct lb_event *event)
 		e->first++;
 	slot = &e->ring[e->next % LB_EVENTS_RING];
 	free(slot->json);
-	text = encode(e->next, event);
+	text = encode(e, e->next, event);
 	fit = text ? realloc(text, strlen(text) + 1) : NULL; /* the ring is to hold what it needs */
 	*slot = (struct slot){fit ? fit : text, event->type};
 	e->next++;
@@ -146,10 +162,21 @@ struct lb_events_reader *lb_events_reader_new(struct lb_events *e, uint64_t afte
 
 	if (!r)
 		return NULL;
-	r->events = e;
+	r->main.events = e;
 	r->format = format;
-	r->next = after >= e->start - 1 && after < e->next ? after + 1 : e->start;
+	r->types = ~0U;
+	r->main.next = after >= e->start - 1 && after < e->next ? after + 1 : e->start;
 	return r;
+}
+
+void lb_events_reader_only(struct lb_events_reader *r, uint32_t types)
+{
+	r->types = types | 1U << LB_EVENT_LOST;
+}
+
+void lb_events_reader_beside(struct lb_events_reader *r, struct lb_events *e)
+{
+	r->beside = (struct source){e, e->next};
 }
 
 void lb_events_reader_free(struct lb_events_reader *r)
@@ -159,48 +186,63 @@ void lb_events_reader_free(struct lb_events_reader *r)
 	free(r);
 }
 
-static void put_framed(struct lb_events_reader *r, enum lb_event_type type, uint64_t seq, const char *json)
+static void put_framed(struct lb_events_reader *r, const struct lb_events *e, enum lb_event_type type, uint64_t seq,
+		       const char *json)
 {
+	if (r->format == LB_EVENTS_SSE && !e->unnumbered)
+		lb_text_printf(&r->pending, "id: %llu\n", (unsigned long long)seq);
 	if (r->format == LB_EVENTS_SSE)
-		lb_text_printf(&r->pending, "id: %llu\nevent: %s\ndata: ", (unsigned long long)seq,
-			       lb_event_type_name(type));
+		lb_text_printf(&r->pending, "event: %s\ndata: ", lb_event_type_name(type));
 	lb_text_puts(&r->pending, json);
 	lb_text_puts(&r->pending, r->format == LB_EVENTS_SSE ? "\n\n" : "\n");
 }
 
 /* Where what comes next begins; what is gone until there is told. */
-static void skip_lost(struct lb_events_reader *r)
+static void skip_lost(struct lb_events_reader *r, struct source *s)
 {
-	const struct lb_events *e = r->events;
-	uint64_t from = r->next;
+	const struct lb_events *e = s->events;
+	uint64_t from = s->next;
 	char *json;
 
-	if (r->next < e->first)
-		r->next = e->first;
-	while (r->next < e->next && !e->ring[r->next % LB_EVENTS_RING].json)
-		r->next++;
-	if (r->next == from)
+	if (s->next < e->first)
+		s->next = e->first;
+	while (s->next < e->next && !e->ring[s->next % LB_EVENTS_RING].json)
+		s->next++;
+	if (s->next == from)
 		return;
-	json = encode(r->next - 1, &(struct lb_event){LB_EVENT_LOST, .count = r->next - from});
+	json = encode(e, s->next - 1, &(struct lb_event){LB_EVENT_LOST, .count = s->next - from});
 	if (json)
-		put_framed(r, LB_EVENT_LOST, r->next - 1, json);
+		put_framed(r, e, LB_EVENT_LOST, s->next - 1, json);
 	free(json);
+}
+
+/* The next event of @s that @r wants, where there is one. */
+static void take(struct lb_events_reader *r, struct source *s)
+{
+	const struct lb_events *e = s->events;
+	const struct slot *slot;
+
+	while (!r->pending.len) {
+		skip_lost(r, s);
+		if (r->pending.len || s->next == e->next)
+			return;
+		slot = &e->ring[s->next % LB_EVENTS_RING];
+		if (r->types & 1U << slot->type)
+			put_framed(r, e, slot->type, s->next, slot->json);
+		s->next++;
+	}
 }
 
 size_t lb_events_reader_read(struct lb_events_reader *r, char *buf, size_t max)
 {
-	const struct lb_events *e = r->events;
 	size_t done = 0, n;
 
 	while (done < max) {
 		if (r->at == r->pending.len) {
 			r->pending.len = r->at = 0;
-			skip_lost(r);
-			if (!r->pending.len && r->next < e->next) {
-				const struct slot *slot = &e->ring[r->next % LB_EVENTS_RING];
-
-				put_framed(r, slot->type, r->next++, slot->json);
-			}
+			take(r, &r->main);
+			if (!r->pending.len && r->beside.events)
+				take(r, &r->beside);
 			if (!r->pending.len)
 				break;
 		}

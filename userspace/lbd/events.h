@@ -24,7 +24,9 @@
 	X(NEXT_HOP, "next_hop", "the way to a backend's address was lost, found, or leads elsewhere")                  \
 	X(INTERFACE, "interface", "an interface was attached, detached, or attached in another mode")                  \
 	X(DATAPLANE, "dataplane", "the dataplane could not be updated, or could be again")                             \
-	X(LOST, "lost", "the reader was too slow: `count` events are not to be had any more")
+	X(LOST, "lost", "the reader was too slow: `count` events are not to be had any more")                          \
+	X(CONNECTIONS, "connections", "a backend got `count` new connections since the last such event")               \
+	X(VERDICT, "verdict", "`count` packets got this verdict since the last such event")
 
 enum lb_event_type {
 #define X(id, name, help) LB_EVENT_##id,
@@ -45,11 +47,14 @@ struct lb_event {
 	const char *origin; /* of a change: "api", "reload" */
 	uint64_t generation;
 	uint64_t count;
+	const char *verdict;
 };
 
 struct lb_events;
 
 struct lb_events *lb_events_new(void); /* NULL: out of memory */
+/* The same of events that are of the moment: they have no numbers, and are for readers that were given them beside. */
+struct lb_events *lb_events_new_unnumbered(void);
 /* @wake: called, with @ctx, when there is something new; it must only take note. */
 void lb_events_on_add(struct lb_events *e, void (*wake)(void *ctx), void *ctx);
 /* Every reader must have been freed. */
@@ -72,6 +77,10 @@ enum lb_events_format {
 struct lb_events_reader;
 struct lb_events_reader *lb_events_reader_new(struct lb_events *e, uint64_t after, enum lb_events_format format);
 void lb_events_reader_free(struct lb_events_reader *r);
+/* Only events of the types whose bits @types has are for it, and what it lost. */
+void lb_events_reader_only(struct lb_events_reader *r, uint32_t types);
+/* What comes in @e, which is unnumbered, from now on is for @r, too. */
+void lb_events_reader_beside(struct lb_events_reader *r, struct lb_events *e);
 /* At most @max bytes of what is next; 0: there is nothing now. */
 size_t lb_events_reader_read(struct lb_events_reader *r, char *buf, size_t max);
 

@@ -39,6 +39,7 @@ struct exchange {
 	bool too_large, headers_too_large, busy;
 	bool failed;		      /* out of memory */
 	bool working;		      /* it is in the list, and its connection suspended */
+	struct event *ready;	      /* of a job that waits: it is not in the list */
 	struct lb_http_response resp; /* .job is set: of the one that is being made, or is ready */
 };
 
@@ -52,6 +53,7 @@ struct stream {
 };
 
 struct lb_http {
+	struct event_base *base;
 	struct MHD_Daemon *daemon;
 	union {
 		struct event *events[6];
@@ -61,7 +63,7 @@ struct lb_http {
 	};
 	TAILQ_HEAD(, peer) waiting;
 	size_t nr_waiting;
-	TAILQ_HEAD(, exchange) working;
+	TAILQ_HEAD(, exchange) working, aside; /* their jobs have the next step to make, or wait */
 	LIST_HEAD(, stream) streams;
 	unsigned int nr_streams;
 	size_t held; /* bytes of bodies */
@@ -250,26 +252,53 @@ static void work_soon(struct lb_http *h)
 		evtimer_add(h->work, &now);
 }
 
-static void start_job(struct exchange *x)
+static void on_ready(evutil_socket_t fd, short what, void *ctx);
+
+/* Returns false where memory ran out. */
+static bool start_job(struct exchange *x)
 {
+	if (x->resp.job.waits) {
+		x->ready = event_new(x->http->base, x->resp.job.fd, EV_READ | EV_PERSIST, on_ready, x);
+		if (!x->ready || event_add(x->ready, NULL))
+			return false;
+		TAILQ_INSERT_TAIL(&x->http->aside, x, link);
+	} else {
+		TAILQ_INSERT_TAIL(&x->http->working, x, link);
+	}
 	MHD_suspend_connection(x->conn);
-	TAILQ_INSERT_TAIL(&x->http->working, x, link);
 	x->working = true;
 	work_soon(x->http);
+	return true;
 }
 
 static void end_job(struct exchange *x)
 {
 	struct lb_http_job job = x->resp.job;
 
+	if (x->working && x->ready)
+		TAILQ_REMOVE(&x->http->aside, x, link);
+	else if (x->working)
+		TAILQ_REMOVE(&x->http->working, x, link);
+	if (x->ready)
+		event_free(x->ready); /* before its descriptor is closed */
+	x->ready = NULL;
 	if (job.step)
 		job.free(job.ctx);
 	x->resp.job = (struct lb_http_job){NULL};
-	if (!x->working)
-		return;
-	TAILQ_REMOVE(&x->http->working, x, link);
+	if (x->working)
+		MHD_resume_connection(x->conn);
 	x->working = false;
-	MHD_resume_connection(x->conn);
+}
+
+static void on_ready(evutil_socket_t fd, short what, void *ctx)
+{
+	struct exchange *x = ctx;
+	struct lb_http *h = x->http;
+
+	if (!x->resp.job.step(x->resp.job.ctx, &x->resp))
+		return;
+	end_job(x);
+	run_soon(h);
 }
 
 /* One step of one answer, then it is the next one's turn. */
@@ -419,8 +448,7 @@ static enum MHD_Result answer(struct lb_http *h, struct exchange *x, const char 
 	h->handler(h->ctx, &req, &x->resp);
 	if (!x->resp.job.step)
 		return respond(x, &x->resp);
-	start_job(x);
-	return MHD_YES;
+	return start_job(x) ? MHD_YES : MHD_NO;
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
@@ -525,6 +553,8 @@ struct lb_http *lb_http_new(struct event_base *base, int listen_fd, lb_http_hand
 	}
 	TAILQ_INIT(&h->waiting);
 	TAILQ_INIT(&h->working);
+	TAILQ_INIT(&h->aside);
+	h->base = base;
 	h->handler = handler;
 	h->ctx = ctx;
 	h->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
@@ -567,7 +597,7 @@ void lb_http_free(struct lb_http *h)
 	LIST_FOREACH(s, &h->streams, link)
 	if (s->suspended)
 		MHD_resume_connection(s->conn);
-	while ((x = TAILQ_FIRST(&h->working)))
+	while ((x = TAILQ_FIRST(&h->working)) || (x = TAILQ_FIRST(&h->aside)))
 		end_job(x);
 	if (h->readable)
 		event_free(h->readable); /* before the daemon closes what it watches */

@@ -34,11 +34,14 @@ struct lb_http_request {
 struct lb_http_response;
 
 /* An answer that takes too long to be made at once: @step is called once in a round of the event loop until it returns
- * true, and has filled the response then. @free is called once, after that or when the client is gone. */
+ * true, and has filled the response then. @free is called once, after that or when the client is gone. @waits: @step is
+ * only called when there is something to read from @fd, which stays the job's. */
 struct lb_http_job {
 	bool (*step)(void *ctx, struct lb_http_response *resp);
 	void (*free)(void *ctx);
 	void *ctx;
+	bool waits;
+	int fd;
 };
 
 /* An answer without an end. @read puts at most @max bytes into @buf and returns how many, or 0: nothing for now; it is

@@ -17,6 +17,7 @@
 #include "notify.h"
 #include "privileges.h"
 #include "source.h"
+#include "traffic.h"
 
 #define EXIT_USAGE 2
 
@@ -226,6 +227,7 @@ static int start(struct daemon *d, const struct options *o, struct lb_err *err)
 	if (!d->api || !d->metrics)
 		return -ENOMEM;
 	lb_events_on_add(d->control->events, wake_readers, d->api);
+	lb_traffic_on_add(d->control->traffic, wake_readers, d->api);
 	return 0;
 }
 

@@ -562,7 +562,7 @@ static void answer_metrics(struct lb_control *c, bool full, struct lb_http_respo
 		job_free(j);
 		answer_line(resp, 503, "too many large answers are under way");
 	} else {
-		resp->job = (struct lb_http_job){metrics_step, job_free, j};
+		resp->job = (struct lb_http_job){.step = metrics_step, .free = job_free, .ctx = j};
 	}
 }
 

@@ -347,6 +347,11 @@ uint64_t lb_dataplane_verdict(const struct lb_dataplane *dp, enum lb_verdict v)
 	return sum;
 }
 
+const struct lb_backend *lb_dataplane_backends(const struct lb_dataplane *dp)
+{
+	return dp->backends;
+}
+
 struct lb_flow_set *lb_dataplane_flows(const struct lb_dataplane *dp)
 {
 	return dp->flows;

@@ -60,6 +60,8 @@ void lb_dataplane_backend(const struct lb_dataplane *dp, uint16_t idx, struct lb
 void lb_dataplane_service(const struct lb_dataplane *dp, uint16_t idx, struct lb_service_cpu *out);
 /* The live flow cache, LB_FLOW_SETS sets, mapped for reading and writing: lb_model_tick erases dead entries in it. */
 struct lb_flow_set *lb_dataplane_flows(const struct lb_dataplane *dp);
+/* The live backends, LB_MAX_BACKENDS of them, for reading. */
+const struct lb_backend *lb_dataplane_backends(const struct lb_dataplane *dp);
 /* Open connections by backend, LB_MAX_BACKENDS of them, mapped likewise. */
 int64_t *lb_dataplane_live(const struct lb_dataplane *dp);
 /* lb_dataplane_collect - remove translated connections that are over, or whose backend is gone. Goes on where the last

@@ -6,7 +6,6 @@
 
 static const enum lb_feature later[] = {
 	/* clang-format off */
-	LB_FEATURE_SCTP,
 	LB_FEATURE_SCTP_NAT,
 	/* clang-format on */
 };

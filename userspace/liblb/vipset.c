@@ -52,7 +52,7 @@ static __u64 hash_of(const struct lb_vip_line *line)
 
 struct lb_vip_line lb_vipset_line(const struct lb_vip *vip, __u16 idx, const struct lb_service *service)
 {
-	const __u32 track = vip->proto == IPPROTO_TCP ? LB_SERVICE_F_TRACK_TCP : LB_SERVICE_F_TRACK_UDP;
+	const __u32 track = vip->proto == IPPROTO_UDP ? LB_SERVICE_F_TRACK_UDP : LB_SERVICE_F_TRACK_TCP;
 	struct lb_vip_line line = {.port = vip->port,
 				   .proto = vip->proto,
 				   .family = is_v4(vip) ? LB_VIP_V4 : 0,
@@ -63,7 +63,7 @@ struct lb_vip_line lb_vipset_line(const struct lb_vip *vip, __u16 idx, const str
 	line.flags = (__u8)((service->flags & track ? LB_VIP_F_TRACK : 0) |
 			    (service->flags & LB_SERVICE_F_NO_STATE ? LB_VIP_F_NO_STATE : 0) |
 			    (service->flags & LB_SERVICE_F_ACCESS ? LB_VIP_F_ACCESS : 0) |
-			    (service->source_interval_ns && vip->proto == IPPROTO_TCP ? LB_VIP_F_RATE : 0) |
+			    (service->source_interval_ns && vip->proto != IPPROTO_UDP ? LB_VIP_F_RATE : 0) |
 			    (service->flags & LB_SERVICE_F_AFFINITY ? LB_VIP_F_AFFINITY : 0) |
 			    (service->flags & LB_SERVICE_F_CHOICE ? LB_VIP_F_CHOICE : 0) |
 			    (service->flags & LB_SERVICE_F_NAT ? LB_VIP_F_NAT : 0) |

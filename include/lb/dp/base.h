@@ -55,11 +55,14 @@ static __always_inline __u32 lb_forget(__u32 word, __u32 any)
 	return word;
 }
 
-/* The same of 64 bits. Of what was swapped old kernels' verifiers know no bounds; else those of @any would stay. */
-static __always_inline __u64 lb_forget64(__u64 word, __u64 any)
+/* The same of 64 bits: @any is made as wide, or old verifiers would still know that the word is near what it was, and go
+ * on for each. */
+static __always_inline __u64 lb_forget64(__u64 word, __u32 any)
 {
 #ifdef __bpf__
-	__asm__ volatile("%0 = be64 %0\n\t%0 = be64 %0\n\t%0 += %1\n\t%0 -= %1" : "+r"(word) : "r"(any));
+	__u64 any64 = (__u64)any << 32 | any;
+
+	__asm__ volatile("%0 += %1\n\t%0 -= %1" : "+r"(word) : "r"(any64));
 #endif
 	return word;
 }

@@ -96,6 +96,11 @@ static __always_inline int lb_flow_victim(const struct lb_flow_set *set, bool pr
 {
 	__u32 best = 0;
 
+	/* nearly always there is one, and nothing has to be reckoned */
+	LB_UNROLL
+	for (int i = 0; i < LB_FLOW_WAYS; i++)
+		if (!lb_load(&set->entry[i]))
+			return i;
 	LB_UNROLL
 	for (int i = 0; i < LB_FLOW_WAYS; i++) {
 		__u32 rank = lb_flow_rank(set->entry[i], now_age) << 3 | (LB_FLOW_WAYS - 1 - i);

@@ -37,12 +37,17 @@ struct lb_fragment {
 	enum lb_fragment_flaw flaw;
 };
 
+/* 1 where @a is @b, else 0; without a branch. */
+static __always_inline __u32 lb_fragment_is(__u8 a, __u8 b)
+{
+	return ((__u32)(a ^ b) + 0xff) >> 8 ^ 1;
+}
+
 /* What of a datagram to a service has to be in its first fragment. */
 static __always_inline __u32 lb_fragment_l4_min(__u8 proto)
 {
-	if (proto == IPPROTO_TCP)
-		return LB_TCP_HLEN_MIN;
-	return proto == IPPROTO_UDP ? LB_UDP_HLEN : 0;
+	return lb_fragment_is(proto, IPPROTO_TCP) * LB_TCP_HLEN_MIN + lb_fragment_is(proto, IPPROTO_UDP) * LB_UDP_HLEN +
+	       lb_fragment_is(proto, IPPROTO_SCTP) * (LB_SCTP_HLEN + LB_SCTP_CHUNK_HLEN);
 }
 
 /* @ahead_bytes: headers before the datagram that its greatest length includes; @cut: the frame ends before it does. */
@@ -65,7 +70,7 @@ static __always_inline enum lb_verdict lb_fragment_flow(const void *ip, const vo
 {
 	const void *l4 = ip + p->l4_off;
 
-	if (p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP)
+	if (!lb_proto_is_followed(p->proto))
 		return LB_V_PASS_PROTOCOL;
 	if (l4 + 4 > data_end || p->l4_off + 4 > p->len)
 		return LB_V_PASS_TRUNCATED;

@@ -61,6 +61,7 @@ static __always_inline enum lb_verdict lb_icmp_flow(const void *ip, const void *
 	p->l4_len = 4;
 	p->tcp_flags = 0;
 	p->fragment = false;
+	lb_packet_forget(p);
 	return LB_V_FORWARDED;
 }
 
@@ -91,7 +92,7 @@ static __always_inline enum lb_verdict lb_icmp_parse4(const void *data, const vo
 	quoted = data + icmp_off + LB_ICMP_HLEN;
 	if ((const void *)quoted + sizeof(*quoted) > data_end || quoted->version != 4 || quoted->ihl < 5)
 		return LB_V_PASS_TRUNCATED;
-	if (quoted->protocol != IPPROTO_TCP && quoted->protocol != IPPROTO_UDP)
+	if (!lb_proto_is_followed(quoted->protocol))
 		return LB_V_PASS_PROTOCOL;
 	if (quoted->frag_off & lb_htons(0x1fff))
 		return LB_V_PASS_FRAGMENT;
@@ -100,10 +101,6 @@ static __always_inline enum lb_verdict lb_icmp_parse4(const void *data, const vo
 	p->v6 = false;
 	p->saddr4 = quoted->daddr;
 	p->daddr4 = quoted->saddr;
-	p->saddr[0] = 0;
-	p->saddr[1] = lb_addr_of4(quoted->daddr);
-	p->daddr[0] = 0;
-	p->daddr[1] = lb_addr_of4(quoted->saddr);
 	p->proto = quoted->protocol;
 	p->len = lb_ntohs(ip->tot_len);
 	p->l4_off = icmp_off + LB_ICMP_HLEN + quoted->ihl * 4;
@@ -146,7 +143,7 @@ static __always_inline enum lb_verdict lb_icmp_parse6(const void *data, const vo
 	v = lb_ext6_walk(data, data_end, &off, &next, false, true);
 	if (v != LB_V_FORWARDED)
 		return v;
-	if (next != IPPROTO_TCP && next != IPPROTO_UDP)
+	if (!lb_proto_is_followed(next))
 		return LB_V_PASS_PROTOCOL;
 	p->proto = next;
 	p->l4_off = off;

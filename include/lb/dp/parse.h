@@ -31,6 +31,16 @@
 
 #define LB_TCP_HLEN_MIN 20
 #define LB_UDP_HLEN 8
+#define LB_SCTP_HLEN 12
+#define LB_SCTP_CHUNK_HLEN 4
+
+#define LB_SCTP_INIT_BYTES 20
+
+/* Chunk types, RFC 9260 section 3.2. */
+#define LB_SCTP_INIT 1
+#define LB_SCTP_ABORT 6
+#define LB_SCTP_SHUTDOWN_ACK 8
+#define LB_SCTP_SHUTDOWN_COMPLETE 14
 
 struct lb_packet {
 	const void *ip; /* the IP header, until the frame is changed */
@@ -48,12 +58,12 @@ struct lb_packet {
 	__u32 len;     /* bytes of the IP packet, as its header says */
 	__u32 room;    /* bytes that the frame has for it */
 	__u32 l4_off;  /* bytes from the IP header to the transport header */
-	__u32 l4_len;  /* bytes of the TCP header or the UDP datagram */
-	__u8 proto;    /* IPPROTO_TCP or IPPROTO_UDP */
+	__u32 l4_len;  /* bytes of the TCP header, the UDP datagram, or SCTP's header and first chunk */
+	__u8 proto;    /* IPPROTO_TCP, IPPROTO_UDP or IPPROTO_SCTP */
 	bool fragment; /* the first of several */
 	bool v6;       /* the packet is IPv6 */
 	__u8 pad0;
-	__u16 tcp_flags; /* LB_TCP_*; of UDP none of TCP's; after lb_parse_source */
+	__u16 tcp_flags; /* LB_TCP_*; of UDP none of TCP's, of SCTP lb_sctp_flags; after lb_parse_source */
 	__u16 pad1;
 };
 
@@ -87,16 +97,55 @@ static __always_inline __u64 lb_packet_dest(const struct lb_packet *p, const int
 	return p->v6 ? p->daddr[word] : word ? lb_addr_of4((__be32)p->daddr4) : 0;
 }
 
+/* lb_proto_is_followed - can packets of @proto be for a service? */
+static __always_inline bool lb_proto_is_followed(__u8 proto)
+{
+	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP;
+}
+
+/* lb_l4_min - the least .l4_len of @proto. */
+static __always_inline __u32 lb_l4_min(__u8 proto)
+{
+	if (proto == IPPROTO_TCP)
+		return LB_TCP_HLEN_MIN;
+	return proto == IPPROTO_UDP ? LB_UDP_HLEN : LB_SCTP_HLEN + LB_SCTP_CHUNK_HLEN;
+}
+
+/* lb_sctp_len - bytes of the SCTP header at @l4 and the first chunk behind it, whose padding is not counted; 0: of a
+ * length that no such chunk has. */
+static __always_inline __u32 lb_sctp_len(const void *l4)
+{
+	const __u8 *chunk = l4 + LB_SCTP_HLEN;
+	const __u32 bytes = lb_ntohs(lb_get16(chunk + 2));
+
+	return bytes < (*chunk == LB_SCTP_INIT ? LB_SCTP_INIT_BYTES : LB_SCTP_CHUNK_HLEN) ? 0 : LB_SCTP_HLEN + bytes;
+}
+
+/* lb_sctp_flags - what the packet with the SCTP header at @l4 says of its association, in TCP's words. The first chunk
+ * tells: INIT is alone in its packet, which has no tag yet (RFC 9260 section 8.5.1), and so is the one of the two that
+ * a client ends an association with in order, SHUTDOWN COMPLETE its own, SHUTDOWN ACK the server's (9.2). SHUTDOWN may
+ * come many times before. */
+static __always_inline __u8 lb_sctp_flags(const void *l4)
+{
+	const __u8 chunk = *(const __u8 *)(l4 + LB_SCTP_HLEN);
+
+	if (chunk == LB_SCTP_INIT && !lb_get32(l4 + 4))
+		return LB_TCP_SYN;
+	if (chunk == LB_SCTP_ABORT)
+		return LB_TCP_RST | LB_TCP_ACK;
+	if (chunk == LB_SCTP_SHUTDOWN_ACK || chunk == LB_SCTP_SHUTDOWN_COMPLETE)
+		return LB_TCP_FIN | LB_TCP_ACK;
+	return LB_TCP_ACK;
+}
+
 /* lb_packet_flaw - do the lengths contradict each other or the frame's room? A frame longer than its packet is right,
  * it was padded; so is a UDP datagram shorter than the packet's payload (RFC 9868 has options behind it). A fragment's
  * lengths are another matter. */
 static __always_inline enum lb_verdict lb_packet_flaw(const struct lb_packet *p)
 {
-	const __u32 l4_min = p->proto == IPPROTO_TCP ? LB_TCP_HLEN_MIN : LB_UDP_HLEN;
-
 	if (lb_unlikely(p->fragment))
 		return lb_answer(LB_V_DROP_FRAGMENT);
-	if (lb_unlikely(p->len > p->room || p->l4_len < l4_min || p->l4_off + p->l4_len > p->len))
+	if (lb_unlikely(p->len > p->room || p->l4_len < lb_l4_min(p->proto) || p->l4_off + p->l4_len > p->len))
 		return lb_answer(LB_V_DROP_MALFORMED);
 	return LB_V_FORWARDED;
 }
@@ -112,10 +161,14 @@ static __always_inline enum lb_verdict lb_parse_l4(const void *data_end, struct 
 		if (lb_unlikely(l4 + LB_TCP_HLEN_MIN > data_end))
 			return p->fragment ? lb_answer(LB_V_PASS_FRAGMENT) : lb_answer(LB_V_PASS_TRUNCATED);
 		p->l4_len = (*(const __u8 *)(l4 + 12) & 0xf0) >> 2;
-	} else {
+	} else if (p->proto == IPPROTO_UDP) {
 		if (lb_unlikely(l4 + LB_UDP_HLEN > data_end))
 			return p->fragment ? lb_answer(LB_V_PASS_FRAGMENT) : lb_answer(LB_V_PASS_TRUNCATED);
 		p->l4_len = lb_ntohs(lb_get16(l4 + 4));
+	} else {
+		if (l4 + LB_SCTP_HLEN + LB_SCTP_CHUNK_HLEN > data_end)
+			return p->fragment ? lb_answer(LB_V_PASS_FRAGMENT) : lb_answer(LB_V_PASS_TRUNCATED);
+		p->l4_len = lb_sctp_len(l4);
 	}
 	p->dport = lb_get16(l4 + 2);
 	if (!p->v6)
@@ -148,7 +201,7 @@ static __always_inline enum lb_verdict lb_parse_ip4(const void *data, struct lb_
 		p->l4_off = (version_ihl & 0xf) * 4;
 	}
 	p->proto = ip->protocol;
-	if (lb_unlikely(p->proto != IPPROTO_TCP && p->proto != IPPROTO_UDP))
+	if (lb_unlikely(!lb_proto_is_followed(p->proto)))
 		return lb_answer(LB_V_PASS_PROTOCOL);
 	if (!common) {
 		if (ip->frag_off & lb_htons(0x1fff))
@@ -171,7 +224,7 @@ static __always_inline enum lb_verdict lb_parse_ext(const void *ip, const void *
 		const void *at = ip + p->l4_off;
 		const __u8 *ext = at;
 
-		if (*next == IPPROTO_TCP || *next == IPPROTO_UDP)
+		if (lb_proto_is_followed(*next))
 			return LB_V_FORWARDED;
 		if (*next != IPPROTO_HOPOPTS && *next != IPPROTO_ROUTING && *next != IPPROTO_DSTOPTS &&
 		    *next != IPPROTO_AH && *next != IPPROTO_FRAGMENT)
@@ -195,7 +248,7 @@ static __always_inline enum lb_verdict lb_parse_ext(const void *ip, const void *
 		p->l4_off = lb_forget(p->l4_off, lb_get32(at)) & LB_L4_OFF_BITS;
 		*next = ext[0];
 	}
-	return *next == IPPROTO_TCP || *next == IPPROTO_UDP ? LB_V_FORWARDED : LB_V_PASS_EXTENSION;
+	return lb_proto_is_followed(*next) ? LB_V_FORWARDED : LB_V_PASS_EXTENSION;
 }
 
 static __always_inline enum lb_verdict lb_parse_ip6(const void *data, const void *data_end, struct lb_packet *p)
@@ -240,7 +293,17 @@ static __always_inline void lb_parse_source(struct lb_packet *p)
 		p->saddr4 = lb_get32(p->ip + 12);
 	}
 	p->sport = lb_get16(l4);
-	p->tcp_flags = p->proto == IPPROTO_TCP ? *(const __u8 *)(l4 + 13) : 0;
+	if (p->proto == IPPROTO_SCTP)
+		p->tcp_flags = lb_sctp_flags(l4);
+	else
+		p->tcp_flags = p->proto == IPPROTO_TCP ? *(const __u8 *)(l4 + 13) : 0;
+}
+
+/* lb_packet_forget - let a verifier, once @p was read, go on with all protocols and their flags as one. */
+static __always_inline void lb_packet_forget(struct lb_packet *p)
+{
+	p->proto = (__u8)lb_forget(p->proto, p->dport);
+	p->tcp_flags = (__u16)lb_forget(p->tcp_flags, p->dport);
 }
 
 /* lb_parse_eth - the type of the frame [@data, @data_end), 0 where it is too short to have one; the verdict is for
@@ -271,7 +334,7 @@ static __always_inline bool lb_eth_is_to(const void *data, const struct lb_link 
 	return to == lb_load64(link);
 }
 
-/* lb_packet_opens - does it open a TCP connection? */
+/* lb_packet_opens - does it open a TCP connection or an SCTP association? */
 static __always_inline bool lb_packet_opens(const struct lb_packet *p)
 {
 	return (p->tcp_flags & (LB_TCP_SYN | LB_TCP_ACK)) == LB_TCP_SYN;

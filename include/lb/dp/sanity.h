@@ -47,7 +47,7 @@ static __always_inline bool lb_tcp_flags_odd(__u8 flags)
 	return (flags & (LB_TCP_FIN | LB_TCP_URG | LB_TCP_PSH | LB_TCP_ACK)) == (LB_TCP_FIN | LB_TCP_URG | LB_TCP_PSH);
 }
 
-/* lb_packet_goes_on - is it one of the middle of a TCP connection, as most are? Those pay for this test alone: their
+/* lb_packet_goes_on - is it one of the middle of a connection, as most of TCP are? Those pay for this test alone: their
  * flags are right, and nobody answers what comes from nowhere. */
 static __always_inline bool lb_packet_goes_on(const struct lb_packet *p)
 {

@@ -48,6 +48,18 @@ static __always_inline struct lb_life lb_life_of(const struct lb_backend *b)
 	return lb_life_in(lb_backend_word(b));
 }
 
+/* lb_backend_serves - is it alive, and of the service that a VIP's word (@vip) names? */
+static __always_inline bool lb_backend_serves(__u64 word, __u64 vip)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	vip >>= 32; /* with the service where it is in the backend's word; the rest is not compared */
+#else
+	vip <<= 32;
+#endif
+	return ((word ^ vip) & LB_BACKEND_WORD(0xffff, 0, 0, LB_BACKEND_F_ALIVE)) ==
+	       LB_BACKEND_WORD(0, 0, 0, LB_BACKEND_F_ALIVE);
+}
+
 /* lb_backend_plain - is it alive, of the service that a VIP's word (@vip) names, and like most: reached by IPIP over
  * the packet's own family, from one source address, by a next hop that needs no redirection? One comparison tells. */
 static __always_inline bool lb_backend_plain(__u64 word, __u64 vip, bool v6)

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What the flow cache remembers of one client. An entry has no addresses, but the hash of its flow says where it lies:
+ * all ports that the client may have are tried, with all VIPs, aside. Entries that are another flow's are taken for the
+ * client's with a likelihood of one in thousands for each VIP.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+#include "aside.h"
+#include "clock.h"
+#include "lb/dp/flow.h"
+#include "steering.h"
+#include "text.h"
+
+#define PORTS 65536
+#define ADDRESSES_MAX 16 /* of a VIP that is a prefix */
+
+struct search {
+	struct lb_control *control;
+	struct lb_packet pkt; /* the client's */
+	struct lb_endpoint client;
+	size_t left; /* flows that may still be listed */
+	size_t nr;
+	uint8_t age;
+	struct lb_text found;
+	struct lb_text unsearched;
+};
+
+static void put_flow(struct search *f, const struct lb_model_service *s, const char *vip, uint16_t port, uint64_t e)
+{
+	char text[LB_ADDR_STRLEN];
+	struct lb_endpoint from = f->client;
+	size_t i = 0;
+
+	from.port = lb_htons(port);
+	while (i < s->conf.nr_backends && s->backends[i].idx != LB_FLOW_BACKEND(e))
+		i++;
+	if (i == s->conf.nr_backends)
+		return;
+	f->nr++;
+	if (!f->left)
+		return;
+	f->left--;
+	lb_text_puts(&f->found, f->found.len ? ",\n" : "\n");
+	lb_text_puts(&f->found, "{\"service\":");
+	lb_text_json_string(&f->found, s->conf.name);
+	lb_text_puts(&f->found, ",\"vip\":");
+	if (vip)
+		lb_text_json_string(&f->found, vip);
+	else
+		lb_text_puts(&f->found, "null");
+	lb_text_printf(&f->found, ",\"client\":\"%s\"", lb_endpoint_format(&from, text));
+	lb_text_printf(&f->found, ",\"backend\":\"%s\"", lb_endpoint_format(&s->conf.backends[i].address, text));
+	lb_text_printf(&f->found, ",\"proven\":%s,\"closed\":%s,\"idle_seconds\":%llu}",
+		       LB_FLOW_PROVEN(e) ? "true" : "false", vip && e & LB_FLOW_CLOSED ? "true" : "false",
+		       ((unsigned long long)lb_flow_idle(e, f->age) << LB_FLOW_AGE_SHIFT) / LB_NSEC_PER_SEC);
+}
+
+/* All flows from the client to one address and port. */
+static void search_address(struct search *f, const struct lb_model_service *s, const struct lb_vip *vip)
+{
+	const struct lb_service *line = &f->control->image->services[s->idx]->line;
+	const struct lb_flow_set *flows = lb_dataplane_flows(f->control->dp);
+	const struct lb_vip_conf one = {.vip = *vip, .plen = 128};
+	struct lb_packet p = f->pkt;
+	char text[LB_ADDR_STRLEN];
+
+	p.proto = vip->proto;
+	p.dport = vip->port;
+	p.daddr[0] = lb_get64(vip->addr);
+	p.daddr[1] = lb_get64(vip->addr + 8);
+	p.daddr4 = lb_get32(vip->addr + 12);
+	lb_vip_format(&one, text);
+	for (uint32_t port = 0; port < PORTS; port++) {
+		uint64_t e;
+
+		p.sport = lb_htons((uint16_t)port);
+		e = lb_steering_entry(flows, lb_dataplane_backends(f->control->dp),
+				      lb_steering_of(&f->control->image->conf, line, &p).hash, s->idx,
+				      vip->proto != IPPROTO_UDP, f->age);
+		if (e)
+			put_flow(f, s, text, (uint16_t)port, e);
+	}
+}
+
+static void add_one(uint8_t addr[16])
+{
+	for (int i = 15; i >= 0 && !++addr[i]; i--)
+		;
+}
+
+static void search_vip(struct search *f, const struct lb_model_service *s, const struct lb_vip_conf *vip)
+{
+	size_t nr = vip->plen >= 124 ? (size_t)1 << (128 - vip->plen) : 0;
+	struct lb_vip at = vip->vip;
+	char text[LB_ADDR_STRLEN];
+
+	if (lb_addr_is_v4(at.addr) == f->pkt.v6)
+		return;
+	if (!at.port || !nr || nr > ADDRESSES_MAX) {
+		lb_text_puts(&f->unsearched, f->unsearched.len ? "," : "");
+		lb_text_json_string(&f->unsearched, lb_vip_format(vip, text));
+		return;
+	}
+	for (; nr; nr--, add_one(at.addr))
+		search_address(f, s, &at);
+}
+
+/* The client itself, which services with affinity for a time remember. */
+static void search_client(struct search *f, const struct lb_model_service *s)
+{
+	const struct lb_service *line = &f->control->image->services[s->idx]->line;
+	struct lb_steering at = lb_steering_of(&f->control->image->conf, line, &f->pkt);
+	uint64_t e;
+
+	if (!at.source || !line->sticky_ticks)
+		return;
+	e = lb_steering_entry(lb_dataplane_flows(f->control->dp), lb_dataplane_backends(f->control->dp), at.source,
+			      s->idx, true, f->age);
+	if (e)
+		put_flow(f, s, NULL, 0, e);
+}
+
+int lb_api_limit(const struct lb_api_call *call, size_t *limit, struct lb_err *err)
+{
+	const char *text = lb_http_query(call->req, "limit");
+	uint64_t n;
+	int ret;
+
+	*limit = SIZE_MAX;
+	if (!text)
+		return 0;
+	ret = lb_number_parse(text, "limit", 1, 1U << 24, &n, err);
+	if (!ret)
+		*limit = (size_t)n;
+	return ret;
+}
+
+static void search(struct lb_api_call *call)
+{
+	const char *only = lb_http_query(call->req, "service"), *client = lb_http_query(call->req, "client");
+	struct search f = {.control = call->control, .age = lb_flow_age(lb_now_ns())};
+	const struct lb_model_service *const *list;
+	size_t nr = lb_model_services(call->control->model, &list);
+	struct lb_text t = {0};
+	struct lb_err err = {0};
+
+	if (lb_api_limit(call, &f.left, &err) || lb_addr_parse(client, f.client.addr, &err)) {
+		lb_api_error(call, &err);
+		return;
+	}
+	f.pkt.v6 = !lb_addr_is_v4(f.client.addr);
+	f.pkt.saddr[0] = lb_get64(f.client.addr);
+	f.pkt.saddr[1] = lb_get64(f.client.addr + 8);
+	f.pkt.saddr4 = lb_get32(f.client.addr + 12);
+	for (size_t i = 0; i < nr; i++) {
+		if ((only && strcmp(only, list[i]->conf.name)) || !call->control->image->services[list[i]->idx])
+			continue;
+		search_client(&f, list[i]);
+		for (size_t k = 0; k < list[i]->conf.nr_vips; k++)
+			search_vip(&f, list[i], &list[i]->conf.vips[k]);
+	}
+	lb_text_printf(&t, "{\"entries\":%zu,\"capacity\":%llu,\"unsearched\":[", f.nr,
+		       (unsigned long long)LB_FLOW_SETS * LB_FLOW_WAYS);
+	lb_text_puts(&t, f.unsearched.len ? f.unsearched.at : "");
+	lb_text_puts(&t, "],\"flows\":[");
+	lb_text_puts(&t, f.found.len ? f.found.at : "");
+	lb_text_puts(&t, f.found.len ? "\n]}\n" : "]}\n");
+	call->resp->body = f.found.failed ? NULL : lb_text_take(&t, &call->resp->body_len);
+	call->resp->status = 200;
+	call->resp->content_type = "application/json";
+	if (!call->resp->body)
+		lb_api_no_memory(call);
+}
+
+void lb_api_flows_of_client(struct lb_api_call *call)
+{
+	lb_aside(call, search);
+}
