@@ -9,7 +9,6 @@
 #include "http.h"
 
 #define LB_API_ARGS_MAX 2
-#define LB_API_ETAG_SERVICE "\"s%016llx\"" /* of the service's hash */
 
 /* One request on its way: @arg are the variable segments of its path. */
 struct lb_api_call {

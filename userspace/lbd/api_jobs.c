@@ -168,7 +168,7 @@ static bool service_step(void *ctx, struct lb_http_response *resp)
 	if (!put_service(j, s))
 		return false;
 	lb_text_puts(&j->out.text, "\n");
-	snprintf(resp->etag, sizeof(resp->etag), LB_API_ETAG_SERVICE, (unsigned long long)j->out.hash);
+	lb_api_etag(j->control, j->name, resp->etag);
 	return finish(j, resp, "application/json");
 }
 
