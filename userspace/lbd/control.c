@@ -310,8 +310,8 @@ static void tell_health(struct lb_control *c)
 	}
 }
 
-/* The model, the next hops and the dataplane to @conf. On error what was done is undone by calling it with the old one.
- */
+/* The model, the next hops and the dataplane to @conf; the dataplane once @conf is saved, which may have been begun. On
+ * error what was done is undone by calling it with the old one. */
 static int realize(struct lb_control *c, const struct lb_config *conf, struct lb_err *err)
 {
 	uint64_t start_ns = lb_now_ns();
@@ -330,22 +330,32 @@ static int realize(struct lb_control *c, const struct lb_config *conf, struct lb
 	ret = lb_nexthops_sync(c->nexthops, c->model);
 	if (ret)
 		return lb_err_set(err, ret, NULL, "cannot follow next hops: %s", strerror(-ret));
-	return commit(c, lb_model_image, true, err);
+	ret = lb_store_end(c->store, err);
+	return ret ? ret : commit(c, lb_model_image, true, err);
+}
+
+static int begin_save(struct lb_control *c, struct lb_config *conf, uint64_t generation, const char *fingerprint,
+		      const struct lb_drains *drains, struct lb_err *err)
+{
+	struct lb_state state = {.config = conf, .generation = generation, .drains = *drains};
+
+	memcpy(state.fingerprint, fingerprint, sizeof(state.fingerprint));
+	return lb_store_begin(c->store, &state, err);
 }
 
 int lb_control_save(struct lb_control *c, struct lb_config *conf, uint64_t generation, const char *fingerprint,
 		    const struct lb_drains *drains, struct lb_err *err)
 {
-	struct lb_state state = {.config = conf, .generation = generation, .drains = *drains};
+	int ret = begin_save(c, conf, generation, fingerprint, drains, err);
 
-	memcpy(state.fingerprint, fingerprint, sizeof(state.fingerprint));
-	return lb_store_save(c->store, &state, err);
+	return ret ? ret : lb_store_end(c->store, err);
 }
 
 static void roll_back(struct lb_control *c, const struct lb_config *refused)
 {
 	struct lb_err err = {0};
 
+	lb_store_end(c->store, NULL);
 	if (realize(c, c->config, &err)) {
 		lb_log(LB_LOG_ERROR, "msg=\"cannot go back; trying again\" error=%s", lb_quoted(lb_err_str(&err)));
 		lb_control_commit_soon(c);
@@ -370,7 +380,7 @@ static int change(struct lb_control *c, struct lb_config *conf, const char *fing
 		lb_drains_fini(&drains);
 		return ret;
 	}
-	ret = lb_control_save(c, conf, c->generation + 1, fingerprint, &drains, err);
+	ret = begin_save(c, conf, c->generation + 1, fingerprint, &drains, err);
 	lb_ifaces_look_at_vlans(&c->ifaces, c->nexthops);
 	lb_model_set_vlans(c->model, lb_ifaces_want_vlans(conf, c->nexthops));
 	if (!ret)

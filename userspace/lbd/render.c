@@ -150,7 +150,7 @@ void lb_render_service_end(struct lb_render *r, const struct lb_control *c, cons
 		       lb_service_state_name(state));
 	lb_text_json_string(t, reason);
 	lb_text_printf(t, ",\"tier\":%u,\"table_slots\":%llu,\"table_digest\":\"%016" PRIx64 "\"", s->choice.tier,
-		       s->slots ? 1ULL << s->slots->shift : 0, s->digest);
+		       s->slots ? 1ULL << s->slots->shift : 0, lb_model_digest(s));
 	lb_text_printf(t, ",\"slots\":{\"stable\":%zu,\"moving\":%zu,\"settling\":%zu}", phases[LB_PHASE_STABLE],
 		       phases[LB_PHASE_MOVING], phases[LB_PHASE_SETTLING]);
 	put_counts(t, &total);

@@ -204,12 +204,12 @@ static struct lb_service_entry *find_found(const struct lb_model *m, const char 
 	while (low < high) {
 		size_t mid = (low + high) / 2;
 
-		if (m->found[mid]->pub.digest < name_id)
+		if (m->found[mid]->pub.name_id < name_id)
 			low = mid + 1;
 		else
 			high = mid;
 	}
-	return low < m->nr_found && m->found[low]->pub.digest == name_id ? m->found[low] : NULL;
+	return low < m->nr_found && m->found[low]->pub.name_id == name_id ? m->found[low] : NULL;
 }
 
 /* Both lists are in order of name. */

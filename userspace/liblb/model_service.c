@@ -221,7 +221,6 @@ static void commit(struct lb_model *m, struct lb_service_entry *s, struct lb_out
 		s->pub.policy_table = o->table;
 		s->pub.policy_shift = o->shift;
 		o->table = NULL;
-		s->pub.digest = lb_policy_digest(o->candidates, nr, s->pub.policy_table, s->pub.policy_shift);
 		count_slots(m, s);
 	}
 	lb_entry_settled(s);
@@ -339,6 +338,19 @@ bool lb_entry_warm(struct lb_service_entry *s, uint32_t now_s, bool *more)
 		changed |= lb_policy_warmth(now_s - w->since_s, s->pub.conf.slow_start_ns) != w->warmth;
 	}
 	return changed;
+}
+
+uint64_t lb_model_digest(const struct lb_model_service *s)
+{
+	struct lb_candidate *candidates = calloc(s->conf.nr_backends + 1, sizeof(*candidates));
+	uint64_t digest = 0;
+
+	for (size_t i = 0; candidates && i < s->conf.nr_backends; i++)
+		candidates[i] = (struct lb_candidate){.conf = &s->backends[i].conf, .idx = s->backends[i].idx};
+	if (candidates && s->policy_table)
+		digest = lb_policy_digest(candidates, s->conf.nr_backends, s->policy_table, s->policy_shift);
+	free(candidates);
+	return digest;
 }
 
 double lb_model_weight(const struct lb_model_backend *b)
