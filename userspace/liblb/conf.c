@@ -282,7 +282,7 @@ static bool is_wildcard(const struct lb_vip_conf *v)
 
 uint32_t lb_service_conf_features(const struct lb_service_conf *s)
 {
-	uint32_t features = LB_HAS_ICMP | LB_HAS_FRAGMENTS; /* off the fast path: without a switch */
+	uint32_t features = LB_HAS_BASIC;
 
 	if (s->forward == LB_FORWARD_GUE)
 		features |= LB_HAS_GUE;

@@ -24,7 +24,7 @@ static int load(struct lb_dataplane *dp, bool *adopted, struct lb_err *err)
 	dp->skel = lb_bpf__open();
 	if (!dp->skel)
 		return lb_log_load_error(err, errno ? -errno : -ENOMEM);
-	ret = lb_program_prepare(dp->skel, lb_name_id(dp->pin_dir), 0);
+	ret = lb_program_prepare(dp->skel, lb_name_id(dp->pin_dir), LB_HAS_BASIC);
 	if (ret < 0)
 		return lb_err_set(err, ret, NULL, "cannot read the number of CPUs from /sys: %s", strerror(-ret));
 	dp->ncpus = (unsigned int)ret;

@@ -276,6 +276,7 @@ struct lb_image *lb_model_image_prepared(struct lb_model *m)
 	image->conf.hash = lb_hash_secret(image->conf.hash_key);
 	image->conf.learn_rate = m->conf->learn_rate;
 	memcpy(image->gen, m->ids.gen, sizeof(image->gen));
+	image->features = LB_HAS_BASIC; /* as it is loaded: the first service is no reason to load it again */
 	for (size_t i = 0; i < m->nr; i++) {
 		struct lb_service_entry *s = m->services[i];
 
