@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "control.h"
 #include "log.h"
+#include "loop.h"
 #include "metrics.h"
 #include "notify.h"
 #include "privileges.h"
@@ -282,6 +283,7 @@ int main(int argc, char **argv)
 		lb_log(LB_LOG_INFO, "msg=\"ready\" version=%s pid=%d socket=%s metrics=%s", LB_VERSION, (int)getpid(),
 		       o.socket, o.metrics);
 		lb_notify("READY=1");
+		lb_loop_watch();
 		event_base_dispatch(d.base);
 		lb_notify("STOPPING=1");
 	}

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "loop.h"
 #include "metrics.h"
 #include "process.h"
 #include "stats.h"
@@ -81,6 +82,10 @@ static void write_daemon(FILE *f, struct lb_control *c)
 	       c->last_apply.time_ns / (double)LB_NSEC_PER_SEC);
 	family(f, "lb_table_build_seconds", "histogram", "Time to build the tables of one change.");
 	histogram(f, "lb_table_build_seconds", "", &c->table_build);
+	family(f, "lb_loop_hold_seconds", "histogram", "How long lbd did one thing and nothing else.");
+	histogram(f, "lb_loop_hold_seconds", "", &lb_loop_times()->hold);
+	family(f, "lb_loop_busy_seconds", "histogram", "CPU time of it.");
+	histogram(f, "lb_loop_busy_seconds", "", &lb_loop_times()->busy);
 }
 
 static void write_process(FILE *f)
