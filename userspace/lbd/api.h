@@ -23,6 +23,10 @@ typedef void (*lb_api_fn)(struct lb_api_call *call);
 /* lb_api_handle - an lb_http_handler_fn; @ctx is the struct lb_control. */
 void lb_api_handle(void *ctx, const struct lb_http_request *req, struct lb_http_response *resp);
 
+/* lb_api_answer - the answer, made at once or as a job. lb_api_work - the same, beside the event loop. */
+void lb_api_answer(struct lb_control *c, const struct lb_http_request *req, struct lb_http_response *resp);
+void lb_api_work(struct lb_control *c, const struct lb_http_request *req, struct lb_http_response *resp);
+
 /* Answers. lb_api_json takes @j over; NULL: out of memory. */
 void lb_api_json(struct lb_api_call *call, unsigned int status, json_t *j);
 void lb_api_problem(struct lb_api_call *call, unsigned int status, const char *detail);

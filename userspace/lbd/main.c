@@ -36,6 +36,8 @@ struct daemon {
 	struct lb_control *control;
 	struct lb_http *api, *metrics;
 	struct event *signals[3];
+	struct lb_job reload;
+	bool reloading, again; /* SIGHUP came, and came again */
 };
 
 static const char usage_text[] =
@@ -154,15 +156,42 @@ static void on_stop(evutil_socket_t sig, short what, void *ctx)
 	event_base_loopbreak(d->base);
 }
 
-static void on_reload(evutil_socket_t sig, short what, void *ctx)
+static void run_reload(void *ctx)
 {
 	struct daemon *d = ctx;
+
+	lb_control_reload(d->control);
+}
+
+static void reload(struct daemon *d)
+{
 	char state[64];
 
 	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)lb_now_ns() / 1000);
 	lb_notify(state);
-	lb_control_reload(d->control);
+	d->reloading = true;
+	lb_work_add(d->control->work, &d->reload);
+}
+
+static void on_reloaded(void *ctx)
+{
+	struct daemon *d = ctx;
+
 	lb_notify("READY=1");
+	d->reloading = false;
+	if (d->again)
+		reload(d);
+	d->again = false;
+}
+
+static void on_reload(evutil_socket_t sig, short what, void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (d->reloading)
+		d->again = true;
+	else
+		reload(d);
 }
 
 static int watch_signals(struct daemon *d)
@@ -236,6 +265,8 @@ static void stop(struct daemon *d, const struct options *o)
 {
 	struct lb_err err = {0};
 
+	if (d->control)
+		lb_work_finish(d->control->work);
 	if (d->control && d->control->started)
 		lb_control_leave(d->control, o->detach_on_exit);
 	if (d->api)
@@ -267,7 +298,7 @@ int main(int argc, char **argv)
 		.socket = "/run/lbd/lbd.sock",
 		.metrics = "127.0.0.1:9707",
 	};
-	struct daemon d = {0};
+	struct daemon d = {.reload = {run_reload, on_reloaded, &d, NULL}};
 	struct lb_err err = {0};
 	int ret = parse_options(argc, argv, &o);
 

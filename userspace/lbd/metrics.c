@@ -133,7 +133,7 @@ static void write_dataplane(FILE *f, struct lb_control *c)
 
 #define STEP_NS 2000000ULL
 #define CLOCK_EVERY 16 /* rows, between two looks at the clock */
-#define REWINDS_MAX 8  /* then it is made at one go: somebody changes things all the time */
+#define REWINDS_MAX 8  /* then changes have to wait: somebody makes them all the time */
 
 struct service_row {
 	const struct lb_model_service *service;
@@ -474,13 +474,17 @@ static void forget_rows(struct job *j)
 
 static void job_free(void *ctx)
 {
-	forget_rows(ctx);
+	struct job *j = ctx;
+
+	if (j->rewinds >= REWINDS_MAX)
+		lb_work_release(j->control->work);
+	forget_rows(j);
 	free(ctx);
 }
 
-static bool is_late(const struct job *j, uint64_t until_ns)
+static bool is_late(uint64_t until_ns)
 {
-	return j->rewinds < REWINDS_MAX && lb_now_ns() > until_ns;
+	return lb_now_ns() > until_ns;
 }
 
 /* As many rows as there is time for; false: there are more. */
@@ -497,12 +501,12 @@ static bool write_rows(struct job *j, uint64_t until_ns)
 		nr = s->of == SERVICES ? j->nr_services : s->of == BACKENDS ? j->nr_backends : 0;
 		while (j->at < nr && !j->failed) {
 			s->row(j, j->at++);
-			if (!(++rows % CLOCK_EVERY) && is_late(j, until_ns))
+			if (!(++rows % CLOCK_EVERY) && is_late(until_ns))
 				return false;
 		}
 		j->at = 0;
 		j->section++;
-		if (is_late(j, until_ns))
+		if (is_late(until_ns))
 			return j->section == NR_SECTIONS;
 	}
 	return true;
@@ -512,11 +516,16 @@ static bool metrics_step(void *ctx, struct lb_http_response *resp)
 {
 	struct job *j = ctx;
 
+	if (lb_work_busy(j->control->work)) {
+		resp->job.rests = true;
+		return false;
+	}
 	if (j->epoch != j->control->epoch) {
 		forget_rows(j);
 		j->epoch = j->control->epoch;
 		j->section = j->at = 0;
-		j->rewinds++;
+		if (++j->rewinds == REWINDS_MAX)
+			lb_work_hold(j->control->work);
 	}
 	if (!write_rows(j, lb_now_ns() + STEP_NS))
 		return false;

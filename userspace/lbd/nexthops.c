@@ -6,6 +6,7 @@
 
 #include "log.h"
 #include "nexthops.h"
+#include "pause.h"
 
 #define LOGGED_MAX 16 /* lines between two refreshes */
 
@@ -234,6 +235,7 @@ int lb_nexthops_sync(struct lb_nexthops *n, const struct lb_model *m)
 			watch(n, list[i].addr);
 		else if (d > 0)
 			lb_route_unwatch(n->route, old[j].addr);
+		lb_pause();
 		i += d <= 0;
 		j += d >= 0;
 	}

@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "pause.h"
 #include "probe.h"
 #include "prober.h"
 
@@ -431,6 +432,7 @@ int lb_prober_sync(struct lb_prober *p, const struct lb_model *m)
 			ret = -ENOMEM; /* the others are checked all the same */
 		if (g)
 			groups[made++] = g;
+		lb_pause();
 	}
 	drop_groups(p, groups, made);
 	p->groups = groups;

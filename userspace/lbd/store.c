@@ -14,6 +14,7 @@
 #include <jansson.h>
 
 #include "document.h"
+#include "pause.h"
 #include "store.h"
 
 #define STATE_FILE "state.json"
@@ -346,6 +347,7 @@ static int update_pieces(struct lb_store *s, const struct lb_config *c)
 			pieces[made] = make_piece(c, conf, old);
 		if (!pieces[made])
 			break;
+		lb_pause();
 	}
 	while (was < s->nr)
 		free_piece(s->pieces[was++]);
@@ -471,8 +473,10 @@ int lb_store_end(struct lb_store *s, struct lb_err *err)
 {
 	int ret;
 
+	lb_block_begin();
 	if (s->writing)
 		pthread_join(s->thread, NULL);
+	lb_block_end();
 	ret = s->result;
 	free(s->text);
 	s->text = NULL;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "pause.h"
 #include "stats.h"
 #include "watch.h"
 
@@ -168,6 +169,7 @@ void lb_watch_model(struct lb_watch *w, const struct lb_model *m)
 		for (size_t j = 0; j < list[i]->conf.nr_backends; j++)
 			watch_backend(w, list[i], &list[i]->backends[j], name);
 		watch_service(w, list[i], name);
+		lb_pause();
 	}
 	w->model_primed = true;
 }

@@ -8,6 +8,7 @@
 #include "conf.h"
 #include "lb/dp/hash.h"
 #include "nearest.h"
+#include "pause.h"
 
 #define S 1000000000ULL
 
@@ -131,9 +132,11 @@ struct lb_config *lb_config_copy(const struct lb_config *c)
 		if (!copy->services)
 			goto fail;
 	}
-	for (; copy->nr_services < c->nr_services; copy->nr_services++)
+	for (; copy->nr_services < c->nr_services; copy->nr_services++) {
 		if (lb_service_conf_copy(&copy->services[copy->nr_services], &c->services[copy->nr_services]))
 			goto fail;
+		lb_pause();
+	}
 	return copy;
 fail:
 	lb_config_free(copy);

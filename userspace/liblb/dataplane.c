@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "attach.h"
+#include "pause.h"
 #include "program.h"
 #include "lb.skel.h"
 
@@ -156,8 +157,10 @@ static int load_variant(struct lb_dataplane *dp, uint32_t features, struct lb_bp
 		if (ret >= 0 && lb_program_shares(to))
 			ret = bpf_map__set_pin_path(to, NULL) ?: bpf_map__reuse_fd(to, bpf_map__fd(from));
 	}
+	lb_block_begin();
 	if (ret >= 0)
 		ret = lb_bpf__load(skel);
+	lb_block_end();
 	if (ret < 0) {
 		lb_log_load_error(err, ret);
 		lb_bpf__destroy(skel);

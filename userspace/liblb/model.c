@@ -6,6 +6,7 @@
 
 #include "lb/dp/hash.h"
 #include "model_priv.h"
+#include "pause.h"
 
 void lb_pool_put(struct lb_pool *p, uint16_t idx)
 {
@@ -288,6 +289,7 @@ struct lb_image *lb_model_image_prepared(struct lb_model *m)
 		}
 		image->services[s->pub.idx] = lb_service_image_get(s->image);
 		image->features |= lb_service_conf_features(&s->pub.conf) | (s->image->tagged ? LB_HAS_VLAN : 0);
+		lb_pause();
 	}
 	return image;
 }

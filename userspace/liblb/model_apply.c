@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "model_priv.h"
+#include "pause.h"
 
 struct change {
 	struct lb_model *m;
@@ -236,6 +237,7 @@ static int build_services(struct change *c)
 			ret = build_service(c, conf, old ? old : found, found, &c->services[i]);
 		if (found)
 			found->settled = true; /* has a place in the new world */
+		lb_pause();
 	}
 	while (!ret && was < m->nr)
 		free_service_ids(c, m->services[was++]);

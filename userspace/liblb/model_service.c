@@ -8,6 +8,9 @@
 
 #include "lb/dp/flow.h"
 #include "model_priv.h"
+#include "pause.h"
+
+#define FILL_SLOTS (1U << 15) /* a millisecond's work */
 
 /* What a computation is about to make of a service. */
 struct lb_outcome {
@@ -294,8 +297,8 @@ int lb_entry_compute(struct lb_model *m, struct lb_service_entry *s, bool whole,
 	if (!o)
 		return -ENOMEM;
 	forget_coming(s);
-	if (o->build)
-		lb_maglev_fill(o->build, UINT32_MAX);
+	while (o->build && !lb_maglev_fill(o->build, FILL_SLOTS))
+		lb_pause();
 	ret = finish(m, s, o, forget);
 	free_outcome(o);
 	return ret;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pause.h"
 #include "plan.h"
 
 /* A service without a table gets the smallest one, all of whose slots are nobody's. */
@@ -305,6 +306,7 @@ static int plan_each(struct work *w, int (*step)(struct work *w, const struct pa
 	for (size_t i = 0; i < w->nr_pairs; i++) {
 		int ret = step(w, &w->pairs[i]);
 
+		lb_pause();
 		if (ret)
 			return ret;
 	}
