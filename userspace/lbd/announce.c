@@ -354,6 +354,11 @@ fail:
 	return ret;
 }
 
+void lb_announce_suspend(struct lb_announce *a)
+{
+	a->configured = false;
+}
+
 int lb_announce_configure(struct lb_announce *a, const struct lb_model *m, struct lb_err *err)
 {
 	const struct lb_announce_conf *conf = &lb_model_config(m)->announce;

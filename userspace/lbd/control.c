@@ -155,17 +155,14 @@ static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb
 	return 0;
 }
 
-static void on_commit(evutil_socket_t fd, short what, void *ctx)
+static void run_commit(void *ctx)
 {
 	struct lb_control *c = ctx;
 	uint64_t start_ns = lb_now_ns();
 	struct timeval again = {0};
 	struct lb_err err = {0};
-	int ret;
+	int ret = lb_model_prepare(c->model, PREPARE_SLOTS);
 
-	if (lb_control_postpone(c, c->commit_event))
-		return;
-	ret = lb_model_prepare(c->model, PREPARE_SLOTS);
 	c->build_ns += lb_now_ns() - start_ns;
 	if (!ret)
 		ret = commit(c, lb_model_image_prepared, false, &err);
@@ -173,6 +170,27 @@ static void on_commit(evutil_socket_t fd, short what, void *ctx)
 		again = lb_timeval(COMMIT_RETRY_NS);
 	if (ret)
 		evtimer_add(c->commit_event, &again);
+}
+
+static void on_committed(void *ctx)
+{
+	struct lb_control *c = ctx;
+
+	c->committing = false;
+}
+
+static void on_commit(evutil_socket_t fd, short what, void *ctx)
+{
+	const struct timeval again = lb_timeval(LB_NSEC_PER_SEC / 500);
+	struct lb_control *c = ctx;
+
+	if (c->committing) {
+		evtimer_add(c->commit_event, &again);
+		return;
+	}
+	c->committing = true;
+	c->commit_job = (struct lb_job){run_commit, on_committed, c, NULL};
+	lb_work_add(c->work, &c->commit_job);
 }
 
 void lb_control_on_next_hop(void *ctx, const uint8_t addr[16], const struct lb_next_hop *nh)
@@ -334,12 +352,14 @@ static int realize(struct lb_control *c, const struct lb_config *conf, struct lb
 	int ret;
 
 	c->epoch++;
+	lb_announce_suspend(c->announce);
 	ret = lb_model_apply(c->model, conf, lb_now_s(), err);
-	c->epoch++; /* in the same moment: it paused before, and readers may have gone on */
+	c->epoch++;
 	if (ret)
 		return ret;
 	tell_health(c);
 	lb_control_tell_drained(c);
+	lb_pause();
 	c->build_ns += lb_now_ns() - start_ns;
 	ret = lb_announce_configure(c->announce, c->model, err);
 	if (ret)
@@ -387,6 +407,7 @@ static void roll_back(struct lb_control *c, const struct lb_config *refused)
 static int change(struct lb_control *c, struct lb_config *conf, const char *fingerprint, struct lb_err *err)
 {
 	struct lb_drains drains;
+	struct lb_config *was;
 	int ret;
 
 	if (lb_drains_make(&c->drains, conf, lb_clock_ns(CLOCK_REALTIME), &drains))
@@ -409,10 +430,11 @@ static int change(struct lb_control *c, struct lb_config *conf, const char *fing
 	}
 	lb_control_take_drains(c, &drains);
 	lb_ifaces_drop(c->dp, c->config, conf);
-	lb_config_free(c->config);
+	was = c->config;
 	c->config = conf;
 	c->epoch++;
 	c->generation++;
+	lb_config_free(was);
 	if (lb_prober_sync(c->prober, c->model))
 		lb_log(LB_LOG_ERROR, "msg=\"out of memory: some backends are not checked\"");
 	return 0;

@@ -84,6 +84,8 @@ struct lb_control {
 	uint64_t epoch; /* rises whenever pointers into the model, the configuration or the checks may have died */
 	struct lb_work *work; /* changes are made in it, one after the other */
 	struct lb_facts *facts;
+	struct lb_job commit_job; /* while .committing: in .work */
+	bool committing;
 	uint64_t repairs; /* of what lb_control_verify found, ever */
 };
 

@@ -2,6 +2,7 @@
 /* lbd: options, signals and the parts put together. */
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -221,6 +222,14 @@ static void raise_limits(void)
 	}
 }
 
+/* What malloc() does now and then must not take long. */
+static void choose_memory(void)
+{
+	mallopt(M_MXFAST, 0);		     /* else thousands of small pieces are put together at a time */
+	mallopt(M_MMAP_THRESHOLD, 4 << 20);  /* what grows beyond that is moved without being copied */
+	mallopt(M_TRIM_THRESHOLD, 16 << 20); /* and what tables had is kept for the next ones */
+}
+
 static void wake_readers(void *ctx)
 {
 	lb_http_wake(ctx);
@@ -307,6 +316,7 @@ int main(int argc, char **argv)
 	if (o.check_config)
 		return check_config(&o);
 	raise_limits();
+	choose_memory();
 	ret = start(&d, &o, &err);
 	if (ret) {
 		fprintf(stderr, "lbd: %s\n", lb_err_str(&err));

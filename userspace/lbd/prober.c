@@ -399,6 +399,7 @@ static void drop_groups(struct lb_prober *p, struct lb_group **groups, size_t nr
 			j++;
 		if (j == nr || groups[j] != p->groups[i])
 			group_free(p->groups[i]);
+		lb_pause();
 	}
 	free(p->groups);
 }

@@ -349,7 +349,7 @@ static int update_pieces(struct lb_store *s, const struct lb_config *c)
 			break;
 		lb_pause();
 	}
-	while (was < s->nr)
+	for (; was < s->nr; lb_pause())
 		free_piece(s->pieces[was++]);
 	free(s->pieces);
 	lb_service_conf_fini(&s->defaults);

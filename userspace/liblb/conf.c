@@ -147,8 +147,10 @@ void lb_config_free(struct lb_config *c)
 {
 	if (!c)
 		return;
-	for (size_t i = 0; i < c->nr_services; i++)
+	for (size_t i = 0; i < c->nr_services; i++) {
 		lb_service_conf_fini(&c->services[i]);
+		lb_pause();
+	}
 	lb_service_conf_fini(&c->defaults);
 	free(c->services);
 	free(c->ifaces);

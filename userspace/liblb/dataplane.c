@@ -16,6 +16,8 @@
 #include "program.h"
 #include "lb.skel.h"
 
+#define PAUSE_EVERY 1024 /* backends */
+
 /* Opens the program's object, gives it the pinned maps or pins the new ones, and loads it. */
 static int load(struct lb_dataplane *dp, bool *adopted, struct lb_err *err)
 {
@@ -295,6 +297,8 @@ uint64_t lb_dataplane_verdict(const struct lb_dataplane *dp, enum lb_verdict v)
 	for (uint16_t idx = 1; v == LB_V_FORWARDED && idx < LB_MAX_BACKENDS; idx++) {
 		struct lb_backend_cpu b;
 
+		if (!(idx % PAUSE_EVERY))
+			lb_pause();
 		if (!dp->backends[idx].service)
 			continue;
 		lb_dataplane_backend(dp, idx, &b);

@@ -192,8 +192,11 @@ static int change_slots(struct lb_model *m, struct lb_service_entry *s, struct l
 
 static void count_slots(struct lb_model *m, struct lb_service_entry *s)
 {
-	for (size_t i = 0; i < 1UL << s->pub.policy_shift; i++)
+	for (size_t i = 0; i < 1UL << s->pub.policy_shift; i++) {
+		if (!(i % FILL_SLOTS))
+			lb_pause();
 		m->counts[s->pub.policy_table[i]]++;
+	}
 	for (size_t i = 0; i < s->pub.conf.nr_backends; i++) {
 		s->pub.backends[i].nr_slots = m->counts[s->pub.backends[i].idx];
 		m->counts[s->pub.backends[i].idx] = 0;
@@ -224,8 +227,10 @@ static void commit(struct lb_model *m, struct lb_service_entry *s, struct lb_out
 		s->pub.policy_table = o->table;
 		s->pub.policy_shift = o->shift;
 		o->table = NULL;
+		lb_pause();
 		count_slots(m, s);
 	}
+	lb_pause();
 	lb_entry_settled(s);
 	lb_entry_dirty(s);
 }
@@ -267,9 +272,11 @@ static int finish(struct lb_model *m, struct lb_service_entry *s, struct lb_outc
 
 	if (o->build)
 		o->table = lb_maglev_take(o->build);
+	lb_pause();
 	ret = change_slots(m, s, o, forget, o->now_s);
 	if (ret)
 		return ret;
+	lb_pause();
 	note_time(s, o);
 	if (o->table || o->alive_changed) {
 		commit(m, s, o);
@@ -297,6 +304,7 @@ int lb_entry_compute(struct lb_model *m, struct lb_service_entry *s, bool whole,
 	if (!o)
 		return -ENOMEM;
 	forget_coming(s);
+	lb_pause();
 	while (o->build && !lb_maglev_fill(o->build, FILL_SLOTS))
 		lb_pause();
 	ret = finish(m, s, o, forget);
@@ -594,8 +602,10 @@ struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct 
 		lb_service_image_put(image);
 		return NULL;
 	}
+	lb_pause();
 	memcpy(image->slots, s->pub.slots->word, slots_bytes);
 	publish_vips(conf, image);
+	lb_pause();
 	for (size_t i = 0; i < conf->nr_backends; i++) {
 		image->backends[i].idx = s->pub.backends[i].idx;
 		lb_entry_line(c, s, &s->pub.backends[i], ids, &image->backends[i].line);
