@@ -7,6 +7,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "pause.h"
 #include "probe.h"
 #include "prober.h"
 
@@ -398,6 +399,7 @@ static void drop_groups(struct lb_prober *p, struct lb_group **groups, size_t nr
 			j++;
 		if (j == nr || groups[j] != p->groups[i])
 			group_free(p->groups[i]);
+		lb_pause();
 	}
 	free(p->groups);
 }
@@ -431,6 +433,7 @@ int lb_prober_sync(struct lb_prober *p, const struct lb_model *m)
 			ret = -ENOMEM; /* the others are checked all the same */
 		if (g)
 			groups[made++] = g;
+		lb_pause();
 	}
 	drop_groups(p, groups, made);
 	p->groups = groups;
