@@ -203,7 +203,7 @@ static __always_inline bool lb_selects_known(const struct lb_job *j)
 static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_job *j)
 {
 	/* Datagrams are tracked nearly always: then the slot is not even looked at where the flow is known. */
-	const bool flow_first = j->pkt.proto != IPPROTO_TCP && j->common;
+	const bool flow_first = j->pkt.proto == IPPROTO_UDP && j->common;
 	__u64 table = j->table, its;
 	const struct lb_conf *conf = lb_world_conf(w);
 	const struct lb_backend *b = NULL;

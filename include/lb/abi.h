@@ -74,6 +74,7 @@
 #define LB_HAS_NAT (1U << 11) /* nat, fullnat */
 #define LB_HAS_VLAN (1U << 12) /* frames with tags, coming or going */
 #define LB_HAS_ALL ((1U << 13) - 1)
+#define LB_HAS_BASIC (LB_HAS_ICMP | LB_HAS_FRAGMENTS) /* off the fast path: whatever the services are */
 
 /* ---- lb_conf: ARRAY of one, mmapable ---- */
 #define LB_HASH_ROUNDS 4

@@ -50,6 +50,8 @@ lb_flow_lookups_total
 lb_flows
 lb_dataplane_repairs_total
 lb_table_build_seconds[a-z_]*
+lb_loop_hold_seconds_bucket
+lb_loop_busy_seconds_bucket
 lb_config_generation
 lb_config_last_apply_success
 lb_config_last_apply_timestamp_seconds

@@ -61,6 +61,24 @@ talk_read more
 is "new ones leave b1 alone" "$(field alive "$ANSWER") $(field b1 "$ANSWER")" "200 0"
 between "and go to b4, too" "$(field b4 "$ANSWER")" 40 95
 
+echo "# what trace says of them"
+traced() { # FIELDS SPEC...: of each packet
+	local specs=() s
+
+	for s in "${@:2}"; do
+		specs+=(--packet "$s")
+	done
+	lbctl --json trace "${specs[@]}" | jq -r "[$1] | map(tostring) | join(\" \")"
+}
+
+is "no service of TCP" "$(traced .verdict '10.0.0.1:9 > 192.0.2.10:3869/tcp')" pass_no_service
+ok "all is remembered" lbctl service set l2 --state all
+is "INIT opens, DATA follows it" "$(traced '.verdict, .via, .entry' 'sctp 10.0.0.1:9 > 192.0.2.10:3869' \
+	'sctp 10.0.0.1:9 > 192.0.2.10:3869 ack' | tr '\n' ' ')" "forwarded table made forwarded flow found "
+talk l2 ping
+remembered() { [ "$(lbctl flows l2 --client 10.0.0.1 --count)" = 300 ]; }
+ok "flows of the client" wait_for 10 remembered
+
 echo "# ends"
 open_are() { # SERVICE N: of N associations their clients have said nothing that ends them
 	[ "$(service_json "$1" '[.backends[].status.active_connections] | add')" = "$2" ]

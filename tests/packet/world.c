@@ -134,17 +134,18 @@ static void setup_wild(struct world *w)
 		{"::ffff:198.18.7.9", 128, 80, true},	{"2001:db8:8000:7::9", 128, 80, true},
 	};
 
-	for (size_t i = 0; i < 2 * sizeof(lines) / sizeof(lines[0]); i++) {
-		const uint8_t proto = i % 2 ? IPPROTO_UDP : IPPROTO_TCP;
-		struct lb_wild wild = {.service = SERVICE, .plen = lines[i / 2].plen};
+	static const uint8_t protos[3] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
+
+	for (size_t i = 0; i < 3 * sizeof(lines) / sizeof(lines[0]); i++) {
+		struct lb_wild wild = {.service = SERVICE, .plen = lines[i / 3].plen};
 		struct lb_wild_key key;
 		uint8_t addr[16];
 
-		inet_pton(AF_INET6, lines[i / 2].addr, addr);
+		inet_pton(AF_INET6, lines[i / 3].addr, addr);
 		wild.flags = w->services[SERVICE].flags & LB_SERVICE_F_NAT ? LB_VIP_F_NAT : 0;
-		wild.table = LB_TABLE(lines[i / 2].new ? TABLE_NEW : TABLE_BASE, TABLE_SHIFT);
+		wild.table = LB_TABLE(lines[i / 3].new ? TABLE_NEW : TABLE_BASE, TABLE_SHIFT);
 		key = lb_wild_key(lb_get64(addr), lb_get64(addr + 8),
-				  lb_vip_what(htons(lines[i / 2].port), proto, i / 2 % 2 == 0), wild.plen);
+				  lb_vip_what(htons(lines[i / 3].port), protos[i % 3], i / 3 % 2 == 0), wild.plen);
 		assert(!w->trie_add(w, &w->wild, &key, &wild));
 	}
 }

@@ -435,6 +435,40 @@ static void test_hash_key(void **state)
 	assert_true(b[0] == 0 && b[1] != 0 && b[1] != a[1]);
 }
 
+/* Of what means the same it is the same; of each kind of difference it is another one. */
+static void test_hash(void **state)
+{
+	struct lb_service_conf a = service("web", "192.0.2.1:80", "10.0.0.1 10.0.0.2 10.0.0.3"), b;
+	const uint64_t hash = lb_service_conf_hash(&a);
+
+	assert_int_equal(lb_service_conf_copy(&b, &a), 0);
+	assert_true(lb_service_conf_hash(&b) == hash);
+	b.check.status.range[1].min = 7; /* there is only one range */
+	b.backends[0].server_id.bytes[0] = 7;
+	assert_true(lb_service_conf_hash(&b) == hash);
+	b.backends[2].weight++;
+	assert_true(lb_service_conf_hash(&b) != hash);
+	b.backends[2].weight--;
+	b.backends[1].admin = LB_ADMIN_DRAINING;
+	assert_true(lb_service_conf_hash(&b) != hash);
+	b.backends[1].admin = LB_ADMIN_ENABLED;
+	b.nr_backends--;
+	assert_true(lb_service_conf_hash(&b) != hash);
+	b.nr_backends++;
+	b.vips[0].vip.port++;
+	assert_true(lb_service_conf_hash(&b) != hash);
+	b.vips[0].vip.port--;
+	b.check.interval_ns++;
+	assert_true(lb_service_conf_hash(&b) != hash);
+	b.check.interval_ns--;
+	b.backends[0].server_id.len = 1;
+	assert_true(lb_service_conf_hash(&b) != hash);
+	b.backends[0].server_id.len = 0;
+	assert_true(lb_service_conf_hash(&b) == hash);
+	lb_service_conf_fini(&a);
+	lb_service_conf_fini(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -442,6 +476,7 @@ int main(void)
 		cmocka_unit_test(test_ifaces),	 cmocka_unit_test(test_room),	  cmocka_unit_test(test_check),
 		cmocka_unit_test(test_check_via),
 		cmocka_unit_test(test_diff),	 cmocka_unit_test(test_copy),	  cmocka_unit_test(test_hash_key),
+		cmocka_unit_test(test_hash),
 	};
 
 	return cmocka_run_group_tests_name("conf", tests, NULL, NULL);

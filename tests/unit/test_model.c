@@ -174,11 +174,11 @@ static void test_history_does_not_matter(void **state)
 		conf_backend(d, WEB, n);
 		apply(b, d, n);
 	}
-	assert_true(lb_model_service(a, WEB)->digest != lb_model_service(b, WEB)->digest);
+	assert_true(lb_model_digest(lb_model_service(a, WEB)) != lb_model_digest(lb_model_service(b, WEB)));
 	for (uint32_t n = 11; n <= 20; n++)
 		conf_del(d, WEB, n);
 	apply(b, d, 100);
-	assert_true(lb_model_service(a, WEB)->digest == lb_model_service(b, WEB)->digest);
+	assert_true(lb_model_digest(lb_model_service(a, WEB)) == lb_model_digest(lb_model_service(b, WEB)));
 	lb_config_free(c);
 	lb_config_free(d);
 	lb_model_free(a);
@@ -743,7 +743,7 @@ static void test_unreachable(void **state)
 	apply(m, c, 0);
 	s = lb_model_service(m, WEB);
 	assert_int_equal(1 << s->policy_shift, SLOTS);
-	digest = s->digest;
+	digest = lb_model_digest(s);
 	gen = line(m, 1).gen;
 	for (uint32_t n = 1; n <= 2; n++)
 		idx[n] = backend(m, WEB, n)->idx;
@@ -771,7 +771,7 @@ static void test_unreachable(void **state)
 	assert_int_equal(s->choice.chosen, 1);
 	assert_int_equal(reach(m, 1, true, 9), 1);
 	assert_int_equal(s->choice.chosen, 2);
-	assert_true(s->digest == digest);
+	assert_true(lb_model_digest(s) == digest);
 	assert_int_equal(line(m, 1).gen, gen);
 	assert_int_equal(line(m, 1).flags, LB_BACKEND_F_ALIVE | LB_BACKEND_F_TAKES_NEW | LB_BACKEND_F_V4);
 	for (int i = 0; i < SLOTS; i++)
@@ -803,11 +803,11 @@ static void test_unreachable_from_the_start(void **state)
 	apply(m, c, 0);
 	assert_int_equal(lb_model_service(m, WEB)->choice.chosen, 4);
 	assert_true(lb_model_settled(m));
-	digest = lb_model_service(m, WEB)->digest;
+	digest = lb_model_digest(lb_model_service(m, WEB));
 	conf_backend(c, WEB, 5);
 	assert_int_equal(lb_model_apply(m, c, 1, &err), 0);
 	assert_false(backend(m, WEB, 5)->chosen);
-	assert_true(lb_model_service(m, WEB)->digest == digest);
+	assert_true(lb_model_digest(lb_model_service(m, WEB)) == digest);
 	assert_true(lb_model_settled(m));
 	assert_int_equal(reach(m, 5, true, 2), 1);
 	assert_true(backend(m, WEB, 5)->chosen);
@@ -938,13 +938,13 @@ static void test_hash_key(void **state)
 	uint64_t digest;
 
 	apply(m, c, 0);
-	digest = lb_model_service(m, WEB)->digest;
+	digest = lb_model_digest(lb_model_service(m, WEB));
 	conf_find(c, WEB, 1)->admin = LB_ADMIN_DRAINING;
 	apply(m, c, 0);
 	assert_false(lb_model_settled(m));
 	c->hash_key[0]++;
 	apply(m, c, 1);
-	assert_true(lb_model_service(m, WEB)->digest != digest);
+	assert_true(lb_model_digest(lb_model_service(m, WEB)) != digest);
 	assert_true(lb_model_settled(m));
 	lb_config_free(c);
 	lb_model_free(m);
@@ -1139,17 +1139,17 @@ static void test_prepare(void **state)
 			health(m, i, LB_HEALTH_UP, 1);
 			health(whole, i, LB_HEALTH_UP, 1);
 		}
-		digest[0] = lb_model_service(whole, WEB)->digest;
+		digest[0] = lb_model_digest(lb_model_service(whole, WEB));
 		health(whole, 1, LB_HEALTH_DOWN, 2);
-		digest[1] = lb_model_service(whole, WEB)->digest;
+		digest[1] = lb_model_digest(lb_model_service(whole, WEB));
 		health(whole, 2, LB_HEALTH_DOWN, 3);
-		digest[2] = lb_model_service(whole, WEB)->digest;
+		digest[2] = lb_model_digest(lb_model_service(whole, WEB));
 
 		assert_int_equal(lb_model_set_health(m, WEB, &first, LB_HEALTH_DOWN, 2), 1);
 		assert_int_equal(lb_model_prepare(m, 100), 1);
 		assert_true(lb_model_stale(m));
 		assert_true(backend(m, WEB, 1)->chosen); /* as it was, until all of it is there */
-		assert_int_equal(lb_model_service(m, WEB)->digest, digest[0]);
+		assert_int_equal(lb_model_digest(lb_model_service(m, WEB)), digest[0]);
 		assert_int_equal(lb_model_set_health(m, WEB, &second, LB_HEALTH_DOWN, 3), 1);
 		if (way == 1) { /* a configuration, which waits for nothing */
 			apply(m, c, 3);
@@ -1158,23 +1158,23 @@ static void test_prepare(void **state)
 			apply(m, c, 3);
 			apply(whole, c, 3);
 			conf_find(c, WEB, 3)->weight = 100;
-			digest[2] = lb_model_service(whole, WEB)->digest;
+			digest[2] = lb_model_digest(lb_model_service(whole, WEB));
 		} else {
 			while (lb_model_prepare(m, 100))
 				assert_true(++calls < 100);
 			assert_true(calls > 10);
-			assert_int_equal(lb_model_service(m, WEB)->digest, digest[1]);
+			assert_int_equal(lb_model_digest(lb_model_service(m, WEB)), digest[1]);
 			assert_false(backend(m, WEB, 1)->chosen);
 			assert_true(backend(m, WEB, 2)->chosen);
 			assert_true(lb_model_stale(m));
 			lb_image_free(lb_model_image_prepared(m));
-			assert_int_equal(lb_model_service(m, WEB)->digest, digest[1]);
+			assert_int_equal(lb_model_digest(lb_model_service(m, WEB)), digest[1]);
 			while (lb_model_prepare(m, 100))
 				assert_true(++calls < 200);
 		}
 		assert_false(lb_model_stale(m));
 		assert_int_equal(lb_model_prepare(m, 100), 0);
-		assert_int_equal(lb_model_service(m, WEB)->digest, digest[2]);
+		assert_int_equal(lb_model_digest(lb_model_service(m, WEB)), digest[2]);
 		assert_false(backend(m, WEB, 2)->chosen);
 		a = lb_model_image_prepared(m);
 		b = lb_model_image(whole);

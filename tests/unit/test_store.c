@@ -68,18 +68,20 @@ static void change(struct lb_config *c)
 	}
 }
 
-/* A service's text is what the tree of the whole says of it. */
-static void expect_texts(const struct lb_config *c)
+/* A service's text is what the tree of the whole says of it, also where most of it is an older one's. */
+static void expect_texts(const struct lb_store *store, const struct lb_config *c)
 {
 	json_t *root = lb_document_config(c), *list = json_object_get(root, "services");
 
 	assert_int_equal(json_array_size(list), c->nr_services);
 	for (size_t i = 0; i < c->nr_services; i++) {
 		char *want = json_dumps(json_array_get(list, i), JSON_COMPACT);
-		char *got = lb_document_service_text(c, &c->services[i]);
+		struct lb_service_text got;
 
-		assert_string_equal(got, want);
-		free(got);
+		assert_int_equal(lb_document_service_text(c, &c->services[i], NULL, NULL, &got), 0);
+		assert_string_equal(got.at, want);
+		assert_string_equal(store->pieces[i]->text.at, want);
+		lb_service_text_fini(&got);
 		free(want);
 	}
 	json_decref(root);
@@ -111,7 +113,7 @@ static void test_random(void **state)
 		struct lb_err err;
 
 		assert_int_equal(lb_store_save(store, &s, &err), 0);
-		expect_texts(c);
+		expect_texts(store, c);
 		kept += store->nr && store->pieces[0] == before;
 		expect(c, i);
 		if (rnd(4))

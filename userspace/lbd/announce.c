@@ -8,8 +8,10 @@
 #include "announce_priv.h"
 #include "clock.h"
 #include "log.h"
+#include "pause.h"
 
 #define SLICE_NS (4 * LB_NSEC_PER_SEC / 1000)
+#define RESUME_NS (2 * LB_NSEC_PER_SEC / 1000)
 #define LOGGED_MAX 16 /* lines for what is done at a time */
 #define RETRY_NS (2 * LB_NSEC_PER_SEC)
 
@@ -198,11 +200,13 @@ static void work(struct lb_announce *a, bool add, uint64_t end_ns)
 {
 	uint64_t now_ns = lb_now_ns(), next_ns = UINT64_MAX;
 
+	a->working = true;
 	for (size_t i = 0; i < a->nr_rows; i++) {
 		struct lb_announce_row *row = &a->rows[i];
 
 		if (row->want || !lb_announce_somewhere(row))
 			continue;
+		lb_pause();
 		if (end_ns && lb_now_ns() > end_ns)
 			goto later;
 		if (!row->error || now_ns >= row->due_ns)
@@ -224,12 +228,14 @@ static void work(struct lb_announce *a, bool add, uint64_t end_ns)
 	}
 	if (add)
 		retire(a);
+	a->working = false;
 	log_rest(a);
 	now_ns = lb_now_ns();
 	if (next_ns != UINT64_MAX)
 		lb_announce_work_within(a, next_ns > now_ns ? next_ns - now_ns : 0);
 	return;
 later:
+	a->working = false;
 	lb_announce_work_within(a, 0);
 }
 
@@ -242,6 +248,10 @@ static void on_work(evutil_socket_t fd, short what, void *ctx)
 {
 	struct lb_announce *a = ctx;
 
+	if (a->working) {
+		lb_announce_work_within(a, RESUME_NS);
+		return;
+	}
 	/* Lost: what went meanwhile is found by the listing. */
 	if (!a->table && !a->ended && lb_announce_open(a, &a->conf, NULL))
 		lb_announce_work_within(a, RETRY_NS);
@@ -342,6 +352,11 @@ fail:
 	free(claims);
 	free(enough);
 	return ret;
+}
+
+void lb_announce_suspend(struct lb_announce *a)
+{
+	a->configured = false;
 }
 
 int lb_announce_configure(struct lb_announce *a, const struct lb_model *m, struct lb_err *err)

@@ -25,6 +25,9 @@ void lb_announce_free(struct lb_announce *a);
  * with @err; then nothing is announced or withdrawn until it succeeds. */
 int lb_announce_configure(struct lb_announce *a, const struct lb_model *m, struct lb_err *err);
 
+/* lb_announce_suspend - the model is about to change: leave routes as they are until lb_announce_configure. */
+void lb_announce_suspend(struct lb_announce *a);
+
 /* For both @forwarding says whether packets would be balanced at all. What does not fit some milliseconds is done in
  * later rounds of the event loop.
  * lb_announce_withdraw - before the dataplane changes: remove routes that are no longer wanted. @whole: all of them

@@ -38,6 +38,7 @@ struct lb_announce {
 	struct lb_prefix *found; /* while the table is listed */
 	size_t nr_found;
 	size_t changed; /* routes since there was nothing to do */
+	bool working; /* goes through the rows, with pauses */
 	bool listing, configured, forwarding, started, ended;
 };
 

@@ -158,8 +158,11 @@ int lb_announce_open(struct lb_announce *a, const struct lb_announce_conf *conf,
 static void on_readable(evutil_socket_t fd, short what, void *ctx)
 {
 	struct lb_announce *a = ctx;
-	int ret = lb_route_table_process(a->table);
+	int ret;
 
+	if (a->working)
+		return; /* it is told again in the next round */
+	ret = lb_route_table_process(a->table);
 	if (ret == -ENOBUFS)
 		ret = list_table(a);
 	if (ret) {

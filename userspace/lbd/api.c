@@ -8,6 +8,9 @@
 #include "api.h"
 #include "log.h"
 #include "nearest.h"
+#include "pause.h"
+
+#define PARTS_FEW 100 /* changes that are written in no time */
 
 static const struct {
 	const char *method;
@@ -39,11 +42,17 @@ static const struct {
 
 static void answer(struct lb_api_call *call, unsigned int status, const char *content_type, json_t *j)
 {
-	char *text = j ? json_dumps(j, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)) : NULL;
-	size_t len = text ? strlen(text) : 0;
-	char *line = text ? realloc(text, len + 2) : NULL;
+	size_t len, parts = json_array_size(json_object_get(j, "changes"));
+	char *text, *line;
 
+	if (parts > PARTS_FEW)
+		lb_block_begin();
+	text = j ? json_dumps(j, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)) : NULL;
+	len = text ? strlen(text) : 0;
+	line = text ? realloc(text, len + 2) : NULL;
 	json_decref(j);
+	if (parts > PARTS_FEW)
+		lb_block_end();
 	call->resp->status = line ? status : 500;
 	if (!line) {
 		free(text);
@@ -254,9 +263,27 @@ static void handle(struct lb_api_call *call, size_t i, const char *method)
 	lb_api_etag(call->control, routes[i].tag == LB_API_TAG_SERVICE ? call->arg[0] : NULL, resp->etag);
 }
 
+/* Whatever may change something, and what adds up all there is, or compares it with what should be. */
+static bool takes_long(const struct lb_http_request *req)
+{
+	if (!strcmp(req->path, "/v1/trace"))
+		return false; /* it has a process of its own */
+	if (strcmp(req->method, "GET") && strcmp(req->method, "HEAD"))
+		return true;
+	return !strcmp(req->path, "/v1/status");
+}
+
 void lb_api_handle(void *ctx, const struct lb_http_request *req, struct lb_http_response *resp)
 {
-	struct lb_api_call call = {.control = ctx, .req = req, .resp = resp};
+	if (takes_long(req))
+		lb_api_work(ctx, req, resp);
+	else
+		lb_api_answer(ctx, req, resp);
+}
+
+void lb_api_answer(struct lb_control *c, const struct lb_http_request *req, struct lb_http_response *resp)
+{
+	struct lb_api_call call = {.control = c, .req = req, .resp = resp};
 	const char *method = strcmp(req->method, "HEAD") ? req->method : "GET";
 	char *path = strdup(req->path);
 	size_t i;

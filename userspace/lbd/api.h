@@ -9,7 +9,6 @@
 #include "http.h"
 
 #define LB_API_ARGS_MAX 2
-#define LB_API_ETAG_SERVICE "\"s%016llx\"" /* of the service's hash */
 
 /* One request on its way: @arg are the variable segments of its path. */
 struct lb_api_call {
@@ -23,6 +22,10 @@ typedef void (*lb_api_fn)(struct lb_api_call *call);
 
 /* lb_api_handle - an lb_http_handler_fn; @ctx is the struct lb_control. */
 void lb_api_handle(void *ctx, const struct lb_http_request *req, struct lb_http_response *resp);
+
+/* lb_api_answer - the answer, made at once or as a job. lb_api_work - the same, beside the event loop. */
+void lb_api_answer(struct lb_control *c, const struct lb_http_request *req, struct lb_http_response *resp);
+void lb_api_work(struct lb_control *c, const struct lb_http_request *req, struct lb_http_response *resp);
 
 /* Answers. lb_api_json takes @j over; NULL: out of memory. */
 void lb_api_json(struct lb_api_call *call, unsigned int status, json_t *j);

@@ -7,7 +7,10 @@
 
 #include "api.h"
 #include "document.h"
+#include "pause.h"
 #include "render.h"
+
+#define BODY_SMALL 16384 /* bytes that are read in a millisecond */
 
 /* ?NAME=0 or 1; answers and returns false when it is anything else. */
 static bool read_flag(struct lb_api_call *call, const char *name, bool *flag)
@@ -69,12 +72,17 @@ static struct lb_config *read_body(struct lb_api_call *call)
 	const char *name = lb_http_query(call->req, "name");
 	struct lb_config *conf = NULL;
 	struct lb_err err = {0};
+	int ret;
 
-	if (lb_document_read(call->req->body, call->req->body_len, name, &conf, &err)) {
-		lb_api_error(call, &err);
-		return NULL;
-	}
-	return conf;
+	if (call->req->body_len > BODY_SMALL)
+		lb_block_begin();
+	ret = lb_document_read(call->req->body, call->req->body_len, name, &conf, &err);
+	if (call->req->body_len > BODY_SMALL)
+		lb_block_end();
+	if (!ret)
+		return conf;
+	lb_api_error(call, &err);
+	return NULL;
 }
 
 void lb_api_config_put(struct lb_api_call *call)

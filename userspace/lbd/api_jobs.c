@@ -16,7 +16,7 @@
 #define STEP_NS 2000000ULL
 #define BACKENDS_AT_ONCE 16
 #define CLOCK_EVERY 16 /* pieces, between two looks at the clock */
-#define REWINDS_MAX 8  /* then it is made at one go: somebody changes things all the time */
+#define REWINDS_MAX 8  /* then changes have to wait: somebody makes them all the time */
 
 struct job {
 	struct lb_control *control;
@@ -37,6 +37,8 @@ static void job_free(void *ctx)
 {
 	struct job *j = ctx;
 
+	if (j->rewinds >= REWINDS_MAX)
+		lb_work_release(j->control->work);
 	lb_text_fini(&j->out.text);
 	free(j);
 }
@@ -44,7 +46,7 @@ static void job_free(void *ctx)
 /* Is this step's time over? */
 static bool is_late(const struct job *j)
 {
-	return j->rewinds < REWINDS_MAX && lb_now_ns() > j->until_ns;
+	return lb_now_ns() > j->until_ns;
 }
 
 /* The same, asked once for some pieces. */
@@ -53,16 +55,23 @@ static bool is_over(struct job *j)
 	return !(++j->pieces % CLOCK_EVERY) && is_late(j);
 }
 
-static void start_step(struct job *j)
+/* False: a change is under way, and has to be waited for. */
+static bool start_step(struct job *j, struct lb_http_response *resp)
 {
+	if (lb_work_busy(j->control->work)) {
+		resp->job.rests = true;
+		return false;
+	}
 	j->until_ns = lb_now_ns() + STEP_NS;
 	if (j->epoch == j->control->epoch)
-		return;
+		return true;
 	j->epoch = j->control->epoch;
-	j->rewinds++;
+	if (++j->rewinds == REWINDS_MAX)
+		lb_work_hold(j->control->work);
 	j->begun = j->inside = false;
 	j->at = j->backend = 0;
 	j->out.text.len = 0;
+	return true;
 }
 
 /* The text as the answer. */
@@ -125,9 +134,11 @@ static bool services_step(void *ctx, struct lb_http_response *resp)
 {
 	const struct lb_model_service *const *list;
 	struct job *j = ctx;
-	size_t nr = lb_model_services(j->control->model, &list);
+	size_t nr;
 
-	start_step(j);
+	if (!start_step(j, resp))
+		return false;
+	nr = lb_model_services(j->control->model, &list);
 	if (!j->begun)
 		lb_text_puts(&j->out.text, "{\"services\":[");
 	j->begun = true;
@@ -158,17 +169,19 @@ static bool service_step(void *ctx, struct lb_http_response *resp)
 {
 	struct job *j = ctx;
 	struct lb_api_call call = {.control = j->control, .resp = resp};
-	const struct lb_model_service *s = lb_model_service(j->control->model, j->name);
+	const struct lb_model_service *s;
 
+	if (!start_step(j, resp))
+		return false;
+	s = lb_model_service(j->control->model, j->name);
 	if (!s) {
 		lb_api_problem(&call, 404, "the service was removed while the answer was made");
 		return true;
 	}
-	start_step(j);
 	if (!put_service(j, s))
 		return false;
 	lb_text_puts(&j->out.text, "\n");
-	snprintf(resp->etag, sizeof(resp->etag), LB_API_ETAG_SERVICE, (unsigned long long)j->out.hash);
+	lb_api_etag(j->control, j->name, resp->etag);
 	return finish(j, resp, "application/json");
 }
 
@@ -201,9 +214,11 @@ void lb_api_answer_backend(struct lb_api_call *call, unsigned int status, const 
 static bool config_step(void *ctx, struct lb_http_response *resp)
 {
 	struct job *j = ctx;
-	const struct lb_config *c = j->control->config;
+	const struct lb_config *c;
 
-	start_step(j);
+	if (!start_step(j, resp))
+		return false;
+	c = j->control->config;
 	if (!j->begun)
 		lb_document_config_begin(&j->out.text, c, j->yaml);
 	j->begun = true;

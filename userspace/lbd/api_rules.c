@@ -9,18 +9,16 @@
 #include <strings.h>
 
 #include "api.h"
-#include "render.h"
 
 void lb_api_etag(const struct lb_control *c, const char *service, char etag[LB_HTTP_ETAG_STRLEN])
 {
 	const struct lb_service_conf *s = service ? lb_config_service(c->config, service) : NULL;
-	uint64_t hash;
 
 	etag[0] = '\0';
 	if (!service)
 		snprintf(etag, LB_HTTP_ETAG_STRLEN, "\"%llu\"", (unsigned long long)c->generation);
-	else if (s && lb_render_hash(s, &hash))
-		snprintf(etag, LB_HTTP_ETAG_STRLEN, LB_API_ETAG_SERVICE, (unsigned long long)hash);
+	else if (s)
+		snprintf(etag, LB_HTTP_ETAG_STRLEN, "\"s%016llx\"", (unsigned long long)lb_service_conf_hash(s));
 }
 
 /* ---- conditions ---- */

@@ -11,6 +11,7 @@
 #include "control_priv.h"
 #include "lb/dp/flow.h"
 #include "log.h"
+#include "pause.h"
 #include "source.h"
 #include "stats.h"
 #include "tell.h"
@@ -154,7 +155,7 @@ static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb
 	return 0;
 }
 
-static void on_commit(evutil_socket_t fd, short what, void *ctx)
+static void run_commit(void *ctx)
 {
 	struct lb_control *c = ctx;
 	uint64_t start_ns = lb_now_ns();
@@ -171,12 +172,35 @@ static void on_commit(evutil_socket_t fd, short what, void *ctx)
 		evtimer_add(c->commit_event, &again);
 }
 
-static void on_next_hop(void *ctx, const uint8_t addr[16], const struct lb_next_hop *nh)
+static void on_committed(void *ctx)
+{
+	struct lb_control *c = ctx;
+
+	c->committing = false;
+}
+
+static void on_commit(evutil_socket_t fd, short what, void *ctx)
+{
+	const struct timeval again = lb_timeval(LB_NSEC_PER_SEC / 500);
+	struct lb_control *c = ctx;
+
+	if (c->committing) {
+		evtimer_add(c->commit_event, &again);
+		return;
+	}
+	c->committing = true;
+	c->commit_job = (struct lb_job){run_commit, on_committed, c, NULL};
+	lb_work_add(c->work, &c->commit_job);
+}
+
+void lb_control_on_next_hop(void *ctx, const uint8_t addr[16], const struct lb_next_hop *nh)
 {
 	struct lb_control *c = ctx;
 	char text[LB_ADDR_STRLEN];
 	uint64_t start_ns = lb_now_ns();
 
+	if (lb_facts_defer_next_hop(c, addr, nh))
+		return;
 	lb_log(LB_LOG_DEBUG, "msg=\"next hop\" address=%s ifindex=%u mtu=%u mac=%02x:%02x:%02x:%02x:%02x:%02x",
 	       lb_addr_format(addr, text), nh->ifindex, nh->mtu, nh->dmac[0], nh->dmac[1], nh->dmac[2], nh->dmac[3],
 	       nh->dmac[4], nh->dmac[5]);
@@ -187,14 +211,17 @@ static void on_next_hop(void *ctx, const uint8_t addr[16], const struct lb_next_
 	c->build_ns += lb_now_ns() - start_ns;
 }
 
-static void on_health(void *ctx, const char *service, const struct lb_endpoint *backend, enum lb_health from,
+void lb_control_on_health(void *ctx, const char *service, const struct lb_endpoint *backend, enum lb_health from,
 		      const struct lb_health_state *h)
 {
 	struct lb_control *c = ctx;
 	char text[LB_ADDR_STRLEN];
 	uint64_t start_ns = lb_now_ns();
-	int ret = lb_model_set_health(c->model, service, backend, h->health, lb_now_s());
+	int ret;
 
+	if (lb_facts_defer_health(c, service, backend, from, h))
+		return;
+	ret = lb_model_set_health(c->model, service, backend, h->health, lb_now_s());
 	c->build_ns += lb_now_ns() - start_ns;
 	lb_log(h->health == LB_HEALTH_DOWN ? LB_LOG_WARN : LB_LOG_INFO,
 	       "msg=\"health\" service=%s backend=%s from=%s to=%s reason=%s", service,
@@ -239,6 +266,8 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 	uint64_t now_ns = lb_now_ns();
 	int ret;
 
+	if (lb_control_postpone(c, c->tick_event))
+		return;
 	c->next_tick_ns = 0;
 	tick_within(c, TICK_NS);
 	/* The model may count on packets having seen the phases that it knows. */
@@ -276,13 +305,18 @@ static void look_after_ifaces(struct lb_control *c)
 
 static void on_links_settled(evutil_socket_t fd, short what, void *ctx)
 {
-	look_after_ifaces(ctx);
+	struct lb_control *c = ctx;
+
+	if (!lb_control_postpone(c, c->links_event))
+		look_after_ifaces(c);
 }
 
 static void on_upkeep(evutil_socket_t fd, short what, void *ctx)
 {
 	struct lb_control *c = ctx;
 
+	if (lb_work_busy(c->work))
+		return;
 	if (++c->upkeeps == UPKEEPS_CONFIRMED)
 		lb_nexthops_give_up(c->nexthops, c->model);
 	look_after_ifaces(c);
@@ -329,20 +363,23 @@ static void tell_snat_ports(struct lb_control *c, const struct lb_config *conf)
 	       LB_SNAT_FIRST, LB_SNAT_FIRST + LB_SNAT_PORTS - 1);
 }
 
-/* The model, the next hops and the dataplane to @conf. On error what was done is undone by calling it with the old one.
- */
+/* The model, the next hops and the dataplane to @conf; the dataplane once @conf is saved, which may have been begun. On
+ * error what was done is undone by calling it with the old one. */
 static int realize(struct lb_control *c, const struct lb_config *conf, struct lb_err *err)
 {
 	uint64_t start_ns = lb_now_ns();
 	int ret;
 
 	c->epoch++;
+	lb_announce_suspend(c->announce);
 	ret = lb_model_apply(c->model, conf, lb_now_s(), err);
+	c->epoch++;
 	if (ret)
 		return ret;
 	tell_snat_ports(c, conf);
 	tell_health(c);
 	lb_control_tell_drained(c);
+	lb_pause();
 	c->build_ns += lb_now_ns() - start_ns;
 	ret = lb_announce_configure(c->announce, c->model, err);
 	if (ret)
@@ -350,22 +387,32 @@ static int realize(struct lb_control *c, const struct lb_config *conf, struct lb
 	ret = lb_nexthops_sync(c->nexthops, c->model);
 	if (ret)
 		return lb_err_set(err, ret, NULL, "cannot follow next hops: %s", strerror(-ret));
-	return commit(c, lb_model_image, true, err);
+	ret = lb_store_end(c->store, err);
+	return ret ? ret : commit(c, lb_model_image, true, err);
+}
+
+static int begin_save(struct lb_control *c, struct lb_config *conf, uint64_t generation, const char *fingerprint,
+		      const struct lb_drains *drains, struct lb_err *err)
+{
+	struct lb_state state = {.config = conf, .generation = generation, .drains = *drains};
+
+	memcpy(state.fingerprint, fingerprint, sizeof(state.fingerprint));
+	return lb_store_begin(c->store, &state, err);
 }
 
 int lb_control_save(struct lb_control *c, struct lb_config *conf, uint64_t generation, const char *fingerprint,
 		    const struct lb_drains *drains, struct lb_err *err)
 {
-	struct lb_state state = {.config = conf, .generation = generation, .drains = *drains};
+	int ret = begin_save(c, conf, generation, fingerprint, drains, err);
 
-	memcpy(state.fingerprint, fingerprint, sizeof(state.fingerprint));
-	return lb_store_save(c->store, &state, err);
+	return ret ? ret : lb_store_end(c->store, err);
 }
 
 static void roll_back(struct lb_control *c, const struct lb_config *refused)
 {
 	struct lb_err err = {0};
 
+	lb_store_end(c->store, NULL);
 	if (realize(c, c->config, &err)) {
 		lb_log(LB_LOG_ERROR, "msg=\"cannot go back; trying again\" error=%s", lb_quoted(lb_err_str(&err)));
 		lb_control_commit_soon(c);
@@ -385,6 +432,7 @@ static int sync_checks(struct lb_control *c)
 static int change(struct lb_control *c, struct lb_config *conf, const char *fingerprint, struct lb_err *err)
 {
 	struct lb_drains drains;
+	struct lb_config *was;
 	int ret;
 
 	if (lb_drains_make(&c->drains, conf, lb_clock_ns(CLOCK_REALTIME), &drains))
@@ -395,7 +443,7 @@ static int change(struct lb_control *c, struct lb_config *conf, const char *fing
 		lb_drains_fini(&drains);
 		return ret;
 	}
-	ret = lb_control_save(c, conf, c->generation + 1, fingerprint, &drains, err);
+	ret = begin_save(c, conf, c->generation + 1, fingerprint, &drains, err);
 	lb_ifaces_look_at_vlans(&c->ifaces, c->nexthops);
 	lb_model_set_vlans(c->model, lb_ifaces_want_vlans(conf, c->nexthops));
 	if (!ret)
@@ -407,9 +455,11 @@ static int change(struct lb_control *c, struct lb_config *conf, const char *fing
 	}
 	lb_control_take_drains(c, &drains);
 	lb_ifaces_drop(c->dp, c->config, conf);
-	lb_config_free(c->config);
+	was = c->config;
 	c->config = conf;
+	c->epoch++;
 	c->generation++;
+	lb_config_free(was);
 	if (sync_checks(c))
 		lb_log(LB_LOG_ERROR, "msg=\"out of memory: some backends are not checked\"");
 	return 0;
@@ -481,8 +531,12 @@ void lb_control_reload(struct lb_control *c)
 	char fingerprint[LB_FINGERPRINT_LEN];
 	struct lb_config *conf = NULL;
 	struct lb_err err = {0};
+	int ret;
 
-	if (!lb_source_file(c->options.config_path, &conf, fingerprint, &err)) {
+	lb_block_begin();
+	ret = lb_source_file(c->options.config_path, &conf, fingerprint, &err);
+	lb_block_end();
+	if (!ret) {
 		apply(c, conf, "reload", true, fingerprint, NULL, &err);
 		return;
 	}
@@ -548,14 +602,17 @@ static int make_parts(struct lb_control *c, struct lb_err *err)
 	c->open = calloc(LB_MAX_BACKENDS, sizeof(*c->open));
 	c->upkeep_event = event_new(c->base, -1, EV_PERSIST, on_upkeep, c);
 	c->links_event = evtimer_new(c->base, on_links_settled, c);
-	c->prober = lb_prober_new(c->base, on_health, c);
+	c->work = lb_work_new(c->base);
+	c->facts = lb_facts_new(c);
+	c->prober = lb_prober_new(c->base, lb_control_on_health, c);
 	c->check_path = lb_check_path_new(c->base, c->dp);
 	c->collector = lb_collector_new(c->base, c->dp);
 	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->links_event || !c->time_event ||
-	    !c->drain_event || !c->open || !c->prober || !c->collector || !c->check_path)
+	    !c->drain_event || !c->open || !c->prober || !c->work || !c->facts ||
+	    !c->collector || !c->check_path)
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	lb_prober_use_path(c->prober, lb_check_path_ready, c->check_path);
-	return lb_nexthops_new(c->base, on_next_hop, on_links, c, &c->nexthops, err);
+	return lb_nexthops_new(c->base, lb_control_on_next_hop, on_links, c, &c->nexthops, err);
 }
 
 /* What another one has left, beyond what an image shows. */
@@ -696,6 +753,7 @@ void lb_control_free(struct lb_control *c)
 	lb_collector_free(c->collector);
 	lb_prober_free(c->prober);
 	lb_check_path_free(c->check_path);
+	lb_facts_free(c->facts);
 	lb_nexthops_free(c->nexthops);
 	lb_announce_free(c->announce);
 	lb_ifaces_fini(&c->ifaces);
@@ -709,6 +767,7 @@ void lb_control_free(struct lb_control *c)
 	lb_watch_free(c->watch);
 	lb_traffic_free(c->traffic);
 	lb_events_free(c->events);
+	lb_work_free(c->work);
 	free(c);
 }
 

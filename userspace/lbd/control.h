@@ -20,6 +20,7 @@
 #include "prober.h"
 #include "store.h"
 #include "watch.h"
+#include "work.h"
 
 #define LB_CENSUS_MAX_AGE_NS 1000000000ULL
 
@@ -87,6 +88,10 @@ struct lb_control {
 	struct lb_watch *watch;
 	bool failing; /* the dataplane could not be updated last time */
 	uint64_t epoch; /* rises whenever pointers into the model, the configuration or the checks may have died */
+	struct lb_work *work; /* changes are made in it, one after the other */
+	struct lb_facts *facts;
+	struct lb_job commit_job; /* while .committing: in .work */
+	bool committing;
 	uint64_t repairs; /* of what lb_control_verify found, ever */
 };
 

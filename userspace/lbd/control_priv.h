@@ -10,6 +10,20 @@ void lb_control_commit_soon(struct lb_control *c);
 int lb_control_save(struct lb_control *c, struct lb_config *conf, uint64_t generation, const char *fingerprint,
 		    const struct lb_drains *drains, struct lb_err *err);
 
+void lb_control_on_health(void *ctx, const char *service, const struct lb_endpoint *backend, enum lb_health from,
+			  const struct lb_health_state *h);
+void lb_control_on_next_hop(void *ctx, const uint8_t addr[16], const struct lb_next_hop *nh);
+
+/* control_facts.c */
+struct lb_facts *lb_facts_new(struct lb_control *c);
+void lb_facts_free(struct lb_facts *f);
+/* Is a change under way, that is not the caller's? Then @ev, a timer, comes again soon. */
+bool lb_control_postpone(struct lb_control *c, struct event *ev);
+/* True: the model is told later, by the functions above. */
+bool lb_facts_defer_health(struct lb_control *c, const char *service, const struct lb_endpoint *backend,
+			   enum lb_health from, const struct lb_health_state *h);
+bool lb_facts_defer_next_hop(struct lb_control *c, const uint8_t addr[16], const struct lb_next_hop *nh);
+
 /* control_time.c */
 void lb_control_on_time(evutil_socket_t fd, short what, void *ctx);
 void lb_control_on_drain(evutil_socket_t fd, short what, void *ctx);

@@ -17,6 +17,8 @@ void lb_control_on_time(evutil_socket_t fd, short what, void *ctx)
 	uint64_t start_ns = lb_now_ns();
 	bool more;
 
+	if (lb_control_postpone(c, c->time_event))
+		return;
 	if (lb_model_time(c->model, lb_now_s(), &more) > 0)
 		lb_control_commit_soon(c);
 	c->build_ns += lb_now_ns() - start_ns;
@@ -60,6 +62,8 @@ void lb_control_on_drain(evutil_socket_t fd, short what, void *ctx)
 	struct lb_err err = {0};
 	char text[LB_ADDR_STRLEN];
 
+	if (lb_control_postpone(c, c->drain_event))
+		return;
 	for (size_t i = 0; i < c->drains.nr; i++) {
 		struct lb_drain *d = &c->drains.list[i];
 		const struct lb_service_conf *s = lb_config_service(c->config, d->service);

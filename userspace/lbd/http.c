@@ -19,6 +19,7 @@
 #define CONNECTIONS_MAX 1024
 #define WAITING_MAX (CONNECTIONS_MAX / 2) /* beyond, the one that has waited longest makes room */
 #define BEAT_S 5			  /* how soon a stream whose reader went is noticed */
+#define REST_US 2000			  /* until jobs that rest are asked again */
 #define STREAM_BLOCK_BYTES 16384
 
 /* A connection. While its request is incomplete it waits in the list, the longest first. */
@@ -244,12 +245,33 @@ void lb_http_wake(struct lb_http *h)
 
 /* ---- answers that are made bit by bit ---- */
 
+/* The next that does not rest. */
+static struct exchange *next_job(struct lb_http *h)
+{
+	struct exchange *x;
+
+	TAILQ_FOREACH(x, &h->working, link)
+	if (!x->resp.job.rests)
+		break;
+	return x;
+}
+
 static void work_soon(struct lb_http *h)
 {
-	const struct timeval now = {0}; /* after what else there is to do in this round */
+	/* After what else there is to do in this round. */
+	const struct timeval when = {.tv_usec = next_job(h) ? 0 : REST_US};
 
-	if (!TAILQ_EMPTY(&h->working) && !evtimer_pending(h->work, NULL))
-		evtimer_add(h->work, &now);
+	if (!TAILQ_EMPTY(&h->working) && (!when.tv_usec || !evtimer_pending(h->work, NULL)))
+		evtimer_add(h->work, &when);
+}
+
+void lb_http_go_on(struct lb_http *h)
+{
+	struct exchange *x;
+
+	TAILQ_FOREACH(x, &h->working, link)
+	x->resp.job.rests = false;
+	work_soon(h);
 }
 
 static void on_ready(evutil_socket_t fd, short what, void *ctx);
@@ -305,11 +327,13 @@ static void on_ready(evutil_socket_t fd, short what, void *ctx)
 static void on_work(evutil_socket_t fd, short what, void *ctx)
 {
 	struct lb_http *h = ctx;
-	struct exchange *x = TAILQ_FIRST(&h->working);
+	struct exchange *x = next_job(h);
 	struct lb_http_job job;
 
-	if (!x)
+	if (!x) {
+		lb_http_go_on(h);
 		return;
+	}
 	job = x->resp.job;
 	if (job.step(job.ctx, &x->resp)) {
 		end_job(x);
@@ -440,6 +464,7 @@ static enum MHD_Result answer(struct lb_http *h, struct exchange *x, const char 
 		.busy = x->busy,
 		.full = h->held > LB_HTTP_HELD_MAX,
 		.streams_full = h->nr_streams >= LB_HTTP_STREAMS_MAX,
+		.http = h,
 		.connection = x->conn,
 	};
 

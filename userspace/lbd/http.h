@@ -18,6 +18,8 @@
 #define LB_HTTP_STREAMS_MAX 64
 #define LB_HTTP_ETAG_STRLEN 32
 
+struct lb_http;
+
 struct lb_http_request {
 	const char *method;
 	const char *path; /* percent-decoded, without the query */
@@ -28,6 +30,7 @@ struct lb_http_request {
 	bool busy;		/* the body was thrown away because LB_HTTP_HELD_MAX was reached */
 	bool full;		/* it is reached now: no time for a long answer */
 	bool streams_full;	/* LB_HTTP_STREAMS_MAX are open */
+	struct lb_http *http;
 	void *connection;
 };
 
@@ -42,6 +45,7 @@ struct lb_http_job {
 	void *ctx;
 	bool waits;
 	int fd;
+	bool rests; /* set by @step: it waits for something, and is called again in a moment, or by lb_http_go_on */
 };
 
 /* An answer without an end. @read puts at most @max bytes into @buf and returns how many, or 0: nothing for now; it is
@@ -68,8 +72,6 @@ struct lb_http_response {
 
 typedef void (*lb_http_handler_fn)(void *ctx, const struct lb_http_request *req, struct lb_http_response *resp);
 
-struct lb_http;
-
 /* @listen_fd: a non-blocking listening socket; taken over. NULL with @err. */
 struct lb_http *lb_http_new(struct event_base *base, int listen_fd, lb_http_handler_fn handler, void *ctx,
 			    struct lb_err *err);
@@ -77,6 +79,9 @@ void lb_http_free(struct lb_http *h);
 
 /* lb_http_wake - the streams have something to read. Cheap, and may be called from a handler. Accepts NULL. */
 void lb_http_wake(struct lb_http *h);
+
+/* lb_http_go_on - what a job that rests waited for may be there. */
+void lb_http_go_on(struct lb_http *h);
 
 /* The value of the first ?@key=, of a header; NULL: it is not there. */
 const char *lb_http_query(const struct lb_http_request *req, const char *key);

@@ -2,6 +2,7 @@
 /* lbd: options, signals and the parts put together. */
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "clock.h"
 #include "control.h"
 #include "log.h"
+#include "loop.h"
 #include "metrics.h"
 #include "notify.h"
 #include "privileges.h"
@@ -35,6 +37,8 @@ struct daemon {
 	struct lb_control *control;
 	struct lb_http *api, *metrics;
 	struct event *signals[3];
+	struct lb_job reload;
+	bool reloading, again; /* SIGHUP came, and came again */
 };
 
 static const char usage_text[] =
@@ -153,15 +157,42 @@ static void on_stop(evutil_socket_t sig, short what, void *ctx)
 	event_base_loopbreak(d->base);
 }
 
-static void on_reload(evutil_socket_t sig, short what, void *ctx)
+static void run_reload(void *ctx)
 {
 	struct daemon *d = ctx;
+
+	lb_control_reload(d->control);
+}
+
+static void reload(struct daemon *d)
+{
 	char state[64];
 
 	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)lb_now_ns() / 1000);
 	lb_notify(state);
-	lb_control_reload(d->control);
+	d->reloading = true;
+	lb_work_add(d->control->work, &d->reload);
+}
+
+static void on_reloaded(void *ctx)
+{
+	struct daemon *d = ctx;
+
 	lb_notify("READY=1");
+	d->reloading = false;
+	if (d->again)
+		reload(d);
+	d->again = false;
+}
+
+static void on_reload(evutil_socket_t sig, short what, void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (d->reloading)
+		d->again = true;
+	else
+		reload(d);
 }
 
 static int watch_signals(struct daemon *d)
@@ -189,6 +220,14 @@ static void raise_limits(void)
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
+}
+
+/* What malloc() does now and then must not take long. */
+static void choose_memory(void)
+{
+	mallopt(M_MXFAST, 0);		     /* else thousands of small pieces are put together at a time */
+	mallopt(M_MMAP_THRESHOLD, 4 << 20);  /* what grows beyond that is moved without being copied */
+	mallopt(M_TRIM_THRESHOLD, 16 << 20); /* and what tables had is kept for the next ones */
 }
 
 static void wake_readers(void *ctx)
@@ -235,6 +274,8 @@ static void stop(struct daemon *d, const struct options *o)
 {
 	struct lb_err err = {0};
 
+	if (d->control)
+		lb_work_finish(d->control->work);
 	if (d->control && d->control->started)
 		lb_control_leave(d->control, o->detach_on_exit);
 	if (d->api)
@@ -266,7 +307,7 @@ int main(int argc, char **argv)
 		.socket = "/run/lbd/lbd.sock",
 		.metrics = "127.0.0.1:9707",
 	};
-	struct daemon d = {0};
+	struct daemon d = {.reload = {run_reload, on_reloaded, &d, NULL}};
 	struct lb_err err = {0};
 	int ret = parse_options(argc, argv, &o);
 
@@ -275,6 +316,7 @@ int main(int argc, char **argv)
 	if (o.check_config)
 		return check_config(&o);
 	raise_limits();
+	choose_memory();
 	ret = start(&d, &o, &err);
 	if (ret) {
 		fprintf(stderr, "lbd: %s\n", lb_err_str(&err));
@@ -282,6 +324,7 @@ int main(int argc, char **argv)
 		lb_log(LB_LOG_INFO, "msg=\"ready\" version=%s pid=%d socket=%s metrics=%s", LB_VERSION, (int)getpid(),
 		       o.socket, o.metrics);
 		lb_notify("READY=1");
+		lb_loop_watch();
 		event_base_dispatch(d.base);
 		lb_notify("STOPPING=1");
 	}

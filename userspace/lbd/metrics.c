@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "loop.h"
 #include "metrics.h"
 #include "process.h"
 #include "stats.h"
@@ -81,6 +82,10 @@ static void write_daemon(FILE *f, struct lb_control *c)
 	       c->last_apply.time_ns / (double)LB_NSEC_PER_SEC);
 	family(f, "lb_table_build_seconds", "histogram", "Time to build the tables of one change.");
 	histogram(f, "lb_table_build_seconds", "", &c->table_build);
+	family(f, "lb_loop_hold_seconds", "histogram", "How long lbd did one thing and nothing else.");
+	histogram(f, "lb_loop_hold_seconds", "", &lb_loop_times()->hold);
+	family(f, "lb_loop_busy_seconds", "histogram", "CPU time of it.");
+	histogram(f, "lb_loop_busy_seconds", "", &lb_loop_times()->busy);
 }
 
 static void write_process(FILE *f)
@@ -106,25 +111,36 @@ static void write_dataplane(FILE *f, struct lb_control *c)
 		LB_VERDICTS(X)
 #undef X
 	};
-	uint64_t hits, misses, ns, runs;
-	struct lb_nat_load load;
 
 	family(f, "lb_packets_total", "counter", "Packets seen, by what became of them.");
 	for (int v = 0; v < LB_V_COUNT; v++)
 		fprintf(f, "lb_packets_total{verdict=\"%s\"} %" PRIu64 "\n", names[v], lb_dataplane_verdict(c->dp, v));
 	single_u64(f, "lb_dataplane_repairs_total", "counter",
 		   "What was found in the maps that was not as it should be.", c->repairs);
+}
+
+static void write_lookups(FILE *f, struct lb_control *c)
+{
+	uint64_t hits, misses;
+	struct lb_nat_load load;
+
 	lb_stats_lookups(c, &hits, &misses);
 	family(f, "lb_flow_lookups_total", "counter", "Look-ups in the flow cache.");
 	fprintf(f, "lb_flow_lookups_total{result=\"hit\"} %" PRIu64 "\n", hits);
 	fprintf(f, "lb_flow_lookups_total{result=\"miss\"} %" PRIu64 "\n", misses);
-	single_u64(f, "lb_flows", "gauge", "Entries in the flow cache.", lb_stats_flows(c));
 	lb_dataplane_nat_load(c->dp, 0, &load);
 	single_u64(f, "lb_nat_connections", "gauge", "Translated connections.", (uint64_t)load.conns);
 	single_u64(f, "lb_nat_half_open", "gauge", "Translated connections that nobody has confirmed yet.",
 		   (uint64_t)load.half_open);
 	single_u64(f, "lb_nat_capacity", "gauge", "Translated connections that there is room for.",
 		   c->image->conf.max_conns);
+}
+
+static void write_flows(FILE *f, struct lb_control *c, uint64_t flows)
+{
+	uint64_t ns, runs;
+
+	single_u64(f, "lb_flows", "gauge", "Entries in the flow cache.", flows);
 	if (lb_dataplane_run_stats(c->dp, &ns, &runs))
 		return;
 	family(f, "lb_bpf_run_nanoseconds", "summary", "Time of the program's runs, while BPF statistics are on.");
@@ -135,7 +151,7 @@ static void write_dataplane(FILE *f, struct lb_control *c)
 
 #define STEP_NS 2000000ULL
 #define CLOCK_EVERY 16 /* rows, between two looks at the clock */
-#define REWINDS_MAX 8  /* then it is made at one go: somebody changes things all the time */
+#define REWINDS_MAX 8  /* then changes have to wait: somebody makes them all the time */
 
 struct service_row {
 	const struct lb_model_service *service;
@@ -166,6 +182,7 @@ struct job {
 	struct service_row *services;
 	struct backend_row *backends;
 	size_t nr_services, nr_backends;
+	uint64_t flows;
 };
 
 /* ---- services ---- */
@@ -420,12 +437,27 @@ static void head_dataplane(struct job *j)
 	write_dataplane(j->f, j->control);
 }
 
+static void head_lookups(struct job *j)
+{
+	write_lookups(j->f, j->control);
+}
+
+static void count_flows(struct job *j, size_t i)
+{
+	j->flows = (i ? j->flows : 0) + lb_stats_flows_part(j->control, i);
+}
+
+static void head_flows(struct job *j)
+{
+	write_flows(j->f, j->control, j->flows);
+}
+
 static void head_process(struct job *j)
 {
 	write_process(j->f);
 }
 
-enum rows_of { NOTHING, SERVICES, BACKENDS };
+enum rows_of { NOTHING, SERVICES, BACKENDS, FLOWS };
 
 static const struct section {
 	void (*head)(struct job *j); /* NULL: none */
@@ -437,6 +469,9 @@ static const struct section {
 	{NULL, read_backend, BACKENDS},
 	{head_daemon, NULL, NOTHING},
 	{head_dataplane, NULL, NOTHING},
+	{head_lookups, NULL, NOTHING},
+	{NULL, count_flows, FLOWS},
+	{head_flows, NULL, NOTHING},
 	{head_backend_packets, row_backend_packets, BACKENDS},
 	{head_backend_bytes, row_backend_bytes, BACKENDS},
 	{head_backend_connections, row_backend_connections, BACKENDS},
@@ -476,13 +511,31 @@ static void forget_rows(struct job *j)
 
 static void job_free(void *ctx)
 {
-	forget_rows(ctx);
+	struct job *j = ctx;
+
+	if (j->rewinds >= REWINDS_MAX)
+		lb_work_release(j->control->work);
+	forget_rows(j);
 	free(ctx);
 }
 
-static bool is_late(const struct job *j, uint64_t until_ns)
+static bool is_late(uint64_t until_ns)
 {
-	return j->rewinds < REWINDS_MAX && lb_now_ns() > until_ns;
+	return lb_now_ns() > until_ns;
+}
+
+static size_t rows_of(const struct job *j, enum rows_of of)
+{
+	switch (of) {
+	case SERVICES:
+		return j->nr_services;
+	case BACKENDS:
+		return j->nr_backends;
+	case FLOWS:
+		return LB_FLOW_PARTS;
+	default:
+		return 0;
+	}
 }
 
 /* As many rows as there is time for; false: there are more. */
@@ -496,15 +549,15 @@ static bool write_rows(struct job *j, uint64_t until_ns)
 
 		if (!j->at && s->head)
 			s->head(j);
-		nr = s->of == SERVICES ? j->nr_services : s->of == BACKENDS ? j->nr_backends : 0;
+		nr = rows_of(j, s->of);
 		while (j->at < nr && !j->failed) {
 			s->row(j, j->at++);
-			if (!(++rows % CLOCK_EVERY) && is_late(j, until_ns))
+			if (!(++rows % CLOCK_EVERY) && is_late(until_ns))
 				return false;
 		}
 		j->at = 0;
 		j->section++;
-		if (is_late(j, until_ns))
+		if (is_late(until_ns))
 			return j->section == NR_SECTIONS;
 	}
 	return true;
@@ -514,11 +567,16 @@ static bool metrics_step(void *ctx, struct lb_http_response *resp)
 {
 	struct job *j = ctx;
 
+	if (lb_work_busy(j->control->work)) {
+		resp->job.rests = true;
+		return false;
+	}
 	if (j->epoch != j->control->epoch) {
 		forget_rows(j);
 		j->epoch = j->control->epoch;
 		j->section = j->at = 0;
-		j->rewinds++;
+		if (++j->rewinds == REWINDS_MAX)
+			lb_work_hold(j->control->work);
 	}
 	if (!write_rows(j, lb_now_ns() + STEP_NS))
 		return false;

@@ -6,6 +6,7 @@
 
 #include "log.h"
 #include "nexthops.h"
+#include "pause.h"
 
 #define LOGGED_MAX 16 /* lines between two refreshes */
 
@@ -184,7 +185,9 @@ static int collect(const struct lb_model *m, struct watched **list, size_t *nr)
 	for (size_t i = 0; i < nr_services; i++)
 		for (size_t j = 0; j < services[i]->conf.nr_backends; j++)
 			memcpy(w[used++].addr, services[i]->conf.backends[j].address.addr, 16);
+	lb_pause();
 	qsort(w, used, sizeof(*w), watched_cmp);
+	lb_pause();
 	for (size_t i = 0; i < used; i++)
 		if (!unique || watched_cmp(&w[i], &w[unique - 1]))
 			w[unique++] = w[i];
@@ -201,6 +204,7 @@ static void tell(struct lb_nexthops *n, const struct lb_model *m, bool known)
 	size_t nr = lb_model_services(m, &services);
 
 	for (size_t i = 0; i < nr; i++) {
+		lb_pause();
 		for (size_t j = 0; j < services[i]->conf.nr_backends; j++) {
 			const struct lb_model_backend *b = &services[i]->backends[j];
 			const struct watched *w = watched_find(n, b->conf.address.addr);
@@ -234,6 +238,7 @@ int lb_nexthops_sync(struct lb_nexthops *n, const struct lb_model *m)
 			watch(n, list[i].addr);
 		else if (d > 0)
 			lb_route_unwatch(n->route, old[j].addr);
+		lb_pause();
 		i += d <= 0;
 		j += d >= 0;
 	}

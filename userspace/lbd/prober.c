@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "lb/check.h"
 #include "log.h"
+#include "pause.h"
 #include "probe.h"
 #include "prober.h"
 
@@ -446,6 +447,7 @@ static void drop_groups(struct lb_prober *p, struct lb_group **groups, size_t nr
 			j++;
 		if (j == nr || groups[j] != p->groups[i])
 			group_free(p->groups[i]);
+		lb_pause();
 	}
 	free(p->groups);
 }
@@ -480,6 +482,7 @@ int lb_prober_sync(struct lb_prober *p, const struct lb_model *m)
 			ret = -ENOMEM; /* the others are checked all the same */
 		if (g)
 			groups[made++] = g;
+		lb_pause();
 	}
 	drop_groups(p, groups, made);
 	p->groups = groups;

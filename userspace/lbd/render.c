@@ -11,16 +11,6 @@
 #include "render.h"
 #include "stats.h"
 
-#define HASH_START 0xcbf29ce484222325ULL
-
-/* FNV-1a of what @t has from @from on: tells versions apart, needs no strength. */
-static uint64_t hash_text(uint64_t h, const struct lb_text *t, size_t from)
-{
-	for (size_t i = from; i < t->len; i++)
-		h = (h ^ (unsigned char)t->at[i]) * 0x100000001b3ULL;
-	return h;
-}
-
 static const char *ifname_of(struct lb_render *r, uint32_t ifindex)
 {
 	_Static_assert(sizeof(r->ifname) >= IF_NAMESIZE, "room");
@@ -102,20 +92,14 @@ static void put_backend_status(struct lb_render *r, struct lb_control *c, const 
 
 void lb_render_backend(struct lb_render *r, struct lb_control *c, const struct lb_model_service *s, size_t i)
 {
-	size_t from = r->text.len;
-
 	lb_document_put_backend(&r->text, &s->conf.backends[i]);
-	r->hash = hash_text(r->hash, &r->text, from);
 	put_backend_status(r, c, s, i);
 	lb_text_puts(&r->text, "}");
 }
 
 void lb_render_service_begin(struct lb_render *r, const struct lb_model_service *s)
 {
-	size_t from = r->text.len;
-
 	lb_document_put_service(&r->text, &s->conf);
-	r->hash = hash_text(HASH_START, &r->text, from);
 	lb_text_puts(&r->text, ",\"backends\":[");
 }
 
@@ -166,32 +150,13 @@ void lb_render_service_end(struct lb_render *r, const struct lb_control *c, cons
 		       lb_service_state_name(state));
 	lb_text_json_string(t, reason);
 	lb_text_printf(t, ",\"tier\":%u,\"table_slots\":%llu,\"table_digest\":\"%016" PRIx64 "\"", s->choice.tier,
-		       s->slots ? 1ULL << s->slots->shift : 0, s->digest);
+		       s->slots ? 1ULL << s->slots->shift : 0, lb_model_digest(s));
 	lb_text_printf(t, ",\"slots\":{\"stable\":%zu,\"moving\":%zu,\"settling\":%zu}", phases[LB_PHASE_STABLE],
 		       phases[LB_PHASE_MOVING], phases[LB_PHASE_SETTLING]);
 	put_counts(t, &total);
 	lb_text_printf(t, ",\"healthy\":%zu", lb_announce_healthy(s));
 	put_routes(t, c, &s->conf);
 	lb_text_puts(t, "}}");
-}
-
-bool lb_render_hash(const struct lb_service_conf *s, uint64_t *hash)
-{
-	struct lb_text t = {0};
-
-	lb_document_put_service(&t, s);
-	*hash = hash_text(HASH_START, &t, 0);
-	for (size_t i = 0; i < s->nr_backends && !t.failed; i++) {
-		t.len = 0;
-		lb_document_put_backend(&t, &s->backends[i]);
-		*hash = hash_text(*hash, &t, 0);
-	}
-	if (t.failed) {
-		lb_text_fini(&t);
-		return false;
-	}
-	lb_text_fini(&t);
-	return true;
 }
 
 json_t *lb_render_iface(const struct lb_iface *i)

@@ -20,7 +20,6 @@ struct lb_render {
 	struct lb_text text;
 	uint32_t ifindex; /* the interface that was last asked for: most next hops are behind the same one, */
 	char ifname[16];  /* and each question is a system call */
-	uint64_t hash;	  /* of the service's configuration so far: lb_render_etag */
 };
 
 /* A service: begin, each of its backends in order, end. */
@@ -29,8 +28,5 @@ void lb_render_service_backend(struct lb_render *r, struct lb_control *c, const 
 void lb_render_service_end(struct lb_render *r, const struct lb_control *c, const struct lb_model_service *s);
 /* One backend alone. */
 void lb_render_backend(struct lb_render *r, struct lb_control *c, const struct lb_model_service *s, size_t i);
-
-/* The hash that lb_render_service_* come to, of the configuration alone. False: out of memory. */
-bool lb_render_hash(const struct lb_service_conf *s, uint64_t *hash);
 
 #endif

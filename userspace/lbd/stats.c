@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "lb/dp/flow.h"
+#include "pause.h"
 #include "stats.h"
 
 #define FLIGHT_NS (LB_NSEC_PER_SEC / 10)
@@ -191,20 +192,32 @@ double lb_stats_held_seconds(const struct lb_target_stats *t)
 	return (double)((t->held_until_ns - now_ns) / (LB_NSEC_PER_SEC / 10)) / 10;
 }
 
-uint64_t lb_stats_flows(struct lb_control *c)
+uint64_t lb_stats_flows_part(const struct lb_control *c, size_t part)
 {
 	const struct lb_flow_set *sets = lb_dataplane_flows(c->dp);
-	uint64_t now_ns = lb_now_ns(), nr = 0;
+	const size_t first = part * (LB_FLOW_SETS / LB_FLOW_PARTS);
+	uint64_t nr = 0;
 
-	if (c->census_ns && now_ns - c->census_ns < LB_CENSUS_MAX_AGE_NS)
-		return c->flow_entries;
-	for (size_t i = 0; i < LB_FLOW_SETS; i++) {
+	for (size_t i = first; i < first + LB_FLOW_SETS / LB_FLOW_PARTS; i++) {
 		for (size_t j = 0; j < LB_FLOW_WAYS; j++) {
 			uint64_t e = __atomic_load_n(&sets[i].entry[j], __ATOMIC_RELAXED);
 
 			/* An entry of another generation than its backend's does not exist. */
 			nr += e && LB_FLOW_GEN(e) == c->image->gen[LB_FLOW_BACKEND(e)];
 		}
+	}
+	return nr;
+}
+
+uint64_t lb_stats_flows(struct lb_control *c)
+{
+	uint64_t now_ns = lb_now_ns(), nr = 0;
+
+	if (c->census_ns && now_ns - c->census_ns < LB_CENSUS_MAX_AGE_NS)
+		return c->flow_entries;
+	for (size_t i = 0; i < LB_FLOW_PARTS; i++) {
+		nr += lb_stats_flows_part(c, i);
+		lb_pause();
 	}
 	c->census_ns = now_ns;
 	c->flow_entries = nr;
@@ -229,6 +242,7 @@ void lb_stats_lookups(const struct lb_control *c, uint64_t *hits, uint64_t *miss
 	add_lookups(c, 0, hits, misses); /* where deleted services leave theirs */
 	for (size_t i = 0; i < nr; i++)
 		add_lookups(c, list[i]->idx, hits, misses);
+	lb_pause();
 }
 
 const char *lb_health_name(enum lb_health h)

@@ -35,6 +35,9 @@ double lb_stats_held_seconds(const struct lb_target_stats *t);
 
 /* lb_stats_flows - live entries of the flow cache; counted anew when the last count is a second old. */
 uint64_t lb_stats_flows(struct lb_control *c);
+/* A part of them as they are now, below LB_FLOW_PARTS: all take milliseconds. */
+#define LB_FLOW_PARTS 128
+uint64_t lb_stats_flows_part(const struct lb_control *c, size_t part);
 /* Look-ups in the flow cache that hit and that missed, of all services. */
 void lb_stats_lookups(const struct lb_control *c, uint64_t *hits, uint64_t *misses);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include <jansson.h>
 
 #include "document.h"
+#include "pause.h"
 #include "store.h"
 
 #define STATE_FILE "state.json"
@@ -251,8 +253,7 @@ static int sync_dir(const char *dir)
 /* A service as it is in the file. */
 struct piece {
 	struct lb_service_conf conf;
-	char *text;
-	size_t len;
+	struct lb_service_text text;
 };
 
 struct lb_store {
@@ -260,6 +261,12 @@ struct lb_store {
 	struct lb_service_conf defaults; /* what the pieces leave out */
 	struct piece **pieces;		 /* in order of name */
 	size_t nr;
+	/* The thread's, while it runs: */
+	bool writing;
+	pthread_t thread;
+	char *text;
+	size_t len;
+	int result;
 };
 
 static void free_piece(struct piece *p)
@@ -267,7 +274,7 @@ static void free_piece(struct piece *p)
 	if (!p)
 		return;
 	lb_service_conf_fini(&p->conf);
-	free(p->text);
+	lb_service_text_fini(&p->text);
 	free(p);
 }
 
@@ -299,11 +306,13 @@ void lb_store_free(struct lb_store *s)
 {
 	if (!s)
 		return;
+	lb_store_end(s, NULL);
 	forget(s);
 	free(s);
 }
 
-static struct piece *make_piece(const struct lb_config *c, const struct lb_service_conf *conf)
+/* @was: an older version, or NULL. */
+static struct piece *make_piece(const struct lb_config *c, const struct lb_service_conf *conf, const struct piece *was)
 {
 	struct piece *p = calloc(1, sizeof(*p));
 
@@ -311,13 +320,10 @@ static struct piece *make_piece(const struct lb_config *c, const struct lb_servi
 		free(p);
 		return NULL;
 	}
-	p->text = lb_document_service_text(c, conf);
-	if (!p->text) {
-		free_piece(p);
-		return NULL;
-	}
-	p->len = strlen(p->text);
-	return p;
+	if (!lb_document_service_text(c, conf, was ? &was->conf : NULL, was ? &was->text : NULL, &p->text))
+		return p;
+	free_piece(p);
+	return NULL;
 }
 
 /* Brings the pieces to @c. After an error there are none. */
@@ -330,17 +336,20 @@ static int update_pieces(struct lb_store *s, const struct lb_config *c)
 		forget(s);
 	for (; pieces && made < c->nr_services; made++) {
 		const struct lb_service_conf *conf = &c->services[made];
+		struct piece *old;
 
 		while (was < s->nr && strcmp(s->pieces[was]->conf.name, conf->name) < 0)
 			free_piece(s->pieces[was++]);
-		if (was < s->nr && lb_service_conf_same(&s->pieces[was]->conf, conf))
+		old = was < s->nr && !strcmp(s->pieces[was]->conf.name, conf->name) ? s->pieces[was] : NULL;
+		if (old && lb_service_conf_same(&old->conf, conf))
 			pieces[made] = s->pieces[was++];
 		else
-			pieces[made] = make_piece(c, conf);
+			pieces[made] = make_piece(c, conf, old);
 		if (!pieces[made])
 			break;
+		lb_pause();
 	}
-	while (was < s->nr)
+	for (; was < s->nr; lb_pause())
 		free_piece(s->pieces[was++]);
 	free(s->pieces);
 	lb_service_conf_fini(&s->defaults);
@@ -387,7 +396,7 @@ static int encode(const struct lb_store *s, const struct lb_state *state, char *
 	head_len = strlen(head);
 	size = head_len + sizeof(begin) + sizeof(end) + 1;
 	for (size_t i = 0; i < s->nr; i++)
-		size += s->pieces[i]->len + 2;
+		size += s->pieces[i]->text.len + 2;
 	*text = at = malloc(size);
 	if (at) {
 		at = mempcpy(at, head, head_len);
@@ -398,7 +407,7 @@ static int encode(const struct lb_store *s, const struct lb_state *state, char *
 			if (i)
 				*at++ = ',';
 			*at++ = '\n';
-			at = mempcpy(at, s->pieces[i]->text, s->pieces[i]->len);
+			at = mempcpy(at, s->pieces[i]->text.at, s->pieces[i]->text.len);
 		}
 		at = mempcpy(at, end, sizeof(end) - 1);
 		*len = (size_t)(at - *text);
@@ -407,30 +416,78 @@ static int encode(const struct lb_store *s, const struct lb_state *state, char *
 	return at ? 0 : -ENOMEM;
 }
 
-int lb_store_save(struct lb_store *s, const struct lb_state *state, struct lb_err *err)
+static int write_state(const char *dir, const char *text, size_t len)
 {
-	char path[512], tmp[520], *text = NULL;
-	size_t len;
+	char path[512], tmp[520];
 	int ret;
 
-	snprintf(path, sizeof(path), "%s/" STATE_FILE, s->dir);
+	snprintf(path, sizeof(path), "%s/" STATE_FILE, dir);
 	snprintf(tmp, sizeof(tmp), "%s.new", path);
-	ret = update_pieces(s, state->config);
-	if (!ret)
-		ret = encode(s, state, &text, &len);
-	if (ret)
-		goto out;
 	ret = write_synced(tmp, text, len);
 	if (!ret && rename(tmp, path))
 		ret = -errno;
 	if (!ret)
-		ret = sync_dir(s->dir);
+		ret = sync_dir(dir);
 	if (ret)
 		unlink(tmp);
-out:
-	free(text);
+	return ret;
+}
+
+static void *write_in_thread(void *arg)
+{
+	struct lb_store *s = arg;
+
+	s->result = write_state(s->dir, s->text, s->len);
+	return NULL;
+}
+
+static int failed(const struct lb_store *s, int ret, struct lb_err *err)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/" STATE_FILE, s->dir);
+	/* -EIO keeps a full disk apart from full tables. */
+	return lb_err_set(err, -EIO, path, "cannot save the state: %s", strerror(-ret));
+}
+
+int lb_store_begin(struct lb_store *s, const struct lb_state *state, struct lb_err *err)
+{
+	int ret;
+
+	lb_store_end(s, NULL);
+	ret = update_pieces(s, state->config);
+	if (!ret)
+		ret = encode(s, state, &s->text, &s->len);
 	if (ret)
-		/* -EIO keeps a full disk apart from full tables. */
-		return lb_err_set(err, -EIO, path, "cannot save the state: %s", strerror(-ret));
-	return 0;
+		return failed(s, ret, err);
+	s->writing = true;
+	if (!pthread_create(&s->thread, NULL, write_in_thread, s))
+		return 0;
+	/* Then it takes longer. */
+	s->writing = false;
+	s->result = write_state(s->dir, s->text, s->len);
+	return lb_store_end(s, err);
+}
+
+int lb_store_end(struct lb_store *s, struct lb_err *err)
+{
+	int ret;
+
+	lb_block_begin();
+	if (s->writing)
+		pthread_join(s->thread, NULL);
+	lb_block_end();
+	ret = s->result;
+	free(s->text);
+	s->text = NULL;
+	s->writing = false;
+	s->result = 0;
+	return ret ? failed(s, ret, err) : 0;
+}
+
+int lb_store_save(struct lb_store *s, const struct lb_state *state, struct lb_err *err)
+{
+	int ret = lb_store_begin(s, state, err);
+
+	return ret ? ret : lb_store_end(s, err);
 }

@@ -27,7 +27,12 @@ struct lb_store;
 
 struct lb_store *lb_store_new(const char *dir); /* @dir must outlive it; NULL: out of memory */
 void lb_store_free(struct lb_store *s);
-/* On disk when it returns 0; on error the old state is still there. */
+/* lb_store_begin, _end - save @state: it is on disk when lb_store_end returns 0; on error the old one is still there.
+ * Between the two a thread writes, and the caller may do what else it has to do. Where nothing was begun, or it has been
+ * ended, lb_store_end returns 0. */
+int lb_store_begin(struct lb_store *s, const struct lb_state *state, struct lb_err *err);
+int lb_store_end(struct lb_store *s, struct lb_err *err);
+/* Both. */
 int lb_store_save(struct lb_store *s, const struct lb_state *state, struct lb_err *err);
 
 /* lb_file_read - all of @path, NUL-terminated, malloc'ed. -ENOENT and others with @err. */

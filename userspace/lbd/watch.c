@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "pause.h"
 #include "stats.h"
 #include "watch.h"
 
@@ -165,9 +166,12 @@ void lb_watch_model(struct lb_watch *w, const struct lb_model *m)
 	for (size_t i = 0; i < nr; i++) {
 		uint64_t name = hash_of(list[i]->conf.name, strlen(list[i]->conf.name));
 
-		for (size_t j = 0; j < list[i]->conf.nr_backends; j++)
+		for (size_t j = 0; j < list[i]->conf.nr_backends; j++) {
 			watch_backend(w, list[i], &list[i]->backends[j], name);
+			lb_pause();
+		}
 		watch_service(w, list[i], name);
+		lb_pause();
 	}
 	w->model_primed = true;
 }

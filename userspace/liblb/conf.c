@@ -8,6 +8,7 @@
 #include "conf.h"
 #include "lb/dp/hash.h"
 #include "nearest.h"
+#include "pause.h"
 
 #define S 1000000000ULL
 
@@ -131,9 +132,11 @@ struct lb_config *lb_config_copy(const struct lb_config *c)
 		if (!copy->services)
 			goto fail;
 	}
-	for (; copy->nr_services < c->nr_services; copy->nr_services++)
+	for (; copy->nr_services < c->nr_services; copy->nr_services++) {
 		if (lb_service_conf_copy(&copy->services[copy->nr_services], &c->services[copy->nr_services]))
 			goto fail;
+		lb_pause();
+	}
 	return copy;
 fail:
 	lb_config_free(copy);
@@ -144,8 +147,10 @@ void lb_config_free(struct lb_config *c)
 {
 	if (!c)
 		return;
-	for (size_t i = 0; i < c->nr_services; i++)
+	for (size_t i = 0; i < c->nr_services; i++) {
 		lb_service_conf_fini(&c->services[i]);
+		lb_pause();
+	}
 	lb_service_conf_fini(&c->defaults);
 	free(c->services);
 	free(c->ifaces);
@@ -282,7 +287,7 @@ static bool is_wildcard(const struct lb_vip_conf *v)
 
 uint32_t lb_service_conf_features(const struct lb_service_conf *s)
 {
-	uint32_t features = LB_HAS_ICMP | LB_HAS_FRAGMENTS; /* off the fast path: without a switch */
+	uint32_t features = LB_HAS_BASIC;
 
 	if (s->forward == LB_FORWARD_GUE)
 		features |= LB_HAS_GUE;

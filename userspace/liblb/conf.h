@@ -217,6 +217,8 @@ int lb_service_conf_copy(struct lb_service_conf *dst, const struct lb_service_co
 void lb_service_conf_fini(struct lb_service_conf *s);
 /* Does lb_config_diff find nothing between them? */
 bool lb_service_conf_same(const struct lb_service_conf *a, const struct lb_service_conf *b);
+/* lb_service_conf_hash - equal for what is the same, and mostly different for what is not. Of one build of lbd. */
+uint64_t lb_service_conf_hash(const struct lb_service_conf *s);
 /* lb_service_conf_features - LB_HAS_*: what a program has to do for the service. */
 uint32_t lb_service_conf_features(const struct lb_service_conf *s);
 /* lb_service_conf_translates - nat or fullnat? */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "conf.h"
+#include "pause.h"
 #include "later.h"
 
 static int refuse_field(struct lb_conf_where *where, const char *field)
@@ -504,6 +505,7 @@ int lb_config_check_at(const struct lb_config *c, struct lb_conf_where *where, s
 			lb_err_set(err, -EINVAL, NULL, "there are two services %s; give one another name", s->name);
 			return refuse_field(where, "name");
 		}
+		lb_pause();
 		ret = check_service(s, where, err);
 	}
 	if (ret)

@@ -5,6 +5,7 @@
 
 #include "conf.h"
 #include "fields.h"
+#include "pause.h"
 
 struct diff {
 	lb_config_diff_fn cb;
@@ -87,6 +88,7 @@ static void diff_item(struct diff *d, const struct lb_object *o, const void *a, 
 	char name[LB_FIELD_STRLEN];
 	size_t before;
 
+	lb_pause();
 	if (a && b && lb_object_equal(o, a, b))
 		return;
 	before = push(d, "[%s]", lb_field_format(&o->fields[0], a ? a : b, name));

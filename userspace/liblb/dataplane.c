@@ -12,8 +12,11 @@
 #include <unistd.h>
 
 #include "attach.h"
+#include "pause.h"
 #include "program.h"
 #include "lb.skel.h"
+
+#define PAUSE_EVERY 1024 /* backends */
 
 /* Opens the program's object, gives it the pinned maps or pins the new ones, and loads it. */
 static int load(struct lb_dataplane *dp, bool *adopted, struct lb_err *err)
@@ -24,7 +27,7 @@ static int load(struct lb_dataplane *dp, bool *adopted, struct lb_err *err)
 	dp->skel = lb_bpf__open();
 	if (!dp->skel)
 		return lb_log_load_error(err, errno ? -errno : -ENOMEM);
-	ret = lb_program_prepare(dp->skel, lb_name_id(dp->pin_dir), 0);
+	ret = lb_program_prepare(dp->skel, lb_name_id(dp->pin_dir), LB_HAS_BASIC);
 	if (ret < 0)
 		return lb_err_set(err, ret, NULL, "cannot read the number of CPUs from /sys: %s", strerror(-ret));
 	dp->ncpus = (unsigned int)ret;
@@ -172,8 +175,10 @@ static int load_variant(struct lb_dataplane *dp, uint32_t features, uint32_t ent
 		else
 			ret = ret ?: bpf_map__reuse_fd(to, bpf_map__fd(from));
 	}
+	lb_block_begin();
 	if (ret >= 0)
 		ret = lb_bpf__load(skel);
+	lb_block_end();
 	if (ret < 0) {
 		lb_log_load_error(err, ret);
 		lb_bpf__destroy(skel);
@@ -339,6 +344,8 @@ uint64_t lb_dataplane_verdict(const struct lb_dataplane *dp, enum lb_verdict v)
 	for (uint16_t idx = 1; v == LB_V_FORWARDED && idx < LB_MAX_BACKENDS; idx++) {
 		struct lb_backend_cpu b;
 
+		if (!(idx % PAUSE_EVERY))
+			lb_pause();
 		if (!dp->backends[idx].service)
 			continue;
 		lb_dataplane_backend(dp, idx, &b);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "dataplane_priv.h"
+#include "pause.h"
 #include "vipset.h"
 
 #define LINE_WORDS 8
@@ -87,7 +88,12 @@ int lb_tables_adopt(struct lb_dataplane *dp, struct lb_err *err)
 /* Returns when every packet that was on its way at the call is done: XDP programs run in RCU readers. */
 static int grace_period(void)
 {
-	return syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) ? -errno : 0;
+	int ret;
+
+	lb_block_begin();
+	ret = syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) ? -errno : 0;
+	lb_block_end();
+	return ret;
 }
 
 static int alloc_table(struct lb_dataplane *dp, unsigned int shift, uint32_t *base, struct lb_err *err)
@@ -453,8 +459,10 @@ int lb_dataplane_apply(struct lb_dataplane *dp, const struct lb_plan *plan, stru
 {
 	int ret = 0;
 
-	for (size_t i = 0; i < plan->nr && !ret; i++)
+	for (size_t i = 0; i < plan->nr && !ret; i++) {
 		ret = apply_op(dp, &plan->ops[i], err);
+		lb_pause();
+	}
 	/* After an error: tables that no service got, and so no packet saw. */
 	for (size_t i = 0; i < plan->nr; i++) {
 		uint64_t *pending = &dp->pending[plan->ops[i].idx % LB_MAX_SERVICES];

@@ -37,8 +37,17 @@ json_t *lb_document_service(const struct lb_service_conf *s);
 json_t *lb_document_backend(const struct lb_backend_conf *b);
 json_t *lb_document_iface(const struct lb_iface_conf *i);
 
-/* A service of @c as it is in lb_document_config, as compact JSON, malloc'ed. */
-char *lb_document_service_text(const struct lb_config *c, const struct lb_service_conf *s);
+/* lb_document_service_text - service @s of @c as it is in lb_document_config, as compact JSON. Backends that are in
+ * @was, an older version of it, too, are taken from its text @from; both may be NULL. 0, or -ENOMEM with *@out empty. */
+struct lb_service_text {
+	char *at; /* NUL-terminated */
+	size_t len;
+	size_t *backend; /* where each one's text begins, and, last, where the next one's would: a byte is between two */
+};
+int lb_document_service_text(const struct lb_config *c, const struct lb_service_conf *s,
+			     const struct lb_service_conf *was, const struct lb_service_text *from,
+			     struct lb_service_text *out);
+void lb_service_text_fini(struct lb_service_text *t);
 
 /* The same as lb_document_service, without the backends, and as lb_document_backend, both without the closing brace, so
  * that what is known at run time can follow. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* From the configuration to JSON by the table of fields, and from JSON to block-style YAML. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -233,12 +234,68 @@ static const struct lb_field *list_of(const struct lb_object *o, const struct lb
 	return f;
 }
 
-char *lb_document_service_text(const struct lb_config *c, const struct lb_service_conf *s)
+/* The backends of both are in order of address: the one of @was at or behind *@at that is the same as @b, or NULL. */
+static const struct lb_backend_conf *same_backend(const struct lb_service_conf *was, size_t *at,
+						  const struct lb_backend_conf *b)
 {
+	int order = -1;
+
+	while (was && *at < was->nr_backends &&
+	       (order = memcmp(&was->backends[*at].address, &b->address, sizeof(b->address))) < 0)
+		++*at;
+	return !order && !memcmp(&was->backends[*at], b, sizeof(*b)) ? &was->backends[*at] : NULL;
+}
+
+static void put_backends(struct lb_text *t, const struct lb_field *list, const struct lb_service_conf *s,
+			 const struct lb_service_conf *was, const struct lb_service_text *from, size_t *begin)
+{
+	struct lb_backend_conf room;
+	const void *base = base_of_items(list, s, &room);
+	size_t at = 0;
+
+	for (size_t i = 0; i < s->nr_backends; i++) {
+		begin[i] = t->len;
+		if (same_backend(was, &at, &s->backends[i]))
+			lb_text_put(t, from->at + from->backend[at], from->backend[at + 1] - from->backend[at] - 1);
+		else
+			put_object(t, &lb_object_backend, &s->backends[i], base, TERSE);
+		lb_text_puts(t, ",");
+	}
+	begin[s->nr_backends] = t->len;
+	if (s->nr_backends && !t->failed)
+		t->len--; /* the last comma */
+}
+
+int lb_document_service_text(const struct lb_config *c, const struct lb_service_conf *s,
+			     const struct lb_service_conf *was, const struct lb_service_text *from,
+			     struct lb_service_text *out)
+{
+	const struct lb_field *list = list_of(&lb_object_service, &lb_object_backend);
 	struct lb_text t = {0};
 
-	put_object(&t, &lb_object_service, s, &c->defaults, TERSE);
-	return lb_text_take(&t, NULL);
+	*out = (struct lb_service_text){.backend = calloc(s->nr_backends + 1, sizeof(*out->backend))};
+	lb_text_puts(&t, "{");
+	if (!t.failed && out->backend) {
+		put_fields(&t, lb_object_service.fields, list, s, &c->defaults, TERSE);
+		lb_text_puts(&t, ",\"backends\":[");
+		put_backends(&t, list, s, was, from, out->backend);
+		lb_text_puts(&t, "]");
+		put_fields(&t, list + 1, NULL, s, &c->defaults, TERSE);
+		lb_text_puts(&t, "}");
+		out->at = lb_text_take(&t, &out->len);
+	}
+	lb_text_fini(&t);
+	if (out->at)
+		return 0;
+	lb_service_text_fini(out);
+	return -ENOMEM;
+}
+
+void lb_service_text_fini(struct lb_service_text *t)
+{
+	free(t->at);
+	free(t->backend);
+	*t = (struct lb_service_text){0};
 }
 
 void lb_document_put_service(struct lb_text *t, const struct lb_service_conf *s)

@@ -6,6 +6,7 @@
 
 #include "lb/dp/hash.h"
 #include "model_priv.h"
+#include "pause.h"
 
 void lb_pool_put(struct lb_pool *p, uint16_t idx)
 {
@@ -304,6 +305,7 @@ struct lb_image *lb_model_image_prepared(struct lb_model *m)
 	image->conf.learn_rate = m->conf->learn_rate;
 	translating(m, &image->conf);
 	memcpy(image->gen, m->ids.gen, sizeof(image->gen));
+	image->features = LB_HAS_BASIC; /* as it is loaded: the first service is no reason to load it again */
 	for (size_t i = 0; i < m->nr; i++) {
 		struct lb_service_entry *s = m->services[i];
 
@@ -315,6 +317,7 @@ struct lb_image *lb_model_image_prepared(struct lb_model *m)
 		}
 		image->services[s->pub.idx] = lb_service_image_get(s->image);
 		image->features |= lb_service_conf_features(&s->pub.conf) | (s->image->tagged ? LB_HAS_VLAN : 0);
+		lb_pause();
 	}
 	if (image->features & LB_HAS_NAT)
 		image->conf.max_conns = m->conf->max_connections;

@@ -49,7 +49,7 @@ struct lb_model_service {
 	uint16_t idx;
 	struct lb_model_backend *backends;
 	struct lb_choice choice;
-	uint64_t digest;
+	uint64_t name_id; /* while its name is not known: found in the maps */
 	unsigned int policy_shift;
 	uint16_t *policy_table;
 	struct lb_slots *slots;
@@ -127,6 +127,9 @@ int lb_model_prepare(struct lb_model *m, uint32_t slots);
 struct lb_image *lb_model_image_prepared(struct lb_model *m);
 bool lb_model_stale(const struct lb_model *m);
 
+/* lb_model_digest - a fingerprint of who owns which slot, see lb_policy_digest; 0: there is no table, or no memory. Goes
+ * through the table each time: it is for whoever looks at it. */
+uint64_t lb_model_digest(const struct lb_model_service *s);
 /* lb_model_weight - what counts of @b's weight now. */
 double lb_model_weight(const struct lb_model_backend *b);
 const struct lb_config *lb_model_config(const struct lb_model *m);

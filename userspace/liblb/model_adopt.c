@@ -20,8 +20,8 @@ static int by_name_id(const void *a, const void *b)
 	const struct lb_service_entry *x = *(struct lb_service_entry *const *)a;
 	const struct lb_service_entry *y = *(struct lb_service_entry *const *)b;
 
-	if (x->pub.digest != y->pub.digest)
-		return x->pub.digest < y->pub.digest ? -1 : 1;
+	if (x->pub.name_id != y->pub.name_id)
+		return x->pub.name_id < y->pub.name_id ? -1 : 1;
 	return 0;
 }
 
@@ -92,7 +92,7 @@ static int adopt_service(struct lb_ids *ids, const struct lb_service_image *from
 	if (!s)
 		return -ENOMEM;
 	s->pub.idx = from->idx;
-	s->pub.digest = from->line.name_id;
+	s->pub.name_id = from->line.name_id;
 	s->pub.conf.nr_backends = from->nr_backends;
 	for (size_t i = 0; i < from->nr_backends; i++) {
 		const struct lb_backend *line = &from->backends[i].line;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "model_priv.h"
+#include "pause.h"
 
 struct change {
 	struct lb_model *m;
@@ -206,12 +207,12 @@ static struct lb_service_entry *find_found(const struct lb_model *m, const char 
 	while (low < high) {
 		size_t mid = (low + high) / 2;
 
-		if (m->found[mid]->pub.digest < name_id)
+		if (m->found[mid]->pub.name_id < name_id)
 			low = mid + 1;
 		else
 			high = mid;
 	}
-	return low < m->nr_found && m->found[low]->pub.digest == name_id ? m->found[low] : NULL;
+	return low < m->nr_found && m->found[low]->pub.name_id == name_id ? m->found[low] : NULL;
 }
 
 /* Both lists are in order of name. */
@@ -238,6 +239,7 @@ static int build_services(struct change *c)
 			ret = build_service(c, conf, old ? old : found, found, &c->services[i]);
 		if (found)
 			found->settled = true; /* has a place in the new world */
+		lb_pause();
 	}
 	while (!ret && was < m->nr)
 		free_service_ids(c, m->services[was++]);
@@ -316,6 +318,9 @@ static bool is_kept(const struct change *c, const struct lb_service_entry *s)
 static void commit(struct change *c)
 {
 	struct lb_model *m = c->m;
+	struct lb_service_entry **was = m->services, **found = m->found;
+	size_t nr_was = m->nr, nr_found = m->nr_found;
+	struct lb_config *conf = m->conf;
 
 	for (size_t i = 0; i < m->nr; i++)
 		m->by_idx[m->services[i]->pub.idx] = NULL;
@@ -326,23 +331,14 @@ static void commit(struct change *c)
 		if (c->sources_changed)
 			lb_entry_dirty(c->services[i]);
 	}
-	for (size_t i = 0; i < m->nr; i++) {
-		if (!is_kept(c, m->services[i]))
-			lb_service_entry_free(m->services[i]);
-	}
-	for (size_t i = 0; i < m->nr_found; i++)
-		lb_service_entry_free(m->found[i]);
 	for (size_t i = 0; i < c->nr_freed_backends; i++)
 		lb_pool_put(&m->ids.backends, c->freed_backends[i]);
 	for (size_t i = 0; i < c->nr_freed_services; i++)
 		lb_pool_put(&m->ids.services, c->freed_services[i]);
-	free(m->found);
 	m->found = NULL;
 	m->nr_found = 0;
-	free(m->services);
 	free(m->list);
 	free(m->addrs);
-	lb_config_free(m->conf);
 	m->services = c->services;
 	m->list = c->list;
 	m->nr = c->nr;
@@ -350,6 +346,20 @@ static void commit(struct change *c)
 	m->addrs = c->addrs;
 	m->nr_addrs = c->nr_addrs;
 	m->conf = c->conf;
+	/* From here on the new ones are what there is. */
+	for (size_t i = 0; i < nr_was; i++) {
+		lb_pause();
+		if (!is_kept(c, was[i]))
+			lb_service_entry_free(was[i]);
+	}
+	for (size_t i = 0; i < nr_found; i++) {
+		lb_pause();
+		lb_service_entry_free(found[i]);
+	}
+	free(was);
+	free(found);
+	lb_config_free(conf);
+	lb_pause();
 }
 
 static void undo(struct change *c)
@@ -388,6 +398,7 @@ int lb_model_apply(struct lb_model *m, const struct lb_config *conf, uint32_t no
 		ret = check_room(c);
 	if (!ret)
 		ret = index_addrs(c);
+	lb_pause();
 	if (!ret)
 		commit(c);
 	else

@@ -47,7 +47,7 @@ struct lb_model {
 	struct lb_addr_ref *addrs; /* in order of address */
 	size_t nr_addrs;
 	uint64_t hash_key[2];		 /* of the tables that there are */
-	struct lb_service_entry **found; /* adopted and not yet wished for; in order of name_id, which is in .digest */
+	struct lb_service_entry **found; /* adopted and not yet wished for; in order of name_id, which is in .name_id */
 	size_t nr_found;
 	struct lb_ids ids;
 	uint32_t counts[LB_MAX_BACKENDS]; /* room to count in; all 0 between uses */

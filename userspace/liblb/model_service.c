@@ -8,6 +8,9 @@
 
 #include "lb/dp/flow.h"
 #include "model_priv.h"
+#include "pause.h"
+
+#define FILL_SLOTS (1U << 15) /* a millisecond's work */
 
 /* What a computation is about to make of a service. */
 struct lb_outcome {
@@ -189,8 +192,11 @@ static int change_slots(struct lb_model *m, struct lb_service_entry *s, struct l
 
 static void count_slots(struct lb_model *m, struct lb_service_entry *s)
 {
-	for (size_t i = 0; i < 1UL << s->pub.policy_shift; i++)
+	for (size_t i = 0; i < 1UL << s->pub.policy_shift; i++) {
+		if (!(i % FILL_SLOTS))
+			lb_pause();
 		m->counts[s->pub.policy_table[i]]++;
+	}
 	for (size_t i = 0; i < s->pub.conf.nr_backends; i++) {
 		s->pub.backends[i].nr_slots = m->counts[s->pub.backends[i].idx];
 		m->counts[s->pub.backends[i].idx] = 0;
@@ -221,9 +227,10 @@ static void commit(struct lb_model *m, struct lb_service_entry *s, struct lb_out
 		s->pub.policy_table = o->table;
 		s->pub.policy_shift = o->shift;
 		o->table = NULL;
-		s->pub.digest = lb_policy_digest(o->candidates, nr, s->pub.policy_table, s->pub.policy_shift);
+		lb_pause();
 		count_slots(m, s);
 	}
+	lb_pause();
 	lb_entry_settled(s);
 	lb_entry_dirty(s);
 }
@@ -265,9 +272,11 @@ static int finish(struct lb_model *m, struct lb_service_entry *s, struct lb_outc
 
 	if (o->build)
 		o->table = lb_maglev_take(o->build);
+	lb_pause();
 	ret = change_slots(m, s, o, forget, o->now_s);
 	if (ret)
 		return ret;
+	lb_pause();
 	note_time(s, o);
 	if (o->table || o->alive_changed) {
 		commit(m, s, o);
@@ -295,8 +304,9 @@ int lb_entry_compute(struct lb_model *m, struct lb_service_entry *s, bool whole,
 	if (!o)
 		return -ENOMEM;
 	forget_coming(s);
-	if (o->build)
-		lb_maglev_fill(o->build, UINT32_MAX);
+	lb_pause();
+	while (o->build && !lb_maglev_fill(o->build, FILL_SLOTS))
+		lb_pause();
 	ret = finish(m, s, o, forget);
 	free_outcome(o);
 	return ret;
@@ -339,6 +349,19 @@ bool lb_entry_warm(struct lb_service_entry *s, uint32_t now_s, bool *more)
 		changed |= lb_policy_warmth(now_s - w->since_s, s->pub.conf.slow_start_ns) != w->warmth;
 	}
 	return changed;
+}
+
+uint64_t lb_model_digest(const struct lb_model_service *s)
+{
+	struct lb_candidate *candidates = calloc(s->conf.nr_backends + 1, sizeof(*candidates));
+	uint64_t digest = 0;
+
+	for (size_t i = 0; candidates && i < s->conf.nr_backends; i++)
+		candidates[i] = (struct lb_candidate){.conf = &s->backends[i].conf, .idx = s->backends[i].idx};
+	if (candidates && s->policy_table)
+		digest = lb_policy_digest(candidates, s->conf.nr_backends, s->policy_table, s->policy_shift);
+	free(candidates);
+	return digest;
 }
 
 double lb_model_weight(const struct lb_model_backend *b)
@@ -602,8 +625,10 @@ struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct 
 		lb_service_image_put(image);
 		return NULL;
 	}
+	lb_pause();
 	memcpy(image->slots, s->pub.slots->word, slots_bytes);
 	publish_vips(conf, image);
+	lb_pause();
 	for (size_t i = 0; i < conf->nr_backends; i++) {
 		image->backends[i].idx = s->pub.backends[i].idx;
 		lb_entry_line(c, s, &s->pub.backends[i], ids, &image->backends[i].line);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pause.h"
 #include "plan.h"
 
 /* A service without a table gets the smallest one, all of whose slots are nobody's. */
@@ -123,6 +124,7 @@ static int find_pairs(struct work *w)
 		if (old != new)
 			w->pairs[w->nr_pairs++] = (struct pair){old, new};
 	}
+	lb_pause();
 	return 0;
 }
 
@@ -336,6 +338,7 @@ static int plan_each(struct work *w, int (*step)(struct work *w, const struct pa
 	for (size_t i = 0; i < w->nr_pairs; i++) {
 		int ret = step(w, &w->pairs[i]);
 
+		lb_pause();
 		if (ret)
 			return ret;
 	}
@@ -433,13 +436,16 @@ static int plan_all_vips(struct work *w)
 	int ret = 0;
 
 	for (size_t i = 0; !ret && i < w->nr_pairs; i++) {
+		lb_pause();
 		ret = publish(&old, w->pairs[i].old);
 		if (!ret)
 			ret = publish(&new, w->pairs[i].new);
 	}
 	if (!ret) {
 		tidy(&old);
+		lb_pause();
 		tidy(&new);
+		lb_pause();
 		ret = plan_vips(w, LB_OP_VIP_SET, &new, &old, true);
 	}
 	if (!ret)

@@ -24,8 +24,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pause.h"
 #include "slots.h"
 
+#define PAUSE_EVERY (1U << 16) /* slots */
 #define SETTLE_S 2 /* whole seconds of a clock that counts only those: more than one has passed */
 
 struct lb_slots *lb_slots_new(unsigned int shift)
@@ -150,6 +152,8 @@ int lb_slots_change(struct lb_slots *s, const uint16_t *owner, unsigned int shif
 		return ret;
 	by = s->shift - shift;
 	for (uint32_t i = 0; i < 1U << s->shift; i++) {
+		if (!(i % PAUSE_EVERY))
+			lb_pause();
 		if (s->word[i] != LB_SLOT(LB_PHASE_STABLE, 0, owner[i >> by])) /* most are, and stay so */
 			s->word[i] = change_slot(s->word[i], owner[i >> by], &a, now_s, &s->since_s[i]);
 	}

@@ -55,8 +55,8 @@ static __always_inline __u32 lb_forget(__u32 word, __u32 any)
 	return word;
 }
 
-/* The same of 64 bits: @any is made as wide, or old verifiers would still know that the word is near what it was, and go
- * on for each. */
+/* The same of 64 bits: @any is made as wide, or old verifiers would still know that the word is near what it was, and
+ * go on for each. */
 static __always_inline __u64 lb_forget64(__u64 word, __u32 any)
 {
 #ifdef __bpf__

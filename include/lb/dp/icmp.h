@@ -49,12 +49,12 @@ static __always_inline enum lb_verdict lb_icmp_flow(const void *ip, const void *
 	const void *l4;
 	__u32 ports;
 
-	if (p->l4_off > LB_OFF_MAX - 4)
-		return LB_V_PASS_EXTENSION;
+	if (lb_unlikely(p->l4_off > LB_OFF_MAX - 4))
+		return lb_answer(LB_V_PASS_EXTENSION);
 	p->l4_off = lb_offset(p->l4_off, lb_get32(ip));
 	l4 = ip + p->l4_off;
-	if (l4 + 4 > data_end || p->l4_off + 4 > p->len)
-		return LB_V_PASS_TRUNCATED;
+	if (lb_unlikely(l4 + 4 > data_end || p->l4_off + 4 > p->len))
+		return lb_answer(LB_V_PASS_TRUNCATED);
 	ports = lb_get32(l4);
 	p->ports = ports << 16 | ports >> 16;
 	p->room = data_end - ip;
@@ -73,31 +73,31 @@ static __always_inline enum lb_verdict lb_icmp_parse4(const void *data, const vo
 	const struct iphdr *ip = data, *quoted;
 	__u32 icmp_off;
 
-	if (data + sizeof(*ip) > data_end)
-		return LB_V_PASS_TRUNCATED;
-	if (ip->version != 4)
-		return LB_V_PASS_NOT_IP;
-	if (ip->ihl < 5)
-		return LB_V_PASS_TRUNCATED;
-	if (ip->protocol != IPPROTO_ICMP)
-		return LB_V_PASS_PROTOCOL;
-	if (ip->frag_off & lb_htons(0x3fff))
-		return LB_V_PASS_FRAGMENT;
+	if (lb_unlikely(data + sizeof(*ip) > data_end))
+		return lb_answer(LB_V_PASS_TRUNCATED);
+	if (lb_unlikely(ip->version != 4))
+		return lb_answer(LB_V_PASS_NOT_IP);
+	if (lb_unlikely(ip->ihl < 5))
+		return lb_answer(LB_V_PASS_TRUNCATED);
+	if (lb_unlikely(ip->protocol != IPPROTO_ICMP))
+		return lb_answer(LB_V_PASS_PROTOCOL);
+	if (lb_unlikely(ip->frag_off & lb_htons(0x3fff)))
+		return lb_answer(LB_V_PASS_FRAGMENT);
 	icmp_off = ip->ihl * 4;
-	if (data + icmp_off + LB_ICMP_HLEN > data_end)
-		return LB_V_PASS_TRUNCATED;
-	if (!lb_icmp_is_error4(*(const __u8 *)(data + icmp_off)))
-		return LB_V_PASS_PROTOCOL;
+	if (lb_unlikely(data + icmp_off + LB_ICMP_HLEN > data_end))
+		return lb_answer(LB_V_PASS_TRUNCATED);
+	if (lb_unlikely(!lb_icmp_is_error4(*(const __u8 *)(data + icmp_off))))
+		return lb_answer(LB_V_PASS_PROTOCOL);
 
 	quoted = data + icmp_off + LB_ICMP_HLEN;
-	if ((const void *)quoted + sizeof(*quoted) > data_end || quoted->version != 4 || quoted->ihl < 5)
-		return LB_V_PASS_TRUNCATED;
-	if (!lb_proto_is_followed(quoted->protocol))
-		return LB_V_PASS_PROTOCOL;
-	if (quoted->frag_off & lb_htons(0x1fff))
-		return LB_V_PASS_FRAGMENT;
-	if (quoted->saddr != ip->daddr)
-		return LB_V_PASS_NO_SERVICE;
+	if (lb_unlikely((const void *)quoted + sizeof(*quoted) > data_end || quoted->version != 4 || quoted->ihl < 5))
+		return lb_answer(LB_V_PASS_TRUNCATED);
+	if (lb_unlikely(!lb_proto_is_followed(quoted->protocol)))
+		return lb_answer(LB_V_PASS_PROTOCOL);
+	if (lb_unlikely(quoted->frag_off & lb_htons(0x1fff)))
+		return lb_answer(LB_V_PASS_FRAGMENT);
+	if (lb_unlikely(quoted->saddr != ip->daddr))
+		return lb_answer(LB_V_PASS_NO_SERVICE);
 	p->v6 = false;
 	p->saddr4 = quoted->daddr;
 	p->daddr4 = quoted->saddr;

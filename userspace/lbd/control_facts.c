@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Facts that come in while a change is being made: the model is told when it is done, a moment later and in the order
+ * in which they came.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "control.h"
+#include "control_priv.h"
+#include "log.h"
+
+#define AGAIN_NS (LB_NSEC_PER_SEC / 500)
+
+struct lb_fact {
+	bool health; /* else it is a next hop */
+	char service[LB_NAME_MAX];
+	struct lb_endpoint backend;
+	enum lb_health from;
+	struct lb_health_state state;
+	uint8_t addr[16];
+	struct lb_next_hop nh;
+};
+
+struct lb_facts {
+	struct event *event;
+	struct lb_fact *list;
+	size_t nr, room;
+};
+
+static void again(struct event *ev)
+{
+	const struct timeval tv = lb_timeval(AGAIN_NS);
+
+	evtimer_add(ev, &tv);
+}
+
+bool lb_control_postpone(struct lb_control *c, struct event *ev)
+{
+	if (!lb_work_busy(c->work))
+		return false;
+	again(ev);
+	return true;
+}
+
+static void on_facts(evutil_socket_t fd, short what, void *ctx)
+{
+	struct lb_control *c = ctx;
+	struct lb_facts *f = c->facts;
+	struct lb_fact *list = f->list;
+	size_t nr = f->nr;
+
+	if (lb_control_postpone(c, f->event))
+		return;
+	f->list = NULL;
+	f->nr = f->room = 0;
+	for (size_t i = 0; i < nr; i++) {
+		const struct lb_fact *fact = &list[i];
+
+		if (fact->health)
+			lb_control_on_health(c, fact->service, &fact->backend, fact->from, &fact->state);
+		else
+			lb_control_on_next_hop(c, fact->addr, &fact->nh);
+	}
+	free(list);
+}
+
+struct lb_facts *lb_facts_new(struct lb_control *c)
+{
+	struct lb_facts *f = calloc(1, sizeof(*f));
+
+	if (f)
+		f->event = evtimer_new(c->base, on_facts, c);
+	if (f && f->event)
+		return f;
+	free(f);
+	return NULL;
+}
+
+void lb_facts_free(struct lb_facts *f)
+{
+	if (!f)
+		return;
+	event_free(f->event);
+	free(f->list);
+	free(f);
+}
+
+/* The place of the next one, when it has to wait: behind those that do. NULL: it need not, or there is no memory. */
+static struct lb_fact *wait_for(struct lb_control *c, bool *waits)
+{
+	struct lb_facts *f = c->facts;
+	struct lb_fact *list;
+
+	*waits = f && (lb_work_busy(c->work) || (f->nr && !lb_work_inside(c->work)));
+	if (!*waits)
+		return NULL;
+	if (f->nr == f->room) {
+		list = realloc(f->list, (f->room ? 2 * f->room : 64) * sizeof(*list));
+		if (!list) {
+			lb_log(LB_LOG_ERROR, "msg=\"out of memory: what was found out is lost\"");
+			return NULL;
+		}
+		f->list = list;
+		f->room = f->room ? 2 * f->room : 64;
+	}
+	if (!f->nr)
+		again(f->event);
+	return &f->list[f->nr++];
+}
+
+bool lb_facts_defer_health(struct lb_control *c, const char *service, const struct lb_endpoint *backend,
+			   enum lb_health from, const struct lb_health_state *h)
+{
+	bool waits;
+	struct lb_fact *fact = wait_for(c, &waits);
+
+	if (!fact)
+		return waits;
+	*fact = (struct lb_fact){.health = true, .backend = *backend, .from = from, .state = *h};
+	strncpy(fact->service, service, sizeof(fact->service) - 1);
+	return true;
+}
+
+bool lb_facts_defer_next_hop(struct lb_control *c, const uint8_t addr[16], const struct lb_next_hop *nh)
+{
+	bool waits;
+	struct lb_fact *fact = wait_for(c, &waits);
+
+	if (!fact)
+		return waits;
+	*fact = (struct lb_fact){.nh = *nh};
+	memcpy(fact->addr, addr, sizeof(fact->addr));
+	return true;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * How long the event loop is held: while it does one thing, nobody is checked, answered or failed over. Measured
+ * between two looks at what there is to do. Called by main.c, work.c and metrics.c.
+ */
+#ifndef LB_LOOP_H
+#define LB_LOOP_H
+
+#include "histogram.h"
+
+struct lb_loop_times {
+	struct lb_histogram hold; /* by the clock: with what else the machine did, and waiting for disks */
+	struct lb_histogram busy; /* CPU time of it */
+};
+
+/* lb_loop_watch - from now on, in this thread. */
+void lb_loop_watch(void);
+const struct lb_loop_times *lb_loop_times(void);
+/* lb_loop_add_busy - CPU time of another thread that the loop waits for. */
+void lb_loop_add_busy(uint64_t ns);
+
+#endif
