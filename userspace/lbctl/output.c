@@ -315,6 +315,10 @@ static void show_check(const json_t *check)
 		      str(check, "flap_window"));
 	if (!http)
 		return;
+	if (*str(check, "weight_header"))
+		field("", "reads the %s of weights in %s", str(check, "weight_means"), str(check, "weight_header"));
+	else if (json_is_true(at(check, "weight_body")))
+		field("", "reads the %s of weights in the body", str(check, "weight_means"));
 	printf("%-12s expects %s", "", text(at(check, "expect_status"), buf));
 	if (*str(check, "expect_body"))
 		printf(" and \"%s\"", str(check, "expect_body"));

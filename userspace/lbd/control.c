@@ -208,6 +208,22 @@ static void on_health(void *ctx, const char *service, const struct lb_endpoint *
 		lb_control_commit_soon(c);
 }
 
+static void on_share(void *ctx, const char *service, const struct lb_endpoint *backend, uint32_t from, uint32_t to,
+		     bool said)
+{
+	struct lb_control *c = ctx;
+	uint64_t start_ns = lb_now_ns();
+	char text[LB_ADDR_STRLEN];
+	int ret = lb_model_set_share(c->model, service, backend, to, lb_now_s());
+
+	c->build_ns += lb_now_ns() - start_ns;
+	lb_log(LB_LOG_INFO, "msg=\"weight\" service=%s backend=%s from=%u%% to=%u%% reason=%s", service,
+	       lb_endpoint_format(backend, text), from, to, said ? "said" : "unread");
+	lb_tell_share(c, service, backend, from, to, said);
+	if (ret > 0)
+		lb_control_commit_soon(c);
+}
+
 static uint64_t packets_of(void *ctx, uint16_t idx)
 {
 	const struct lb_control *c = ctx;
@@ -522,6 +538,7 @@ static int make_parts(struct lb_control *c, struct lb_err *err)
 	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->links_event || !c->time_event ||
 	    !c->drain_event || !c->open || !c->prober)
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+	lb_prober_on_share(c->prober, on_share);
 	return lb_nexthops_new(c->base, on_next_hop, on_links, c, &c->nexthops, err);
 }
 

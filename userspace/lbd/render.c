@@ -97,6 +97,10 @@ static void put_backend_status(struct lb_render *r, struct lb_control *c, const 
 	lb_text_printf(&r->text, ",\"effective_weight\":%.15g,\"state\":\"%s\",\"held_seconds\":%.1f,\"drain\":",
 		       lb_model_weight(b), lb_stats_backend_state(c, s, b), lb_stats_held_seconds(t));
 	put_drain(&r->text, c, s, b);
+	if (lb_check_conf_reads_weight(&s->conf.check))
+		lb_text_printf(&r->text, ",\"weight_percent\":%u", b->share ? b->share : LB_SHARE_ALL);
+	else
+		lb_text_puts(&r->text, ",\"weight_percent\":null");
 	lb_text_puts(&r->text, "}");
 }
 

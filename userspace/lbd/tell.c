@@ -25,6 +25,18 @@ void lb_tell_health(struct lb_control *c, const char *service, const struct lb_e
 	lb_events_add(c->events, &e);
 }
 
+void lb_tell_share(struct lb_control *c, const char *service, const struct lb_endpoint *backend, uint32_t from,
+		   uint32_t to, bool said)
+{
+	char before[8], after[8];
+	struct lb_event e = {LB_EVENT_WEIGHT, .service = service, .backend = backend, .from = before, .to = after};
+
+	snprintf(before, sizeof(before), "%u%%", from);
+	snprintf(after, sizeof(after), "%u%%", to);
+	e.reason = said ? "said" : "unread";
+	lb_events_add(c->events, &e);
+}
+
 void lb_tell_next_hop(struct lb_control *c, const uint8_t addr[16], const struct lb_next_hop *nh)
 {
 	char name[IF_NAMESIZE], to[IF_NAMESIZE + 24] = "lost";

@@ -52,6 +52,8 @@ struct lb_config *lb_config_new(void)
 		.flap_window_ns = 60 * S,
 		.flap_hold_ns = 10 * S,
 		.flap_hold_max_ns = 300 * S,
+		.weight_floor = 1,
+		.weight_step = 5,
 	};
 	return c;
 }

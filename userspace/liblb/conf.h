@@ -38,6 +38,7 @@ enum lb_check_type {
 	LB_CHECK_EXEC,
 };
 enum lb_dns_record { LB_DNS_A, LB_DNS_AAAA };
+enum lb_weight_means { LB_WEIGHT_SHARE, LB_WEIGHT_LOAD };
 enum lb_policy { LB_POLICY_MAGLEV, LB_POLICY_ROUND_ROBIN, LB_POLICY_LEAST_CONN, LB_POLICY_RANDOM };
 enum lb_affinity { LB_AFFINITY_NONE, LB_AFFINITY_SOURCE };
 enum lb_fate { LB_FATE_TERMINATE, LB_FATE_KEEP }; /* of connections whose backend goes */
@@ -90,6 +91,11 @@ struct lb_check_conf {
 	size_t nr_args;
 	uint32_t flaps; /* so many times down within .flap_window_ns, and it is held down; 0: never */
 	uint64_t flap_window_ns, flap_hold_ns, flap_hold_max_ns;
+	char *weight_header;   /* http, https: it says how much of its weight the backend can bear; NULL: none does */
+	bool weight_body;      /* http, https: the body's first line does */
+	enum lb_weight_means weight_means;
+	uint32_t weight_floor; /* percent: no less counts */
+	uint32_t weight_step;  /* percentage points: a smaller change does not count */
 };
 
 struct lb_affinity_conf {
@@ -207,6 +213,8 @@ void lb_config_free(struct lb_config *c);
 int lb_check_conf_copy(struct lb_check_conf *dst, const struct lb_check_conf *src);
 void lb_check_conf_fini(struct lb_check_conf *c);
 bool lb_check_conf_same(const struct lb_check_conf *a, const struct lb_check_conf *b);
+/* lb_check_conf_reads_weight - does the check ask the backend how much of its weight it can bear? */
+bool lb_check_conf_reads_weight(const struct lb_check_conf *c);
 bool lb_status_expected(const struct lb_status_set *s, unsigned int status);
 /* lb_text_unescape - @text with \xHH, \n, \r, \t and \\ as the bytes that they mean, into @out with room for
  * LB_CHECK_TEXT_MAX. The number of bytes; -EINVAL: another escape. */

@@ -239,6 +239,16 @@ static int check_check(const struct lb_service_conf *s, struct lb_conf_where *wh
 		lb_err_set(err, -EINVAL, NULL, "there is no body in the answer to HEAD; leave it out, or use GET");
 		return refuse_field(where, "check.expect_body");
 	}
+	if (c->weight_header && c->weight_body) {
+		lb_err_set(err, -EINVAL, NULL, "a weight is read from the header %.64s already; leave out one of them",
+			   c->weight_header);
+		return refuse_field(where, "check.weight_body");
+	}
+	if ((c->type == LB_CHECK_HTTP || c->type == LB_CHECK_HTTPS) && !strcmp(c->method, "HEAD") && c->weight_body) {
+		lb_err_set(err, -EINVAL, NULL,
+			   "there is no body in the answer to HEAD; use GET, or a header: weight_header");
+		return refuse_field(where, "check.weight_body");
+	}
 	return 0;
 }
 

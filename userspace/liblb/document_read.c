@@ -243,8 +243,6 @@ static int read_value(struct reader *r, const struct lb_field *f, const struct l
 
 /* ---- mappings ---- */
 
-#define FIELDS_MAX 32
-
 static bool is_known(const struct reader *r, const struct lb_field *f)
 {
 	return !r->in_defaults || !(f->flags & LB_FIELD_OWN);
@@ -252,7 +250,7 @@ static bool is_known(const struct reader *r, const struct lb_field *f)
 
 static int refuse_key(struct reader *r, const struct lb_object *o, const struct lb_node *key)
 {
-	const char *names[FIELDS_MAX + 1] = {NULL}, *near;
+	const char *names[LB_FIELDS_MAX + 1] = {NULL}, *near;
 	size_t nr = 0;
 
 	for (const struct lb_field *f = o->fields; f->name; f++) {
@@ -355,7 +353,7 @@ static bool is_missed(const struct reader *r, const struct lb_field *f, const st
 
 static int read_object(struct reader *r, const struct lb_object *o, const struct lb_node *n, void *obj)
 {
-	unsigned int seen[FIELDS_MAX] = {0};
+	unsigned int seen[LB_FIELDS_MAX] = {0};
 	int ret;
 
 	ret = count(r, n);

@@ -10,6 +10,7 @@
 #include "later.h"
 
 #define LB_FIELD_STRLEN 512 /* enough for every field's text, NUL included */
+#define LB_FIELDS_MAX 48    /* of one object */
 
 enum lb_field_kind {
 	LB_FIELD_TEXT,	   /* char[size], as @verify accepts it */

@@ -232,6 +232,7 @@ static const struct lb_field service_fields[] = {
 	 PLACE(lb_service_conf, quorum)},
 	{0},
 };
+FIELDS_FIT(service_fields);
 
 static int service_init(void *item, const void *parent)
 {
@@ -338,6 +339,7 @@ static const struct lb_field config_fields[] = {
 	{.name = "announce", .kind = LB_FIELD_OBJECT, .object = &lb_object_announce, PLACE(lb_config, announce)},
 	{0},
 };
+FIELDS_FIT(config_fields);
 
 const struct lb_object lb_object_config = {
 	.fields = config_fields,
