@@ -391,6 +391,17 @@ static void show_options(const json_t *service)
 	show_quic(at(service, "quic.configs"));
 }
 
+/* What checks have to say that no column has room for. */
+static void show_details(const json_t *backends)
+{
+	const json_t *b;
+	size_t i;
+
+	json_array_foreach (backends, i, b)
+		if (*str(b, "status.detail"))
+			printf("%s %s: %s\n", str(b, "address"), str(b, "status.reason"), str(b, "status.detail"));
+}
+
 static void show_routes(const json_t *service)
 {
 	const json_t *r;
@@ -443,6 +454,7 @@ void lb_show_service(const json_t *service)
 		putchar('\n');
 		show_table(backend_columns + 1, sizeof(backend_columns) / sizeof(*backend_columns) - 1,
 			   at(service, "backends"));
+		show_details(at(service, "backends"));
 	}
 }
 

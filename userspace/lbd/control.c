@@ -194,13 +194,15 @@ static void on_health(void *ctx, const char *service, const struct lb_endpoint *
 	char text[LB_ADDR_STRLEN];
 	uint64_t start_ns = lb_now_ns();
 	int ret = lb_model_set_health(c->model, service, backend, h->health, lb_now_s());
+	const struct lb_target_stats *stats = lb_prober_stats(c->prober, service, backend);
+	const char *detail = stats ? stats->detail : NULL;
 
 	c->build_ns += lb_now_ns() - start_ns;
 	lb_log(h->health == LB_HEALTH_DOWN ? LB_LOG_WARN : LB_LOG_INFO,
-	       "msg=\"health\" service=%s backend=%s from=%s to=%s reason=%s", service,
+	       "msg=\"health\" service=%s backend=%s from=%s to=%s reason=%s%s%s", service,
 	       lb_endpoint_format(backend, text), lb_health_name(from), lb_health_name(h->health),
-	       lb_reason_name(h->reason));
-	lb_tell_health(c, service, backend, from, h);
+	       lb_reason_name(h->reason), detail ? " detail=" : "", detail ? lb_quoted(detail) : "");
+	lb_tell_health(c, service, backend, from, h, detail);
 	if (ret < 0)
 		lb_log(LB_LOG_ERROR, "msg=\"cannot take the health\" service=%s error=%s", service,
 		       lb_quoted(strerror(-ret)));

@@ -49,6 +49,7 @@ struct lb_event {
 	uint64_t generation;
 	uint64_t count;
 	const char *verdict;
+	const char *detail; /* what stands behind the reason, for people */
 };
 
 struct lb_events;

@@ -14,6 +14,7 @@ typedef void (*lb_probe_done_fn)(void *ctx, enum lb_reason reason);
 struct lb_probe_notes {
 	uint32_t share; /* percent, as lb_share_parse and lb_share_find read them */
 	bool has_share;
+	char *detail; /* exec: how the program ended and what it wrote, malloc'ed; NULL: nothing is to be said */
 };
 
 /* A probe under way. @cancel ends and frees it; @done will not be called. */
@@ -26,7 +27,7 @@ struct lb_probe_request {
 	const struct lb_check_conf *check; /* outlives the probe, as do the service's name and VIP */
 	const char *service;
 	const struct lb_vip_conf *vip; /* the service's first; NULL: it has none */
-	struct lb_probe_notes *notes;  /* cleared; outlives the probe */
+	struct lb_probe_notes *notes;  /* cleared; outlives the probe; what it points to is then the caller's */
 	lb_probe_done_fn done;
 	void *ctx;
 };

@@ -62,6 +62,7 @@ static void target_free(struct lb_target *t)
 		target_stop(t);
 		event_free(t->timer);
 	}
+	free(t->stats.detail);
 	free(t);
 }
 
@@ -155,6 +156,9 @@ static void target_result(struct lb_target *t, enum lb_reason reason)
 	bool changed = false;
 
 	t->probe = NULL;
+	free(t->stats.detail);
+	t->stats.detail = t->notes.detail;
+	t->notes.detail = NULL;
 	t->stats.results[reason]++;
 	lb_histogram_add(&t->stats.duration, took_ns);
 	if (reason == LB_REASON_OK)

@@ -31,6 +31,7 @@ struct lb_target_stats {
 	struct lb_flap_state flap;
 	uint64_t held_until_ns; /* CLOCK_MONOTONIC, while it is held down; 0: it is not */
 	struct lb_share_state share;
+	char *detail; /* what the last check had to say beside its reason; NULL: nothing */
 };
 
 struct lb_prober *lb_prober_new(struct event_base *base, lb_prober_fn changed, void *ctx);

@@ -101,6 +101,8 @@ static void put_backend_status(struct lb_render *r, struct lb_control *c, const 
 		lb_text_printf(&r->text, ",\"weight_percent\":%u", b->share ? b->share : LB_SHARE_ALL);
 	else
 		lb_text_puts(&r->text, ",\"weight_percent\":null");
+	lb_text_puts(&r->text, ",\"detail\":");
+	lb_text_json_string(&r->text, probed && t->detail ? t->detail : "");
 	lb_text_puts(&r->text, "}");
 }
 
