@@ -402,6 +402,21 @@ static void show_details(const json_t *backends)
 			printf("%s %s: %s\n", str(b, "address"), str(b, "status.reason"), str(b, "status.detail"));
 }
 
+static void show_names(const json_t *names)
+{
+	const json_t *n;
+	size_t i;
+
+	json_array_foreach (names, i, n) {
+		const char *lookup = str(n, "status.lookup"), *answered = str(n, "status.answered");
+		bool good = !strcmp(lookup, "ok");
+
+		field(i ? "" : "names", "%s: %" JSON_INTEGER_FORMAT " addresses, %s%s%s, again in %" JSON_INTEGER_FORMAT " s",
+		      str(n, "address"), num(n, "status.addresses"), lookup, good ? "" : ", last answered ",
+		      good ? "" : *answered ? answered : "never", num(n, "status.next_seconds"));
+	}
+}
+
 static void show_routes(const json_t *service)
 {
 	const json_t *r;
@@ -443,6 +458,7 @@ void lb_show_service(const json_t *service)
 	field("status", "%s, %s backends up%s%s%s", str(st, "state"), up_of(service, buf[0]),
 	      strcmp(str(st, "state"), "down") ? buf[1] : "", *str(st, "reason") ? ": " : "", str(st, "reason"));
 	show_routes(service);
+	show_names(at(service, "status.names"));
 	field("table",
 	      "%" JSON_INTEGER_FORMAT " slots: %" JSON_INTEGER_FORMAT " stable, %" JSON_INTEGER_FORMAT
 	      " moving, %" JSON_INTEGER_FORMAT " settling; digest %s",

@@ -132,6 +132,7 @@ static char *encode(const struct lb_events *e, uint64_t seq, const struct lb_eve
 	put_number(&t, "generation", event->generation);
 	put_number(&t, "count", event->count);
 	put_member(&t, "detail", event->detail);
+	put_member(&t, "name", event->name);
 	lb_text_puts(&t, "}");
 	return lb_text_take(&t, NULL);
 }

@@ -447,6 +447,11 @@ static void head_dataplane(struct job *j)
 	write_dataplane(j->f, j->control);
 }
 
+static void head_names(struct job *j)
+{
+	lb_metrics_names(j->f, j->control->resolver);
+}
+
 static void head_process(struct job *j)
 {
 	write_process(j->f);
@@ -485,6 +490,7 @@ static const struct section {
 	{head_service_tier, row_service_tier, SERVICES},
 	{head_backend_percent, row_backend_percent, BACKENDS},
 	{head_weight_unread, row_weight_unread, BACKENDS},
+	{head_names, NULL, NOTHING},
 };
 #define NR_SECTIONS (sizeof(sections) / sizeof(sections[0]))
 

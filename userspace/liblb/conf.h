@@ -129,6 +129,10 @@ struct lb_backend_conf {
 	uint32_t tier;		    /* 0..15; the lowest tier with a usable backend serves */
 	enum lb_admin admin;
 	struct lb_server_id server_id; /* for connection-ID routing */
+	/* NULL: .address is all there is. Else a DNS name, owned, whose addresses are meant, .address.addr being its key
+	 * (names.h); or, after lb_names_expand, the name that .address came from. */
+	char *name;
+	bool leaving; /* the name had it, and has it no longer; never in a configuration as it is written */
 };
 
 /* Backends and VIPs are sorted by address, then port, allow, deny and snat by address, then length: the order in which
@@ -175,6 +179,17 @@ struct lb_announce_conf {
 	enum lb_announce_shared shared; /* how many of the services that share an address have to be healthy */
 };
 
+#define LB_MAX_RESOLVERS 8
+
+/* How the names of backends are looked up. */
+struct lb_resolver_conf {
+	struct lb_endpoint *servers; /* in the order in which they are asked; port 0: 53 */
+	size_t nr_servers;	     /* 0: the system's */
+	uint64_t timeout_ns;	     /* of one question to one server */
+	uint64_t min_ttl_ns, max_ttl_ns;
+	uint32_t max_addresses; /* of one name that become backends of one service */
+};
+
 /* How long a translated connection that is silent is remembered: RFC 5382 REQ-5, RFC 4787 REQ-5. */
 struct lb_timeouts_conf {
 	uint64_t tcp_established_ns;
@@ -201,6 +216,7 @@ struct lb_config {
 	struct lb_service_conf *services;
 	size_t nr_services;
 	struct lb_announce_conf announce;
+	struct lb_resolver_conf resolver;
 };
 
 /* All of these own what they point to. Constructors return NULL only when out of memory. */
@@ -249,6 +265,10 @@ int lb_config_del_iface(struct lb_config *c, const char *name, struct lb_err *er
  * could translate (it differs from the VIP's), l2 across families, fullnat without an address of the backends' family,
  * a timeout longer than the interval, anything twice. -EINVAL with @err; -ENOSPC past LB_MAX_*. */
 int lb_config_check(const struct lb_config *c, struct lb_err *err);
+
+/* lb_backend_conf_fits - can @b, an address, be a backend of @s: usable, none of its VIPs, of a family that it is
+ * forwarded to? Whether it is one already is not looked at. */
+bool lb_backend_conf_fits(const struct lb_service_conf *s, const struct lb_backend_conf *b);
 
 /* Where a check failed: positions in the configuration, -1: none, and a key below the innermost of them or NULL. */
 struct lb_conf_where {

@@ -37,7 +37,8 @@
 /* .nr_offset and the place of the array @member of struct @type, counted by nr_@member */
 #define ARRAY(type, member) .nr_offset = offsetof(struct type, nr_##member), PLACE(type, member)
 
-extern const struct lb_object lb_object_check, lb_object_affinity, lb_object_quic, lb_object_announce;
+extern const struct lb_object lb_object_check, lb_object_affinity, lb_object_quic, lb_object_announce,
+	lb_object_resolver;
 extern const struct lb_item lb_item_vip, lb_item_prefix, lb_item_snat, lb_item_header, lb_item_arg;
 
 /* Letters, digits and @others alone? */

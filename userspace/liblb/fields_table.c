@@ -337,6 +337,7 @@ static const struct lb_field config_fields[] = {
 	 .nr_offset = offsetof(struct lb_config, nr_services),
 	 PLACE(lb_config, services)},
 	{.name = "announce", .kind = LB_FIELD_OBJECT, .object = &lb_object_announce, PLACE(lb_config, announce)},
+	{.name = "resolver", .kind = LB_FIELD_OBJECT, .object = &lb_object_resolver, PLACE(lb_config, resolver)},
 	{0},
 };
 FIELDS_FIT(config_fields);

@@ -159,6 +159,7 @@ static int build_backends(struct change *c, struct lb_service_entry *s, const st
 			*b = *was;
 		keep_share(b, s, &conf->backends[i]);
 		b->conf = conf->backends[i];
+		b->conf.name = NULL; /* it is the configuration's, which may go before */
 		b->drained &= b->conf.admin == LB_ADMIN_DRAINING;
 		b->health = next_health(conf, was);
 		if (was)
