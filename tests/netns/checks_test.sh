@@ -286,6 +286,7 @@ detail() { service_json exec '.backends[0].status.detail'; }
 detail_is() { [ "$(detail)" = "$1" ]; }
 host lb curl -sN --unix-socket "$RUN/lb/lbd.sock" http://lbd/v1/events >"$RUN/exec/events" &
 events=$!
+ok "with time enough" lbctl service set exec --check-interval 1s --check-timeout 1s
 echo fail >"$RUN/exec/mode"
 ok "a program that says nothing" wait_for 5 detail_is "status 3"
 becomes exec down/exit "it fails"
@@ -309,6 +310,9 @@ echo stuck >"$RUN/exec/mode"
 becomes exec down/timeout "a program that is stuck"
 is "what it said until then" "$(detail)" "asking the server"
 kill $events
+ok "with little time" lbctl service set exec --check-interval 200ms --check-timeout 200ms
+echo ok >"$RUN/exec/mode"
+becomes exec up/ok "a program that succeeds"
 echo hang >"$RUN/exec/mode"
 becomes exec down/timeout "a program that hangs"
 hanging() { [ "$(pgrep -fc "sleep $1")" -gt 0 ]; }

@@ -136,6 +136,7 @@ is "no connection of the others moved" "$(field moved "$ANSWER")" 0
 
 echo "# a restart begins with it"
 kill $events
+ok "checks that take their time" lbctl service set web --check-interval 20s
 digest=$(service_json web .status.table_digest)
 lbd_end KILL
 say 2 refuse # nothing can be read until we say so
@@ -143,6 +144,7 @@ lbd_start
 is "what counts" "$(of 2 weight_percent) $(of 2 effective_weight)" "40 40"
 is "and the table" "$(service_json web .status.table_digest)" "$digest"
 say 2 70
+ok "checks as before" lbctl service set web --check-interval 100ms
 ok "what it says now counts" wait_for 5 counts 2 70
 
 echo "# in the body, and as a load"
