@@ -26,7 +26,7 @@
 	X(DATAPLANE, "dataplane", "the dataplane could not be updated, or could be again")                             \
 	X(LOST, "lost", "the reader was too slow: `count` events are not to be had any more")                          \
 	X(CONNECTIONS, "connections", "a backend got `count` new connections since the last such event")               \
-	X(VERDICT, "verdict", "`count` packets got this verdict since the last such event")                               \
+	X(VERDICT, "verdict", "`count` packets got this verdict since the last such event")                            \
 	X(WEIGHT, "weight", "another part of a backend's weight counts, for it said so or says nothing any more")      \
 	X(NAME, "name", "a backend's name has other addresses, or cannot be looked up, or can be again")
 
