@@ -248,7 +248,7 @@ cat >"$RUN/exec/check" <<-'END'
 	# check DIRECTORY "two words"
 	env | sort >"$1/env.new" && mv "$1/env.new" "$1/env"
 	echo "$2" >"$1/arg"
-	ls -l /proc/self/fd | grep -c -- '->' >"$1/fds"
+	ls -l /proc/self/fd | grep -c -- "->" >"$1/fds.new" && mv "$1/fds.new" "$1/fds"
 	case $(cat "$1/mode") in
 	fail) exit 3 ;;
 	say)
