@@ -16,6 +16,7 @@
 #include "ifaces.h"
 #include "nexthops.h"
 #include "prober.h"
+#include "resolver.h"
 #include "store.h"
 #include "watch.h"
 #include "work.h"
@@ -47,12 +48,13 @@ struct lb_apply_result {
 struct lb_control {
 	struct event_base *base;
 	struct lb_control_options options;
-	struct lb_config *config; /* as last applied */
+	struct lb_config *config; /* as last applied; the model's has addresses in the place of names */
 	struct lb_model *model;
 	struct lb_image *image; /* what the dataplane has */
 	struct lb_dataplane *dp;
 	struct lb_nexthops *nexthops;
 	struct lb_prober *prober;
+	struct lb_resolver *resolver;
 	struct lb_store *store;
 	struct lb_ifaces ifaces;
 	bool ifaces_known; /* what is attached was looked at: before, an lbd before us may have attached it */
@@ -87,6 +89,8 @@ struct lb_control {
 	struct lb_job commit_job; /* while .committing: in .work */
 	bool committing;
 	uint64_t repairs; /* of what lb_control_verify found, ever */
+	struct event *names_event; /* names have other addresses: soon they are looked at */
+	bool names_failing;	   /* and could not be taken last time */
 };
 
 /* lb_control_start - read file and state, adopt or make the dataplane, apply. Errors leave the dataplane alone, except
