@@ -605,6 +605,7 @@ static int make_parts(struct lb_control *c, struct lb_err *err)
 	c->facts = lb_facts_new(c);
 	c->prober = lb_prober_new(c->base, lb_control_on_health, c);
 	c->names_event = evtimer_new(c->base, lb_control_on_names, c);
+	c->names_taken = true;
 	c->resolver = lb_resolver_new(c->base, c->events, lb_control_names_soon, c);
 	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->links_event || !c->time_event ||
 	    !c->drain_event || !c->open || !c->prober || !c->work || !c->facts || !c->names_event || !c->resolver)
@@ -761,6 +762,7 @@ void lb_control_free(struct lb_control *c)
 
 	if (!c)
 		return;
+	lb_work_finish(c->work); /* it needs all that goes now */
 	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
 		if (events[i])
 			event_free(events[i]);

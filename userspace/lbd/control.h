@@ -91,6 +91,8 @@ struct lb_control {
 	uint64_t repairs; /* of what lb_control_verify found, ever */
 	struct event *names_event; /* names have other addresses: soon they are looked at */
 	bool names_failing;	   /* and could not be taken last time */
+	bool names_taken;	   /* .names_job is not under way */
+	struct lb_job names_job;
 };
 
 /* lb_control_start - read file and state, adopt or make the dataplane, apply. Errors leave the dataplane alone, except

@@ -95,16 +95,17 @@ static int take(struct lb_control *c, const struct lb_config *expanded, struct l
 	return 0;
 }
 
-void lb_control_on_names(evutil_socket_t fd, short what, void *ctx)
+/* A piece of work of its own, as every change. */
+static void take_names(void *ctx)
 {
-	struct timeval again = lb_timeval(AGAIN_NS);
 	struct lb_control *c = ctx;
 	struct change_log log = {.again = c->names_failing};
 	struct lb_config *expanded;
 	struct lb_err err = {0};
 	int ret = 0;
 
-	if (lb_control_postpone(c, c->names_event) || !lb_config_has_names(c->config))
+	c->names_failing = false;
+	if (!lb_config_has_names(c->config))
 		return;
 	expanded = lb_control_expand(c, c->config);
 	if (!expanded)
@@ -112,11 +113,35 @@ void lb_control_on_names(evutil_socket_t fd, short what, void *ctx)
 	else if (lb_config_diff(lb_model_config(c->model), expanded, log_change, &log))
 		ret = take(c, expanded, &err);
 	lb_config_free(expanded);
-	c->names_failing = ret;
-	if (!ret)
-		return;
 	/* What runs keeps running; another try may find room, memory or a disk. */
-	lb_log(LB_LOG_ERROR, "msg=\"cannot take the addresses of names; trying again\" error=%s",
-	       lb_quoted(lb_err_str(&err)));
-	evtimer_add(c->names_event, &again);
+	if (ret)
+		lb_log(LB_LOG_ERROR, "msg=\"cannot take the addresses of names; trying again\" error=%s",
+		       lb_quoted(lb_err_str(&err)));
+	c->names_failing = ret;
+}
+
+static void on_taken(void *ctx)
+{
+	struct timeval again = lb_timeval(AGAIN_NS);
+	struct lb_control *c = ctx;
+
+	c->names_taken = true;
+	if (c->names_failing)
+		evtimer_add(c->names_event, &again);
+}
+
+void lb_control_on_names(evutil_socket_t fd, short what, void *ctx)
+{
+	struct timeval soon = lb_timeval(SOON_NS);
+	struct lb_control *c = ctx;
+
+	if (!lb_config_has_names(c->config))
+		return;
+	if (!c->names_taken) { /* it may have begun with what was known before */
+		evtimer_add(c->names_event, &soon);
+		return;
+	}
+	c->names_taken = false;
+	c->names_job = (struct lb_job){.run = take_names, .done = on_taken, .ctx = c};
+	lb_work_add(c->work, &c->names_job);
 }
