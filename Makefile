@@ -22,7 +22,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 
 LIBS := libxdp libbpf libelf zlib libnl-3.0 libnl-route-3.0 libevent_core libmicrohttpd libcurl openssl jansson libfyaml \
-	smartcols libcap-ng libpcap
+	smartcols libcap-ng libpcap libcares
 # Only asked for by the goals that build: `make deps` has to work without them.
 PKG_CFLAGS = $(shell pkg-config --cflags $(LIBS))
 PKG_LIBS = $(shell pkg-config --libs $(LIBS))
@@ -142,7 +142,7 @@ deps-bench:
 # ---- what the README promises ----
 DEPS_BUILD := gcc make pkg-config clang llvm bpftool libc6-dev libbpf-dev libxdp-dev libelf-dev zlib1g-dev libnl-3-dev \
 	libnl-route-3-dev libevent-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev libjansson-dev libfyaml-dev libsmartcols-dev \
-	libcap-ng-dev libpcap-dev
+	libcap-ng-dev libpcap-dev libc-ares-dev
 DEPS_RUN := iproute2 ethtool procps nginx-light curl jq
 DEPS_TEST := libcmocka-dev libusrsctp-dev iputils-ping spin tcpdump prometheus qemu-system-x86 busybox-static cpio xz-utils kmod dpkg-dev groff \
 	openssl socat dnsmasq-base python3-grpcio bird2 frr keepalived \

@@ -248,9 +248,25 @@ cat >"$RUN/exec/check" <<-'END'
 	# check DIRECTORY "two words"
 	env | sort >"$1/env.new" && mv "$1/env.new" "$1/env"
 	echo "$2" >"$1/arg"
-	ls -l /proc/self/fd | grep -c -- '->' >"$1/fds"
+	ls -l /proc/self/fd | grep -c -- "->" >"$1/fds.new" && mv "$1/fds.new" "$1/fds"
 	case $(cat "$1/mode") in
 	fail) exit 3 ;;
+	say)
+		printf '\n  the "primary" is \tgone \001\r\nand more\n' >&2
+		exit 4
+		;;
+	signal)
+		printf '%0300d' 7
+		kill -9 $$
+		;;
+	much)
+		yes | head -c 1000000
+		echo done >"$1/much"
+		;;
+	stuck)
+		echo "asking the server"
+		sleep 31417
+		;;
 	hang) sleep 31415 & sleep 31415 ;;
 	leave) sleep 31416 & exit 0 ;;
 	esac
@@ -266,6 +282,37 @@ LBD_BACKEND_PORT=80 LBD_CHECK_TIMEOUT_MS=200 LBD_SERVICE=exec LBD_VIP=192.0.2.$n
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "
 is "its arguments" "$(cat "$RUN/exec/arg")" "two words"
 is "its descriptors: three, and ls's own" "$(cat "$RUN/exec/fds")" 4
+detail() { service_json exec '.backends[0].status.detail'; }
+detail_is() { [ "$(detail)" = "$1" ]; }
+host lb curl -sN --unix-socket "$RUN/lb/lbd.sock" http://lbd/v1/events >"$RUN/exec/events" &
+events=$!
+ok "with time enough" lbctl service set exec --check-interval 1s --check-timeout 1s
+echo fail >"$RUN/exec/mode"
+ok "a program that says nothing" wait_for 5 detail_is "status 3"
+becomes exec down/exit "it fails"
+echo much >"$RUN/exec/mode"
+becomes exec up/ok "a program that writes a lot"
+ok "is read to its end" test -s "$RUN/exec/much"
+is "its first line is kept" "$(detail)" y
+echo say >"$RUN/exec/mode"
+becomes exec down/exit "a program that says why"
+is "is shown" "$(detail)" 'status 4: the "primary" is  gone'
+ok "by service show, too" grep -qF '10.0.0.11:80 exit: status 4: the "primary" is  gone' <<<"$(lbctl service show exec)"
+ok "and in the log" grep -qF 'from=up to=down reason=exit detail="status 4: the \"primary\" is  gone"' "$RUN/lb/log"
+told() { jq -r 'select(.type == "health") | .detail' "$RUN/exec/events" | grep -qxF "$1"; }
+ok "and in the event" wait_for 5 told 'status 4: the "primary" is  gone'
+echo signal >"$RUN/exec/mode"
+ok "a signal, and a line that is too long" wait_for 5 detail_is "signal 9: $(printf '%0200d' 0)"
+echo ok >"$RUN/exec/mode"
+becomes exec up/ok "a program that succeeds"
+ok "and says nothing" wait_for 5 detail_is ""
+echo stuck >"$RUN/exec/mode"
+becomes exec down/timeout "a program that is stuck"
+is "what it said until then" "$(detail)" "asking the server"
+kill $events
+ok "with little time" lbctl service set exec --check-interval 200ms --check-timeout 200ms
+echo ok >"$RUN/exec/mode"
+becomes exec up/ok "a program that succeeds"
 echo hang >"$RUN/exec/mode"
 becomes exec down/timeout "a program that hangs"
 hanging() { [ "$(pgrep -fc "sleep $1")" -gt 0 ]; }

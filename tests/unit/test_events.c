@@ -102,7 +102,7 @@ static void test_members(void **state)
 
 	memcpy(backend.addr, address, 16);
 	lb_events_add(e, &(struct lb_event){LB_EVENT_HEALTH, "web", &backend, address, "eth0", "up", "down",
-					    "a \"b\" \\ \n\x01\x7f\xff caf\xc3\xa9", "api", 7, 9, "forwarded"});
+					    "a \"b\" \\ \n\x01\x7f\xff caf\xc3\xa9", "api", 7, 9, "forwarded", "why", "a.example"});
 	lb_events_add(e, &(struct lb_event){LB_EVENT_STARTED});
 	assert_int_equal(wakes, 2);
 	text = at = read_all(r, 4096);
@@ -121,6 +121,8 @@ static void test_members(void **state)
 	assert_string_equal(member(json, "verdict"), "forwarded");
 	assert_int_equal(json_integer_value(json_object_get(json, "generation")), 7);
 	assert_int_equal(json_integer_value(json_object_get(json, "count")), 9);
+	assert_string_equal(member(json, "detail"), "why");
+	assert_string_equal(member(json, "name"), "a.example");
 	json_decref(json);
 	json = next_line(&at);
 	assert_int_equal(json_object_size(json), 3); /* what is not known is not said */

@@ -67,6 +67,7 @@ static void fake_timer_del(struct event *ev)
 static struct {
 	enum lb_reason reason; /* of all probes */
 	bool held;	       /* they do not end */
+	uint32_t share;	       /* what they read of the weight; 0: nothing */
 	size_t started, cancelled;
 	struct lb_probe_request last;
 } probes;
@@ -92,6 +93,8 @@ struct lb_probe *lb_probe_start(struct lb_probes *p, const struct lb_probe_reque
 	probes.started++;
 	probes.last = *req;
 	*reason = probes.reason;
+	assert_false(req->notes->has_share);
+	*req->notes = (struct lb_probe_notes){.share = probes.share, .has_share = probes.share};
 	return probes.held ? &held_probe : NULL;
 }
 
@@ -105,8 +108,10 @@ struct world {
 	struct lb_config *conf;
 	struct lb_model *model;
 	struct lb_prober *prober;
-	size_t changes;
+	size_t changes, shares;
 	enum lb_health health; /* the last change */
+	uint32_t share;	       /* the last one */
+	bool said;
 };
 
 static void changed(void *ctx, const char *service, const struct lb_endpoint *backend, enum lb_health from,
@@ -117,6 +122,18 @@ static void changed(void *ctx, const char *service, const struct lb_endpoint *ba
 	w->changes++;
 	w->health = h->health;
 	lb_model_set_health(w->model, service, backend, h->health, 1);
+}
+
+static void shared(void *ctx, const char *service, const struct lb_endpoint *backend, uint32_t from, uint32_t to,
+		   bool said)
+{
+	struct world *w = ctx;
+
+	w->shares++;
+	w->share = to;
+	w->said = said;
+	assert_int_not_equal(from, to);
+	lb_model_set_share(w->model, service, backend, to, 1);
 }
 
 static void sync_all(struct world *w)
@@ -139,6 +156,7 @@ static struct world *begin(void)
 	w->model = lb_model_new();
 	w->prober = lb_prober_new(NULL, changed, w);
 	assert_true(w->conf && w->model && w->prober);
+	lb_prober_on_share(w->prober, shared);
 	return w;
 }
 
@@ -432,12 +450,53 @@ static void test_via(void **state)
 	end(w);
 }
 
+/* What a good answer says of the weight counts, also after checks that failed and another check. */
+static void test_share(void **state)
+{
+	struct world *w = begin();
+	struct lb_service_conf *s = add_service(w, "web", 1);
+	struct lb_endpoint ep = conf_ep(1);
+
+	s->check.type = LB_CHECK_HTTP;
+	s->check.weight_floor = s->check.weight_step = 1;
+	probes.share = 40;
+	sync_all(w);
+	pass(100);
+	assert_int_equal(w->shares, 0); /* nobody asked for it */
+	s->check.weight_body = true;
+	sync_all(w);
+	pass(100);
+	assert_int_equal(w->shares, 1);
+	assert_true(w->share == 40 && w->said);
+	probes.reason = LB_REASON_STATUS;
+	probes.share = 0;
+	pass(20000);
+	assert_int_equal(w->health, LB_HEALTH_DOWN);
+	assert_int_equal(w->shares, 1);
+	/* It is down, and says something else already. */
+	probes.reason = LB_REASON_OK;
+	probes.share = 60;
+	pass(2300);
+	assert_int_equal(w->health, LB_HEALTH_DOWN);
+	assert_int_equal(w->share, 60);
+	s->check.timeout_ns = 900 * MS;
+	sync_all(w);
+	probes.share = 0;
+	pass(100 + 2300);
+	assert_int_equal(w->share, 60);
+	pass(2300);
+	assert_int_equal(w->shares, 3);
+	assert_true(w->share == 100 && !w->said);
+	assert_true(lb_prober_stats(w->prober, "web", &ep)->share.unread_total >= 3);
+	end(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_spread),	cmocka_unit_test(test_fast_interval),
 		cmocka_unit_test(test_not_run), cmocka_unit_test(test_starts_from_what_was),
-		cmocka_unit_test(test_request), cmocka_unit_test(test_via),
+		cmocka_unit_test(test_request), cmocka_unit_test(test_via), cmocka_unit_test(test_share),
 	};
 
 	return cmocka_run_group_tests_name("prober", tests, NULL, NULL);

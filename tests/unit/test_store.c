@@ -209,6 +209,38 @@ static void test_drains(void **state)
 	lb_config_free(c);
 }
 
+/* So are the addresses of names, one by one. */
+static void test_resolved(void **state)
+{
+	struct lb_backend_conf b = {.address = conf_ep(1), .weight = 7, .name = (char *)"a.example", .leaving = true};
+	struct lb_config *c = conf_new(), *expanded = conf_new();
+	struct lb_state s = {.config = c, .generation = 7, .fingerprint = "", .expanded = expanded}, found = {0};
+	struct lb_store *store = lb_store_new(dir);
+	struct lb_service_conf *web = conf_service(expanded, "web", LB_CHECK_NONE);
+	struct lb_err err;
+
+	conf_backend(expanded, "web", 2); /* written as an address */
+	assert_int_equal(lb_service_conf_add_backend(web, &b, &err), 0);
+	assert_int_equal(lb_store_save(store, &s, &err), 0);
+	assert_int_equal(lb_store_load(dir, &found, &err), 0);
+	assert_int_equal(found.nr_resolved, 1);
+	assert_string_equal(found.resolved[0].service, "web");
+	assert_string_equal(found.resolved[0].name, "a.example");
+	assert_memory_equal(&found.resolved[0].address, &b.address, sizeof(b.address));
+	assert_true(found.resolved[0].leaving);
+	free(found.resolved);
+	lb_config_free(found.config);
+	lb_drains_fini(&found.drains);
+	assert_int_equal(refuse("\"resolved\":[],"), 0);
+	assert_int_equal(refuse("\"resolved\":{},"), -1);
+	assert_int_equal(refuse("\"resolved\":[1],"), -1);
+	assert_int_equal(refuse("\"resolved\":[{\"service\":\"a\",\"name\":\"b\",\"address\":\"10.0.0.1\"}],"), -1);
+	assert_int_equal(refuse("\"resolved\":[{\"service\":\"a\",\"name\":\"b\",\"address\":\"x\",\"leaving\":true}],"), -1);
+	lb_store_free(store);
+	lb_config_free(c);
+	lb_config_free(expanded);
+}
+
 static int make_dir(void **state)
 {
 	return mkdtemp(dir) ? 0 : -1;
@@ -229,6 +261,7 @@ int main(void)
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_failure),
 		cmocka_unit_test(test_drains),
+		cmocka_unit_test(test_resolved),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);

@@ -315,6 +315,10 @@ static void show_check(const json_t *check)
 		      str(check, "flap_window"));
 	if (!http)
 		return;
+	if (*str(check, "weight_header"))
+		field("", "reads the %s of weights in %s", str(check, "weight_means"), str(check, "weight_header"));
+	else if (json_is_true(at(check, "weight_body")))
+		field("", "reads the %s of weights in the body", str(check, "weight_means"));
 	printf("%-12s expects %s", "", text(at(check, "expect_status"), buf));
 	if (*str(check, "expect_body"))
 		printf(" and \"%s\"", str(check, "expect_body"));
@@ -387,6 +391,32 @@ static void show_options(const json_t *service)
 	show_quic(at(service, "quic.configs"));
 }
 
+/* What checks have to say that no column has room for. */
+static void show_details(const json_t *backends)
+{
+	const json_t *b;
+	size_t i;
+
+	json_array_foreach (backends, i, b)
+		if (*str(b, "status.detail"))
+			printf("%s %s: %s\n", str(b, "address"), str(b, "status.reason"), str(b, "status.detail"));
+}
+
+static void show_names(const json_t *names)
+{
+	const json_t *n;
+	size_t i;
+
+	json_array_foreach (names, i, n) {
+		const char *lookup = str(n, "status.lookup"), *answered = str(n, "status.answered");
+		bool good = !strcmp(lookup, "ok");
+
+		field(i ? "" : "names", "%s: %" JSON_INTEGER_FORMAT " addresses, %s%s%s, again in %" JSON_INTEGER_FORMAT " s",
+		      str(n, "address"), num(n, "status.addresses"), lookup, good ? "" : ", last answered ",
+		      good ? "" : *answered ? answered : "never", num(n, "status.next_seconds"));
+	}
+}
+
 static void show_routes(const json_t *service)
 {
 	const json_t *r;
@@ -428,6 +458,7 @@ void lb_show_service(const json_t *service)
 	field("status", "%s, %s backends up%s%s%s", str(st, "state"), up_of(service, buf[0]),
 	      strcmp(str(st, "state"), "down") ? buf[1] : "", *str(st, "reason") ? ": " : "", str(st, "reason"));
 	show_routes(service);
+	show_names(at(service, "status.names"));
 	field("table",
 	      "%" JSON_INTEGER_FORMAT " slots: %" JSON_INTEGER_FORMAT " stable, %" JSON_INTEGER_FORMAT
 	      " moving, %" JSON_INTEGER_FORMAT " settling; digest %s",
@@ -439,6 +470,7 @@ void lb_show_service(const json_t *service)
 		putchar('\n');
 		show_table(backend_columns + 1, sizeof(backend_columns) / sizeof(*backend_columns) - 1,
 			   at(service, "backends"));
+		show_details(at(service, "backends"));
 	}
 }
 

@@ -39,6 +39,8 @@ void lb_api_no_service(struct lb_api_call *call, const char *name);
 void lb_api_answer_services(struct lb_api_call *call);
 void lb_api_answer_service(struct lb_api_call *call, unsigned int status, const char *name);
 void lb_api_answer_backend(struct lb_api_call *call, unsigned int status, const struct lb_model_service *s, size_t i);
+/* One that is a name. */
+void lb_api_answer_name(struct lb_api_call *call, unsigned int status, const struct lb_backend_conf *b);
 void lb_api_answer_config(struct lb_api_call *call, bool yaml);
 /* lb_api_apply - have @conf (taken over) run; answers and returns false when that is refused. */
 bool lb_api_apply(struct lb_api_call *call, struct lb_config *conf, bool whole);

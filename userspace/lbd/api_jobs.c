@@ -209,6 +209,19 @@ void lb_api_answer_backend(struct lb_api_call *call, unsigned int status, const 
 		lb_api_no_memory(call);
 }
 
+void lb_api_answer_name(struct lb_api_call *call, unsigned int status, const struct lb_backend_conf *b)
+{
+	struct lb_render r = {0};
+
+	lb_render_name(&r, call->control, b);
+	lb_text_puts(&r.text, "\n");
+	call->resp->body = lb_text_take(&r.text, &call->resp->body_len);
+	call->resp->status = status;
+	call->resp->content_type = "application/json";
+	if (!call->resp->body)
+		lb_api_no_memory(call);
+}
+
 /* ---- the configuration ---- */
 
 static bool config_step(void *ctx, struct lb_http_response *resp)

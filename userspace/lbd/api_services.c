@@ -6,6 +6,7 @@
 
 #include "api.h"
 #include "document.h"
+#include "names.h"
 #include "render.h"
 
 void lb_api_no_service(struct lb_api_call *call, const char *name)
@@ -120,10 +121,40 @@ void lb_api_service_delete(struct lb_api_call *call)
 		call->resp->status = 204;
 }
 
+/* The backend is a name: what it is in the configuration, and how looking it up goes. */
+static bool answer_name(struct lb_api_call *call, unsigned int status, const struct lb_endpoint *address)
+{
+	const struct lb_service_conf *s = lb_config_service(call->control->config, call->arg[0]);
+	const struct lb_backend_conf *b = s ? lb_service_conf_backend(s, address) : NULL;
+
+	if (!b || !lb_backend_is_name(b))
+		return false;
+	lb_api_answer_name(call, status, b);
+	return true;
+}
+
+/* Why @ep is no backend that could be changed: what is near, or where it comes from. */
+static void no_backend(struct lb_api_call *call, struct lb_service_conf *s, const struct lb_endpoint *ep,
+		       struct lb_err *err)
+{
+	const struct lb_model_service *now = running(call, s->name);
+	const struct lb_backend_conf *b = now ? lb_service_conf_backend(&now->conf, ep) : NULL;
+
+	if (b && b->name)
+		lb_err_set(err, -ENOENT, NULL, "%.64s is an address of %s, which is the backend to change",
+			   call->arg[1], b->name);
+	else if (ep->addr[0] == 0xff)
+		lb_err_set(err, -ENOENT, NULL, "service %s has no backend %.128s", s->name, call->arg[1]);
+	else
+		lb_service_conf_del_backend(s, ep, err);
+}
+
 static void answer_backend(struct lb_api_call *call, unsigned int status, const struct lb_endpoint *address)
 {
 	const struct lb_model_service *s = running(call, call->arg[0]);
 
+	if (answer_name(call, status, address))
+		return;
 	for (size_t i = 0; s && i < s->conf.nr_backends; i++) {
 		const struct lb_endpoint *at = &s->conf.backends[i].address;
 
@@ -148,6 +179,7 @@ void lb_api_backends_post(struct lb_api_call *call)
 	ret = lb_document_read_backend(call->req->body, call->req->body_len, &backend, &err);
 	if (!ret)
 		ret = lb_service_conf_add_backend(s, &backend, &err);
+	free(backend.name);
 	if (ret) {
 		lb_config_free(conf);
 		lb_api_error(call, &err);
@@ -163,7 +195,7 @@ static struct lb_config *open_backend(struct lb_api_call *call, struct lb_servic
 	struct lb_config *conf = open_service(call, s);
 	struct lb_err err = {0};
 
-	if (!conf || !lb_endpoint_parse(call->arg[1], ep, &err))
+	if (!conf || !lb_backend_key(call->arg[1], ep, &err))
 		return conf;
 	lb_config_free(conf);
 	lb_api_error(call, &err);
@@ -183,7 +215,7 @@ void lb_api_backend_patch(struct lb_api_call *call)
 		return;
 	b = lb_service_conf_backend(s, &ep);
 	if (!b) {
-		lb_service_conf_del_backend(s, &ep, &err); /* says what is near */
+		no_backend(call, s, &ep, &err);
 		ret = -ENOENT;
 	} else {
 		address = b->address; /* with the port it has: @ep may lack it */
@@ -207,11 +239,13 @@ void lb_api_backend_delete(struct lb_api_call *call)
 
 	if (!conf)
 		return;
-	if (lb_service_conf_del_backend(s, &ep, &err)) {
+	if (!lb_service_conf_backend(s, &ep)) {
+		no_backend(call, s, &ep, &err);
 		lb_config_free(conf);
 		lb_api_error(call, &err);
 		return;
 	}
+	lb_service_conf_del_backend(s, &ep, &err);
 	if (lb_api_apply(call, conf, false))
 		call->resp->status = 204;
 }

@@ -212,25 +212,48 @@ void lb_control_on_next_hop(void *ctx, const uint8_t addr[16], const struct lb_n
 }
 
 void lb_control_on_health(void *ctx, const char *service, const struct lb_endpoint *backend, enum lb_health from,
-		      const struct lb_health_state *h)
+			  const struct lb_health_state *h)
 {
 	struct lb_control *c = ctx;
 	char text[LB_ADDR_STRLEN];
 	uint64_t start_ns = lb_now_ns();
+	const struct lb_target_stats *stats;
+	const char *detail;
 	int ret;
 
 	if (lb_facts_defer_health(c, service, backend, from, h))
 		return;
+	stats = lb_prober_stats(c->prober, service, backend);
+	detail = stats ? stats->detail : NULL;
 	ret = lb_model_set_health(c->model, service, backend, h->health, lb_now_s());
 	c->build_ns += lb_now_ns() - start_ns;
 	lb_log(h->health == LB_HEALTH_DOWN ? LB_LOG_WARN : LB_LOG_INFO,
-	       "msg=\"health\" service=%s backend=%s from=%s to=%s reason=%s", service,
+	       "msg=\"health\" service=%s backend=%s from=%s to=%s reason=%s%s%s", service,
 	       lb_endpoint_format(backend, text), lb_health_name(from), lb_health_name(h->health),
-	       lb_reason_name(h->reason));
-	lb_tell_health(c, service, backend, from, h);
+	       lb_reason_name(h->reason), detail ? " detail=" : "", detail ? lb_quoted(detail) : "");
+	lb_tell_health(c, service, backend, from, h, detail);
 	if (ret < 0)
 		lb_log(LB_LOG_ERROR, "msg=\"cannot take the health\" service=%s error=%s", service,
 		       lb_quoted(strerror(-ret)));
+	if (ret > 0)
+		lb_control_commit_soon(c);
+}
+
+void lb_control_on_share(void *ctx, const char *service, const struct lb_endpoint *backend, uint32_t from, uint32_t to,
+			 bool said)
+{
+	struct lb_control *c = ctx;
+	uint64_t start_ns = lb_now_ns();
+	char text[LB_ADDR_STRLEN];
+	int ret;
+
+	if (lb_facts_defer_share(c, service, backend, from, to, said))
+		return;
+	ret = lb_model_set_share(c->model, service, backend, to, lb_now_s());
+	c->build_ns += lb_now_ns() - start_ns;
+	lb_log(LB_LOG_INFO, "msg=\"weight\" service=%s backend=%s from=%u%% to=%u%% reason=%s", service,
+	       lb_endpoint_format(backend, text), from, to, said ? "said" : "unread");
+	lb_tell_share(c, service, backend, from, to, said);
 	if (ret > 0)
 		lb_control_commit_soon(c);
 }
@@ -365,7 +388,7 @@ static void tell_snat_ports(struct lb_control *c, const struct lb_config *conf)
 
 /* The model, the next hops and the dataplane to @conf; the dataplane once @conf is saved, which may have been begun. On
  * error what was done is undone by calling it with the old one. */
-static int realize(struct lb_control *c, const struct lb_config *conf, struct lb_err *err)
+int lb_control_realize(struct lb_control *c, const struct lb_config *conf, struct lb_err *err)
 {
 	uint64_t start_ns = lb_now_ns();
 	int ret;
@@ -391,34 +414,37 @@ static int realize(struct lb_control *c, const struct lb_config *conf, struct lb
 	return ret ? ret : commit(c, lb_model_image, true, err);
 }
 
-static int begin_save(struct lb_control *c, struct lb_config *conf, uint64_t generation, const char *fingerprint,
-		      const struct lb_drains *drains, struct lb_err *err)
+static int begin_save(struct lb_control *c, struct lb_config *conf, const struct lb_config *expanded,
+		      uint64_t generation, const char *fingerprint, const struct lb_drains *drains, struct lb_err *err)
 {
-	struct lb_state state = {.config = conf, .generation = generation, .drains = *drains};
+	struct lb_state state = {.config = conf, .generation = generation, .drains = *drains, .expanded = expanded};
 
 	memcpy(state.fingerprint, fingerprint, sizeof(state.fingerprint));
 	return lb_store_begin(c->store, &state, err);
 }
 
-int lb_control_save(struct lb_control *c, struct lb_config *conf, uint64_t generation, const char *fingerprint,
-		    const struct lb_drains *drains, struct lb_err *err)
+int lb_control_save(struct lb_control *c, struct lb_config *conf, const struct lb_config *expanded, uint64_t generation,
+		    const char *fingerprint, const struct lb_drains *drains, struct lb_err *err)
 {
-	int ret = begin_save(c, conf, generation, fingerprint, drains, err);
+	int ret = begin_save(c, conf, expanded, generation, fingerprint, drains, err);
 
 	return ret ? ret : lb_store_end(c->store, err);
 }
 
 static void roll_back(struct lb_control *c, const struct lb_config *refused)
 {
+	struct lb_config *expanded = lb_control_expand(c, c->config);
 	struct lb_err err = {0};
 
 	lb_store_end(c->store, NULL);
-	if (realize(c, c->config, &err)) {
+	if (!expanded || lb_control_realize(c, expanded, &err)) {
 		lb_log(LB_LOG_ERROR, "msg=\"cannot go back; trying again\" error=%s", lb_quoted(lb_err_str(&err)));
 		lb_control_commit_soon(c);
 	}
-	if (lb_control_save(c, c->config, c->generation, c->fingerprint, &c->drains, &err))
+	if (lb_control_save(c, c->config, expanded ? expanded : lb_model_config(c->model), c->generation,
+			    c->fingerprint, &c->drains, &err))
 		lb_log(LB_LOG_ERROR, "msg=\"cannot save\" error=%s", lb_quoted(lb_err_str(&err)));
+	lb_config_free(expanded);
 	lb_ifaces_change(&c->ifaces, c->dp, c->config, false, NULL);
 	lb_announce_update(c->announce, is_forwarding(c));
 	lb_ifaces_drop(c->dp, refused, c->config);
@@ -431,38 +457,40 @@ static int sync_checks(struct lb_control *c)
 
 static int change(struct lb_control *c, struct lb_config *conf, const char *fingerprint, struct lb_err *err)
 {
-	struct lb_drains drains;
-	struct lb_config *was;
+	struct lb_config *expanded = lb_control_expand(c, conf), *was;
+	struct lb_drains drains = {0};
 	int ret;
 
-	if (lb_drains_make(&c->drains, conf, lb_clock_ns(CLOCK_REALTIME), &drains))
+	if (!expanded || lb_drains_make(&c->drains, expanded, lb_clock_ns(CLOCK_REALTIME), &drains)) {
+		lb_config_free(expanded);
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
-
-	ret = lb_ifaces_change(&c->ifaces, c->dp, conf, true, err);
-	if (ret) {
-		lb_drains_fini(&drains);
-		return ret;
 	}
-	ret = begin_save(c, conf, c->generation + 1, fingerprint, &drains, err);
+	ret = lb_ifaces_change(&c->ifaces, c->dp, conf, true, err);
+	if (ret)
+		goto out;
+	ret = begin_save(c, conf, expanded, c->generation + 1, fingerprint, &drains, err);
 	lb_ifaces_look_at_vlans(&c->ifaces, c->nexthops);
 	lb_model_set_vlans(c->model, lb_ifaces_want_vlans(conf, c->nexthops));
 	if (!ret)
-		ret = realize(c, conf, err);
+		ret = lb_control_realize(c, expanded, err);
 	if (ret) {
-		lb_drains_fini(&drains);
 		roll_back(c, conf);
-		return ret;
+		goto out;
 	}
 	lb_control_take_drains(c, &drains);
+	drains = (struct lb_drains){0};
 	lb_ifaces_drop(c->dp, c->config, conf);
 	was = c->config;
 	c->config = conf;
 	c->epoch++;
 	c->generation++;
 	lb_config_free(was);
-	if (sync_checks(c))
-		lb_log(LB_LOG_ERROR, "msg=\"out of memory: some backends are not checked\"");
-	return 0;
+	if (sync_checks(c) || lb_resolver_sync(c->resolver, conf))
+		lb_log(LB_LOG_ERROR, "msg=\"out of memory: some backends are not checked, or not looked up\"");
+out:
+	lb_drains_fini(&drains);
+	lb_config_free(expanded);
+	return ret;
 }
 
 struct change_log {
@@ -494,7 +522,8 @@ static int apply(struct lb_control *c, struct lb_config *conf, const char *origi
 		if (nr)
 			ret = change(c, conf, fingerprint, err);
 		else if (strcmp(fingerprint, c->fingerprint))
-			ret = lb_control_save(c, c->config, c->generation, fingerprint, &c->drains, err);
+			ret = lb_control_save(c, c->config, lb_model_config(c->model), c->generation, fingerprint,
+					      &c->drains, err);
 	}
 	if (ret || !nr)
 		lb_config_free(conf);
@@ -607,10 +636,14 @@ static int make_parts(struct lb_control *c, struct lb_err *err)
 	c->prober = lb_prober_new(c->base, lb_control_on_health, c);
 	c->check_path = lb_check_path_new(c->base, c->dp);
 	c->collector = lb_collector_new(c->base, c->dp);
+	c->names_event = evtimer_new(c->base, lb_control_on_names, c);
+	c->names_taken = true;
+	c->resolver = lb_resolver_new(c->base, c->events, lb_control_names_soon, c);
 	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->links_event || !c->time_event ||
-	    !c->drain_event || !c->open || !c->prober || !c->work || !c->facts ||
+	    !c->drain_event || !c->open || !c->prober || !c->work || !c->facts || !c->names_event || !c->resolver ||
 	    !c->collector || !c->check_path)
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+	lb_prober_on_share(c->prober, lb_control_on_share);
 	lb_prober_use_path(c->prober, lb_check_path_ready, c->check_path);
 	return lb_nexthops_new(c->base, lb_control_on_next_hop, on_links, c, &c->nexthops, err);
 }
@@ -626,15 +659,26 @@ static int verify_adopted(struct lb_control *c, struct lb_err *err)
 }
 
 /* Maps first, then interfaces: no packet meets a program without its services. Routes last: packets come by them. */
-static int first_apply(struct lb_control *c, const struct lb_config *previous, struct lb_err *err)
+static int first_apply(struct lb_control *c, const struct lb_config *previous, const struct lb_state *state,
+		       struct lb_err *err)
 {
 	struct change_log log = {.origin = "file"};
+	struct lb_answers none = {0};
+	struct lb_config *before, *expanded;
 	struct lb_drains drains;
 	int nr = 0, ret;
 
 	ret = choose_hash_key(c, c->config, err);
 	if (ret)
 		return ret;
+	before = lb_names_restore(c->config, state->resolved, state->nr_resolved);
+	expanded = lb_config_copy(c->config);
+	ret = before && expanded ? lb_names_expand(expanded, c->config, before, &none, &c->drains, NULL) : -ENOMEM;
+	lb_config_free(before);
+	if (ret) {
+		lb_config_free(expanded);
+		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+	}
 	if (previous) {
 		nr = lb_config_diff(previous, c->config, log_change, &log);
 		lb_log(LB_LOG_INFO, "msg=\"the file changed and replaces the state\" file=%s changes=%d",
@@ -642,15 +686,18 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, s
 	}
 	if (nr || !c->generation)
 		c->generation++;
-	if (lb_drains_make(&c->drains, c->config, lb_clock_ns(CLOCK_REALTIME), &drains))
+	if (lb_drains_make(&c->drains, expanded, lb_clock_ns(CLOCK_REALTIME), &drains)) {
+		lb_config_free(expanded);
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+	}
 	lb_control_take_drains(c, &drains);
-	ret = lb_control_save(c, c->config, c->generation, c->fingerprint, &c->drains, err);
+	ret = lb_control_save(c, c->config, expanded, c->generation, c->fingerprint, &c->drains, err);
 	lb_model_set_vlans(c->model, lb_ifaces_want_vlans(c->config, c->nexthops));
 	if (!ret)
-		ret = realize(c, c->config, err);
+		ret = lb_control_realize(c, expanded, err);
 	if (!ret)
 		ret = lb_ifaces_change(&c->ifaces, c->dp, c->config, false, err);
+	lb_config_free(expanded);
 	if (ret)
 		return ret;
 	lb_ifaces_drop_unknown(c->dp, c->config);
@@ -660,7 +707,7 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, s
 	if (ret)
 		return ret;
 	lb_announce_update(c->announce, is_forwarding(c));
-	if (sync_checks(c))
+	if (sync_checks(c) || lb_resolver_sync(c->resolver, c->config))
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	return 0;
 }
@@ -707,10 +754,11 @@ int lb_control_start(struct event_base *base, const struct lb_control_options *o
 	if (!ret)
 		ret = lb_announce_new(base, previous ? &previous->announce : &c->config->announce, &c->announce, err);
 	if (!ret)
-		ret = first_apply(c, previous, err);
+		ret = first_apply(c, previous, &state, err);
 	if (!ret)
 		ret = start_timers(c, err);
 	lb_config_free(previous);
+	free(state.resolved);
 	if (ret)
 		return ret;
 	c->started = true;
@@ -743,10 +791,12 @@ void lb_control_leave(struct lb_control *c, bool detach)
 void lb_control_free(struct lb_control *c)
 {
 	struct event *events[] = {c ? c->commit_event : NULL, c ? c->tick_event : NULL, c ? c->upkeep_event : NULL,
-				  c ? c->links_event : NULL,  c ? c->time_event : NULL, c ? c->drain_event : NULL};
+				  c ? c->links_event : NULL,  c ? c->time_event : NULL, c ? c->drain_event : NULL,
+				  c ? c->names_event : NULL};
 
 	if (!c)
 		return;
+	lb_work_finish(c->work); /* it needs all that goes now */
 	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
 		if (events[i])
 			event_free(events[i]);
@@ -754,6 +804,7 @@ void lb_control_free(struct lb_control *c)
 	lb_prober_free(c->prober);
 	lb_check_path_free(c->check_path);
 	lb_facts_free(c->facts);
+	lb_resolver_free(c->resolver);
 	lb_nexthops_free(c->nexthops);
 	lb_announce_free(c->announce);
 	lb_ifaces_fini(&c->ifaces);

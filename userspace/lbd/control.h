@@ -18,6 +18,7 @@
 #include "ifaces.h"
 #include "nexthops.h"
 #include "prober.h"
+#include "resolver.h"
 #include "store.h"
 #include "watch.h"
 #include "work.h"
@@ -49,7 +50,7 @@ struct lb_apply_result {
 struct lb_control {
 	struct event_base *base;
 	struct lb_control_options options;
-	struct lb_config *config; /* as last applied */
+	struct lb_config *config; /* as last applied; the model's has addresses in the place of names */
 	struct lb_model *model;
 	struct lb_image *image; /* what the dataplane has */
 	struct lb_dataplane *dp;
@@ -58,6 +59,7 @@ struct lb_control {
 	struct lb_collector *collector;
 	struct lb_check_path *check_path;
 	bool snat_untold; /* the host leaves few ports to fullnat, and that was not said yet */
+	struct lb_resolver *resolver;
 	struct lb_store *store;
 	struct lb_ifaces ifaces;
 	bool ifaces_known; /* what is attached was looked at: before, an lbd before us may have attached it */
@@ -93,6 +95,10 @@ struct lb_control {
 	struct lb_job commit_job; /* while .committing: in .work */
 	bool committing;
 	uint64_t repairs; /* of what lb_control_verify found, ever */
+	struct event *names_event; /* names have other addresses: soon they are looked at */
+	bool names_failing;	   /* and could not be taken last time */
+	bool names_taken;	   /* .names_job is not under way */
+	struct lb_job names_job;
 };
 
 /* lb_control_start - read file and state, adopt or make the dataplane, apply. Errors leave the dataplane alone, except

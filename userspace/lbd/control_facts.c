@@ -15,11 +15,13 @@
 #define AGAIN_NS (LB_NSEC_PER_SEC / 500)
 
 struct lb_fact {
-	bool health; /* else it is a next hop */
+	enum { HEALTH, SHARE, NEXT_HOP } of;
 	char service[LB_NAME_MAX];
 	struct lb_endpoint backend;
 	enum lb_health from;
 	struct lb_health_state state;
+	uint32_t share_from, share_to;
+	bool said;
 	uint8_t addr[16];
 	struct lb_next_hop nh;
 };
@@ -59,8 +61,11 @@ static void on_facts(evutil_socket_t fd, short what, void *ctx)
 	for (size_t i = 0; i < nr; i++) {
 		const struct lb_fact *fact = &list[i];
 
-		if (fact->health)
+		if (fact->of == HEALTH)
 			lb_control_on_health(c, fact->service, &fact->backend, fact->from, &fact->state);
+		else if (fact->of == SHARE)
+			lb_control_on_share(c, fact->service, &fact->backend, fact->share_from, fact->share_to,
+					    fact->said);
 		else
 			lb_control_on_next_hop(c, fact->addr, &fact->nh);
 	}
@@ -119,7 +124,20 @@ bool lb_facts_defer_health(struct lb_control *c, const char *service, const stru
 
 	if (!fact)
 		return waits;
-	*fact = (struct lb_fact){.health = true, .backend = *backend, .from = from, .state = *h};
+	*fact = (struct lb_fact){.of = HEALTH, .backend = *backend, .from = from, .state = *h};
+	strncpy(fact->service, service, sizeof(fact->service) - 1);
+	return true;
+}
+
+bool lb_facts_defer_share(struct lb_control *c, const char *service, const struct lb_endpoint *backend, uint32_t from,
+			  uint32_t to, bool said)
+{
+	bool waits;
+	struct lb_fact *fact = wait_for(c, &waits);
+
+	if (!fact)
+		return waits;
+	*fact = (struct lb_fact){.of = SHARE, .backend = *backend, .share_from = from, .share_to = to, .said = said};
 	strncpy(fact->service, service, sizeof(fact->service) - 1);
 	return true;
 }
@@ -131,7 +149,7 @@ bool lb_facts_defer_next_hop(struct lb_control *c, const uint8_t addr[16], const
 
 	if (!fact)
 		return waits;
-	*fact = (struct lb_fact){.nh = *nh};
+	*fact = (struct lb_fact){.of = NEXT_HOP, .nh = *nh};
 	memcpy(fact->addr, addr, sizeof(fact->addr));
 	return true;
 }

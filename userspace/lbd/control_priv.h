@@ -7,11 +7,16 @@
 
 /* control.c */
 void lb_control_commit_soon(struct lb_control *c);
-int lb_control_save(struct lb_control *c, struct lb_config *conf, uint64_t generation, const char *fingerprint,
-		    const struct lb_drains *drains, struct lb_err *err);
+/* @expanded: @conf with the addresses of names. */
+int lb_control_save(struct lb_control *c, struct lb_config *conf, const struct lb_config *expanded, uint64_t generation,
+		    const char *fingerprint, const struct lb_drains *drains, struct lb_err *err);
+/* The model, next hops, the dataplane and checks to @expanded. */
+int lb_control_realize(struct lb_control *c, const struct lb_config *expanded, struct lb_err *err);
 
 void lb_control_on_health(void *ctx, const char *service, const struct lb_endpoint *backend, enum lb_health from,
 			  const struct lb_health_state *h);
+void lb_control_on_share(void *ctx, const char *service, const struct lb_endpoint *backend, uint32_t from, uint32_t to,
+			 bool said);
 void lb_control_on_next_hop(void *ctx, const uint8_t addr[16], const struct lb_next_hop *nh);
 
 /* control_facts.c */
@@ -22,6 +27,8 @@ bool lb_control_postpone(struct lb_control *c, struct event *ev);
 /* True: the model is told later, by the functions above. */
 bool lb_facts_defer_health(struct lb_control *c, const char *service, const struct lb_endpoint *backend,
 			   enum lb_health from, const struct lb_health_state *h);
+bool lb_facts_defer_share(struct lb_control *c, const char *service, const struct lb_endpoint *backend, uint32_t from,
+			  uint32_t to, bool said);
 bool lb_facts_defer_next_hop(struct lb_control *c, const uint8_t addr[16], const struct lb_next_hop *nh);
 
 /* control_time.c */
@@ -31,5 +38,12 @@ void lb_control_on_drain(evutil_socket_t fd, short what, void *ctx);
 void lb_control_tell_drained(struct lb_control *c);
 /* @drains, taken over, in the place of those that there were. */
 void lb_control_take_drains(struct lb_control *c, const struct lb_drains *drains);
+
+/* control_names.c */
+void lb_control_on_names(evutil_socket_t fd, short what, void *ctx);
+/* What a name is has changed, or how much of it is to be drained: lb_control_on_names is to be called. */
+void lb_control_names_soon(void *ctx);
+/* @conf with the addresses of names; NULL: out of memory. */
+struct lb_config *lb_control_expand(const struct lb_control *c, const struct lb_config *conf);
 
 #endif

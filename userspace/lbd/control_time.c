@@ -82,9 +82,11 @@ void lb_control_on_drain(evutil_socket_t fd, short what, void *ctx)
 		goes_on |= d->end == LB_DRAIN_GOES_ON;
 	}
 	if (changed) {
-		if (lb_control_save(c, c->config, c->generation, c->fingerprint, &c->drains, &err))
+		if (lb_control_save(c, c->config, lb_model_config(c->model), c->generation, c->fingerprint, &c->drains,
+				    &err))
 			lb_log(LB_LOG_ERROR, "msg=\"cannot save\" error=%s", lb_quoted(lb_err_str(&err)));
 		lb_control_tell_drained(c);
+		lb_control_names_soon(c);
 		if (lb_model_stale(c->model))
 			lb_control_commit_soon(c);
 	}

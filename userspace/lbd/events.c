@@ -131,6 +131,8 @@ static char *encode(const struct lb_events *e, uint64_t seq, const struct lb_eve
 	put_member(&t, "verdict", event->verdict);
 	put_number(&t, "generation", event->generation);
 	put_number(&t, "count", event->count);
+	put_member(&t, "detail", event->detail);
+	put_member(&t, "name", event->name);
 	lb_text_puts(&t, "}");
 	return lb_text_take(&t, NULL);
 }

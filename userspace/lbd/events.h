@@ -26,7 +26,9 @@
 	X(DATAPLANE, "dataplane", "the dataplane could not be updated, or could be again")                             \
 	X(LOST, "lost", "the reader was too slow: `count` events are not to be had any more")                          \
 	X(CONNECTIONS, "connections", "a backend got `count` new connections since the last such event")               \
-	X(VERDICT, "verdict", "`count` packets got this verdict since the last such event")
+	X(VERDICT, "verdict", "`count` packets got this verdict since the last such event")                            \
+	X(WEIGHT, "weight", "another part of a backend's weight counts, for it said so or says nothing any more")      \
+	X(NAME, "name", "a backend's name has other addresses, or cannot be looked up, or can be again")
 
 enum lb_event_type {
 #define X(id, name, help) LB_EVENT_##id,
@@ -48,6 +50,8 @@ struct lb_event {
 	uint64_t generation;
 	uint64_t count;
 	const char *verdict;
+	const char *detail; /* what stands behind the reason, for people */
+	const char *name;   /* of the DNS */
 };
 
 struct lb_events;

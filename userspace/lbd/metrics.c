@@ -314,13 +314,47 @@ BACKEND_FAMILY(held, "lb_backend_held", "gauge", "Is the backend held down for h
 /* The only one that is not whole. */
 static void head_backend_effective(struct job *j)
 {
-	family(j->f, "lb_backend_effective_weight", "gauge", "What counts of the weight: less during a slow start.");
+	family(j->f, "lb_backend_effective_weight", "gauge", "What counts of the weight: less during a slow start, or where the backend says so.");
 }
 
 static void row_backend_effective(struct job *j, size_t i)
 {
 	fprintf(j->f, "lb_backend_effective_weight{%s} %.15g\n", j->backends[i].labels,
 		lb_model_weight(j->backends[i].backend));
+}
+
+static void head_backend_percent(struct job *j)
+{
+	family(j->f, "lb_backend_weight_percent", "gauge",
+	       "How much of the weight counts for what the backend's check reads of it.");
+}
+
+static bool reads_weight(const struct backend_row *r)
+{
+	return r->stats && lb_check_conf_reads_weight(&r->service->conf.check);
+}
+
+static void row_backend_percent(struct job *j, size_t i)
+{
+	const struct backend_row *r = &j->backends[i];
+
+	if (reads_weight(r))
+		fprintf(j->f, "lb_backend_weight_percent{%s} %u\n", r->labels,
+			r->backend->share ? r->backend->share : LB_SHARE_ALL);
+}
+
+static void head_weight_unread(struct job *j)
+{
+	family(j->f, "lb_check_weight_unread_total", "counter",
+	       "Good answers in which no weight could be read, of checks that read one.");
+}
+
+static void row_weight_unread(struct job *j, size_t i)
+{
+	const struct backend_row *r = &j->backends[i];
+
+	if (reads_weight(r))
+		fprintf(j->f, "lb_check_weight_unread_total{%s} %" PRIu64 "\n", r->labels, r->stats->share.unread_total);
 }
 
 static void head_backend_state(struct job *j)
@@ -452,6 +486,11 @@ static void head_flows(struct job *j)
 	write_flows(j->f, j->control, j->flows);
 }
 
+static void head_names(struct job *j)
+{
+	lb_metrics_names(j->f, j->control->resolver);
+}
+
 static void head_process(struct job *j)
 {
 	write_process(j->f);
@@ -491,6 +530,9 @@ static const struct section {
 	{head_service_up, row_service_up, SERVICES},
 	{head_service_panic, row_service_panic, SERVICES},
 	{head_service_tier, row_service_tier, SERVICES},
+	{head_backend_percent, row_backend_percent, BACKENDS},
+	{head_weight_unread, row_weight_unread, BACKENDS},
+	{head_names, NULL, NOTHING},
 };
 #define NR_SECTIONS (sizeof(sections) / sizeof(sections[0]))
 

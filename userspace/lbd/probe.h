@@ -10,6 +10,13 @@
 /* Called once, from the event loop; the probe is gone by then. */
 typedef void (*lb_probe_done_fn)(void *ctx, enum lb_reason reason);
 
+/* What came of a probe beside its reason, written before it is done. */
+struct lb_probe_notes {
+	uint32_t share; /* percent, as lb_share_parse and lb_share_find read them */
+	bool has_share;
+	char *detail; /* exec: how the program ended and what it wrote, malloc'ed; NULL: nothing is to be said */
+};
+
 /* A probe under way. @cancel ends and frees it; @done will not be called. */
 struct lb_probe {
 	void (*cancel)(struct lb_probe *p);
@@ -20,6 +27,7 @@ struct lb_probe_request {
 	const struct lb_check_conf *check; /* outlives the probe, as do the service's name and VIP */
 	const char *service;
 	const struct lb_vip_conf *vip; /* the service's first; NULL: it has none */
+	struct lb_probe_notes *notes;  /* cleared; outlives the probe; what it points to is then the caller's */
 	lb_probe_done_fn done;
 	void *ctx;
 	uint32_t mark; /* of its sockets, by way of the VIP: LB_CHECK_MARK_OF; 0: none */

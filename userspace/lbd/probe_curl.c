@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "probe_curl.h"
+#include "share.h"
 #include "trust.h"
 
 #define BODY_MAX_BYTES (64U << 10) /* more of an answer is not read */
@@ -83,6 +84,23 @@ static size_t on_body(char *data, size_t size, size_t nmemb, void *ctx)
 	return 0;
 }
 
+/* What the backend says of its weight. An answer such as 103 that comes before the one that counts does not. */
+static void read_share(struct lb_transfer *t, const char *line, size_t len)
+{
+	const char *name = t->req.check->weight_header;
+	size_t name_len = name ? strlen(name) : 0;
+	char value[64];
+
+	if (len > 5 && !strncasecmp(line, "HTTP/", 5))
+		t->has_share = false;
+	if (!name || len <= name_len || line[name_len] != ':' || strncasecmp(line, name, name_len))
+		return;
+	/* What is cut off is not looked at. */
+	snprintf(value, sizeof(value), "%.*s", (int)(len - name_len - 1), line + name_len + 1);
+	value[strcspn(value, "\r\n")] = '\0';
+	t->has_share = !lb_share_parse(value, &t->share);
+}
+
 /* Trailers come here, too. */
 static size_t on_header(char *line, size_t size, size_t nmemb, void *ctx)
 {
@@ -93,6 +111,7 @@ static size_t on_header(char *line, size_t size, size_t nmemb, void *ctx)
 	t->header_bytes += len;
 	if (t->header_bytes > HEADERS_MAX_BYTES)
 		return 0;
+	read_share(t, line, len);
 	if (len <= at || strncasecmp(line, status, at))
 		return len;
 	while (at < len && line[at] == ' ')

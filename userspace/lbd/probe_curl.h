@@ -22,6 +22,8 @@ struct lb_transfer {
 	bool multi;  /* libcurl has it */
 	int socket_error;
 	int grpc_status; /* what the header or trailer grpc-status says; -1: there is none */
+	bool has_share;	 /* what the check's .weight_header says, of the last answer that came */
+	uint32_t share;
 	enum lb_reason (*judge)(const struct lb_transfer *t); /* of a whole answer */
 	/* Until the trusted certificates are there: */
 	X509_STORE *trusted;

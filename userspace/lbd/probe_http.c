@@ -4,12 +4,23 @@
 #include <string.h>
 
 #include "probe_curl.h"
+#include "share.h"
 
 static bool body_matches(const struct lb_transfer *t)
 {
 	size_t want = strlen(t->req.check->body);
 
 	return !want || (t->body && memmem(t->body, t->body_bytes, t->req.check->body, want));
+}
+
+static void note_share(const struct lb_transfer *t)
+{
+	struct lb_probe_notes *notes = t->req.notes;
+
+	notes->share = t->share;
+	notes->has_share = t->has_share;
+	if (t->req.check->weight_body)
+		notes->has_share = t->body && !lb_share_find(t->body, t->body_bytes, &notes->share);
 }
 
 static enum lb_reason judge(const struct lb_transfer *t)
@@ -19,7 +30,10 @@ static enum lb_reason judge(const struct lb_transfer *t)
 	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (!lb_status_expected(&t->req.check->status, (unsigned int)status))
 		return LB_REASON_STATUS;
-	return body_matches(t) ? LB_REASON_OK : LB_REASON_BODY;
+	if (!body_matches(t))
+		return LB_REASON_BODY;
+	note_share(t);
+	return LB_REASON_OK;
 }
 
 static bool add_headers(struct lb_transfer *t)

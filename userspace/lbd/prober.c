@@ -30,6 +30,7 @@ struct lb_target {
 	struct lb_endpoint address;
 	struct event *timer;
 	struct lb_probe *probe; /* under way */
+	struct lb_probe_notes notes;
 	uint64_t started_ns;
 	bool active;
 	struct lb_target_stats stats;
@@ -38,6 +39,7 @@ struct lb_target {
 struct lb_prober {
 	struct event_base *base;
 	lb_prober_fn changed;
+	lb_prober_share_fn shared;
 	void *ctx;
 	struct lb_probes *probes;
 	struct lb_group **groups; /* sorted by service */
@@ -66,6 +68,7 @@ static void target_free(struct lb_target *t)
 		target_stop(t);
 		event_free(t->timer);
 	}
+	free(t->stats.detail);
 	free(t);
 }
 
@@ -131,6 +134,25 @@ static void not_run(struct lb_target *t)
 	p->nr_not_run = 0;
 }
 
+/* What a good answer says of the backend's weight counts at once, also where it is not yet up. */
+static void take_share(struct lb_target *t)
+{
+	const struct lb_check_conf *check = &t->group->check;
+	struct lb_share_state *s = &t->stats.share;
+	uint32_t from = s->percent ? s->percent : LB_SHARE_ALL, to;
+	char address[LB_ADDR_STRLEN];
+
+	if (!lb_check_conf_reads_weight(check))
+		return;
+	to = t->notes.has_share ? lb_share_read(s, check, t->notes.share) : lb_share_unread(s, check);
+	if (s->unread == 1)
+		lb_log(LB_LOG_WARN, "msg=\"no weight can be read in an answer\" service=%s backend=%s percent=%u",
+		       t->group->service, lb_endpoint_format(&t->address, address), to);
+	if (to != from && t->group->prober->shared)
+		t->group->prober->shared(t->group->prober->ctx, t->group->service, &t->address, from, to,
+					 t->notes.has_share);
+}
+
 static void target_result(struct lb_target *t, enum lb_reason reason)
 {
 	const struct lb_check_conf *check = &t->group->check;
@@ -140,8 +162,13 @@ static void target_result(struct lb_target *t, enum lb_reason reason)
 	bool changed = false;
 
 	t->probe = NULL;
+	free(t->stats.detail);
+	t->stats.detail = t->notes.detail;
+	t->notes.detail = NULL;
 	t->stats.results[reason]++;
 	lb_histogram_add(&t->stats.duration, took_ns);
+	if (reason == LB_REASON_OK)
+		take_share(t);
 	if (reason == LB_REASON_INTERNAL)
 		not_run(t);
 	else if (!is_held(t, reason))
@@ -202,12 +229,14 @@ static void on_due(evutil_socket_t fd, short what, void *ctx)
 		.check = &g->check,
 		.service = g->service,
 		.vip = g->vip.plen ? &g->vip : NULL,
+		.notes = &t->notes,
 		.done = on_probe_done,
 		.ctx = t,
 	};
 	enum lb_reason reason = LB_REASON_INTERNAL;
 
 	t->started_ns = lb_now_ns();
+	t->notes = (struct lb_probe_notes){0};
 	if (aim(t, &req))
 		t->probe = lb_probe_start(g->prober->probes, &req, &reason);
 	if (!t->probe)
@@ -235,6 +264,11 @@ void lb_prober_use_path(struct lb_prober *p, lb_prober_path_fn ready, void *ctx)
 {
 	p->path_ready = ready;
 	p->path_ctx = ctx;
+}
+
+void lb_prober_on_share(struct lb_prober *p, lb_prober_share_fn shared)
+{
+	p->shared = shared;
 }
 
 void lb_prober_free(struct lb_prober *p)
@@ -332,6 +366,7 @@ static bool target_update(struct lb_target *t, const struct lb_model_backend *b,
 		return false;
 	target_stop(t);
 	t->active = true;
+	t->stats.share.percent = b->share_said;
 	target_set_health(t, b->health);
 	t->stats.health.ok = t->stats.health.failed = 0;
 	return true;

@@ -87,7 +87,62 @@ static void put_backend_status(struct lb_render *r, struct lb_control *c, const 
 	lb_text_printf(&r->text, ",\"effective_weight\":%.15g,\"state\":\"%s\",\"held_seconds\":%.1f,\"drain\":",
 		       lb_model_weight(b), lb_stats_backend_state(c, s, b), lb_stats_held_seconds(t));
 	put_drain(&r->text, c, s, b);
+	if (lb_check_conf_reads_weight(&s->conf.check))
+		lb_text_printf(&r->text, ",\"weight_percent\":%u", b->share ? b->share : LB_SHARE_ALL);
+	else
+		lb_text_puts(&r->text, ",\"weight_percent\":null");
+	lb_text_puts(&r->text, ",\"detail\":");
+	lb_text_json_string(&r->text, probed && t->detail ? t->detail : "");
+	lb_text_puts(&r->text, ",\"name\":");
+	if (s->conf.backends[i].name)
+		lb_text_json_string(&r->text, s->conf.backends[i].name);
+	else
+		lb_text_puts(&r->text, "null");
 	lb_text_puts(&r->text, "}");
+}
+
+/* How looking it up goes. */
+static void put_name_status(struct lb_text *t, const struct lb_control *c, const char *name)
+{
+	const struct lb_name_stats *n = lb_resolver_find(c->resolver, name);
+	uint64_t now_ns = lb_now_ns();
+	char since[LB_TIME_STRLEN] = "";
+
+	if (n && n->good_ns)
+		lb_time_format(n->good_ns, since);
+	lb_text_printf(t,
+		       "\"lookup\":\"%s\",\"addresses\":%zu,\"answered\":\"%s\",\"ttl_seconds\":%.1f,"
+		       "\"next_seconds\":%.1f",
+		       lb_lookup_name(n ? n->last : LB_LOOKUP_NONE), n ? n->addresses : 0, since,
+		       n ? (double)n->ttl_ns / LB_NSEC_PER_SEC : 0.0,
+		       n && n->next_ns > now_ns ? (double)(n->next_ns - now_ns) / LB_NSEC_PER_SEC : 0.0);
+}
+
+void lb_render_name(struct lb_render *r, const struct lb_control *c, const struct lb_backend_conf *b)
+{
+	lb_document_put_backend(&r->text, b);
+	lb_text_puts(&r->text, ",\"status\":{");
+	put_name_status(&r->text, c, b->name);
+	lb_text_puts(&r->text, "}}");
+}
+
+/* Its names, as they are configured. */
+static void put_names(struct lb_render *r, const struct lb_control *c, const char *service)
+{
+	const struct lb_service_conf *s = lb_config_service(c->config, service);
+	const char *separator = "";
+
+	lb_text_puts(&r->text, ",\"names\":[");
+	for (size_t i = 0; s && i < s->nr_backends; i++) {
+		const struct lb_backend_conf *b = &s->backends[i];
+
+		if (!lb_backend_is_name(b))
+			continue;
+		lb_text_puts(&r->text, separator);
+		lb_render_name(r, c, b);
+		separator = ",";
+	}
+	lb_text_puts(&r->text, "]");
 }
 
 void lb_render_backend(struct lb_render *r, struct lb_control *c, const struct lb_model_service *s, size_t i)
@@ -156,6 +211,7 @@ void lb_render_service_end(struct lb_render *r, const struct lb_control *c, cons
 	put_counts(t, &total);
 	lb_text_printf(t, ",\"healthy\":%zu", lb_announce_healthy(s));
 	put_routes(t, c, &s->conf);
+	put_names(r, c, s->conf.name);
 	lb_text_puts(t, "}}");
 }
 

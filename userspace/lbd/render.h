@@ -29,4 +29,7 @@ void lb_render_service_end(struct lb_render *r, const struct lb_control *c, cons
 /* One backend alone. */
 void lb_render_backend(struct lb_render *r, struct lb_control *c, const struct lb_model_service *s, size_t i);
 
+/* A backend that is a name, as it is configured. */
+void lb_render_name(struct lb_render *r, const struct lb_control *c, const struct lb_backend_conf *b);
+
 #endif

@@ -151,6 +151,59 @@ static json_t *drains_encode(const struct lb_drains *drains)
 	return list;
 }
 
+/* The addresses of names; a state of before there were names has none. */
+static int resolved_decode(const json_t *list, struct lb_state *out)
+{
+	const char *service, *name, *address;
+	const json_t *item;
+	int leaving;
+	size_t i;
+
+	if (list && !json_is_array(list))
+		return -EINVAL;
+	if (!json_array_size(list))
+		return 0;
+	out->resolved = calloc(json_array_size(list), sizeof(*out->resolved));
+	if (!out->resolved)
+		return -ENOMEM;
+	json_array_foreach (list, i, item) {
+		struct lb_resolved *r = &out->resolved[out->nr_resolved];
+
+		if (json_unpack((json_t *)item, "{s:s, s:s, s:s, s:b}", "service", &service, "name", &name, "address",
+				&address, "leaving", &leaving) ||
+		    strlen(service) >= sizeof(r->service) || strlen(name) >= sizeof(r->name) ||
+		    lb_endpoint_parse(address, &r->address, NULL))
+			return -EINVAL;
+		strcpy(r->service, service);
+		strcpy(r->name, name);
+		r->leaving = leaving;
+		out->nr_resolved++;
+	}
+	return 0;
+}
+
+static json_t *resolved_encode(const struct lb_config *c)
+{
+	json_t *list = json_array();
+	char address[LB_ADDR_STRLEN];
+
+	for (size_t i = 0; list && c && i < c->nr_services; i++) {
+		for (size_t j = 0; j < c->services[i].nr_backends; j++) {
+			const struct lb_backend_conf *b = &c->services[i].backends[j];
+
+			if (b->name && json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b}", "service",
+									     c->services[i].name, "name", b->name,
+									     "address",
+									     lb_endpoint_format(&b->address, address),
+									     "leaving", (int)b->leaving))) {
+				json_decref(list);
+				return NULL;
+			}
+		}
+	}
+	return list;
+}
+
 static int state_decode(const char *path, const char *text, size_t len, struct lb_state *out, struct lb_err *err)
 {
 	const char *fingerprint = "";
@@ -185,13 +238,17 @@ static int state_decode(const char *path, const char *text, size_t len, struct l
 		goto out;
 	}
 	ret = drains_decode(json_object_get(root, "drains"), &out->drains);
+	if (!ret)
+		ret = resolved_decode(json_object_get(root, "resolved"), out);
 	if (ret) {
 		lb_err_set(err, ret, path,
-			   "what it says of draining backends cannot be read; restore it, or move it "
+			   "what it says of draining backends or of names cannot be read; restore it, or move it "
 			   "away to start afresh");
 		lb_config_free(out->config);
 		lb_drains_fini(&out->drains);
+		free(out->resolved);
 		out->config = NULL;
+		out->resolved = NULL;
 		goto out;
 	}
 	out->generation = generation;
@@ -374,9 +431,9 @@ static char *encode_head(const struct lb_state *state)
 	if (!config)
 		return NULL;
 	json_object_del(config, "services");
-	root = json_pack("{s:i, s:I, s:s, s:o, s:o}", "format", STATE_FORMAT, "generation",
+	root = json_pack("{s:i, s:I, s:s, s:o, s:o, s:o}", "format", STATE_FORMAT, "generation",
 			 (json_int_t)state->generation, "config_file", state->fingerprint, "drains",
-			 drains_encode(&state->drains), "config", config);
+			 drains_encode(&state->drains), "resolved", resolved_encode(state->expanded), "config", config);
 	text = root ? json_dumps(root, JSON_COMPACT) : NULL;
 	json_decref(root);
 	if (text)

@@ -7,6 +7,7 @@
 #define LB_STORE_H
 
 #include "drains.h"
+#include "names.h"
 
 #define LB_STORE_MAX_BYTES (16U << 20) /* a larger configuration is refused everywhere */
 #define LB_FINGERPRINT_LEN 17	       /* 16 hex digits, NUL */
@@ -16,11 +17,15 @@ struct lb_state {
 	uint64_t generation;
 	char fingerprint[LB_FINGERPRINT_LEN]; /* of the config file that was last read; "": none was */
 	struct lb_drains drains;
+	/* What names were found to be. To save: the configuration that has them, NULL: none; loaded: a list of its own. */
+	const struct lb_config *expanded;
+	struct lb_resolved *resolved;
+	size_t nr_resolved;
 };
 
 /* lb_store_lock - make @dir if it is missing and hold it as ours until the process ends. -EBUSY: another lbd has it. */
 int lb_store_lock(const char *dir, struct lb_err *err);
-/* 0; -ENOENT: there is none yet; else with @err. *@out's config and drains are the caller's. */
+/* 0; -ENOENT: there is none yet; else with @err. *@out's config, drains and resolved are the caller's. */
 int lb_store_load(const char *dir, struct lb_state *out, struct lb_err *err);
 /* What was last saved, service by service, so that saving costs what has changed and not what there is. */
 struct lb_store;

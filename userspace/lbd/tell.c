@@ -15,13 +15,26 @@ void lb_tell_started(struct lb_control *c)
 }
 
 void lb_tell_health(struct lb_control *c, const char *service, const struct lb_endpoint *backend, enum lb_health from,
-		    const struct lb_health_state *h)
+		    const struct lb_health_state *h, const char *detail)
 {
 	struct lb_event e = {LB_EVENT_HEALTH, .service = service, .backend = backend};
 
 	e.from = lb_health_name(from);
 	e.to = lb_health_name(h->health);
 	e.reason = lb_reason_name(h->reason);
+	e.detail = detail;
+	lb_events_add(c->events, &e);
+}
+
+void lb_tell_share(struct lb_control *c, const char *service, const struct lb_endpoint *backend, uint32_t from,
+		   uint32_t to, bool said)
+{
+	char before[8], after[8];
+	struct lb_event e = {LB_EVENT_WEIGHT, .service = service, .backend = backend, .from = before, .to = after};
+
+	snprintf(before, sizeof(before), "%u%%", from);
+	snprintf(after, sizeof(after), "%u%%", to);
+	e.reason = said ? "said" : "unread";
 	lb_events_add(c->events, &e);
 }
 

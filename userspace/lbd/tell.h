@@ -7,7 +7,9 @@
 
 void lb_tell_started(struct lb_control *c);
 void lb_tell_health(struct lb_control *c, const char *service, const struct lb_endpoint *backend, enum lb_health from,
-		    const struct lb_health_state *h);
+		    const struct lb_health_state *h, const char *detail);
+void lb_tell_share(struct lb_control *c, const char *service, const struct lb_endpoint *backend, uint32_t from,
+		   uint32_t to, bool said);
 void lb_tell_next_hop(struct lb_control *c, const uint8_t addr[16], const struct lb_next_hop *nh);
 /* A configuration was applied with so many @changes, or, with @err, refused. */
 void lb_tell_apply(struct lb_control *c, const char *origin, size_t changes, const struct lb_err *err);

@@ -9,7 +9,7 @@
 
 #define AT(member) offsetof(struct lb_check_conf, member)
 static const size_t strings[] = {AT(server_name), AT(ca_file), AT(service), AT(name),
-				 AT(program),	  AT(send),    AT(expect)};
+				 AT(program),	  AT(send),    AT(expect),  AT(weight_header)};
 #define NR_STRINGS (sizeof(strings) / sizeof(strings[0]))
 
 static char **string(struct lb_check_conf *c, size_t i)
@@ -78,6 +78,11 @@ const struct lb_vip_conf *lb_service_conf_check_vip(const struct lb_service_conf
 			any = &s->vips[i];
 	}
 	return any;
+}
+
+bool lb_check_conf_reads_weight(const struct lb_check_conf *c)
+{
+	return (c->type == LB_CHECK_HTTP || c->type == LB_CHECK_HTTPS) && (c->weight_header || c->weight_body);
 }
 
 bool lb_status_expected(const struct lb_status_set *s, unsigned int status)

@@ -7,6 +7,7 @@
 
 #include "conf.h"
 #include "lb/dp/hash.h"
+#include "names.h"
 #include "nearest.h"
 #include "pause.h"
 
@@ -34,6 +35,12 @@ struct lb_config *lb_config_new(void)
 		.delay_ns = 5 * S, /* first checks and the slots that they moved are settled by then */
 		.drain_ns = 1 * S,
 	};
+	c->resolver = (struct lb_resolver_conf){
+		.timeout_ns = 2 * S,
+		.min_ttl_ns = 5 * S,
+		.max_ttl_ns = 3600 * S,
+		.max_addresses = 64,
+	};
 	c->defaults.quorum = 1;
 	c->defaults.forward = LB_FORWARD_IPIP;
 	c->defaults.gue_port = LB_GUE_PORT_DEFAULT;
@@ -53,6 +60,8 @@ struct lb_config *lb_config_new(void)
 		.flap_window_ns = 60 * S,
 		.flap_hold_ns = 10 * S,
 		.flap_hold_max_ns = 300 * S,
+		.weight_floor = 1,
+		.weight_step = 5,
 	};
 	return c;
 }
@@ -81,6 +90,22 @@ static int array_copy(void *dst, const void *src, size_t nr, size_t size)
 	return 0;
 }
 
+/* The names that are copied pointers yet become copies. */
+static int names_copy(struct lb_service_conf *s)
+{
+	bool failed = false;
+
+	for (size_t i = 0; i < s->nr_backends; i++) {
+		char **name = &s->backends[i].name;
+
+		if (!*name)
+			continue;
+		*name = strdup(*name);
+		failed |= !*name;
+	}
+	return failed ? -ENOMEM : 0;
+}
+
 int lb_service_conf_copy(struct lb_service_conf *dst, const struct lb_service_conf *src)
 {
 	*dst = *src;
@@ -95,7 +120,7 @@ int lb_service_conf_copy(struct lb_service_conf *dst, const struct lb_service_co
 	    array_copy(&dst->deny, src->deny, src->nr_deny, sizeof(*src->deny)) ||
 	    array_copy(&dst->snat, src->snat, src->nr_snat, sizeof(*src->snat)) ||
 	    array_copy(&dst->quic.configs, src->quic.configs, src->quic.nr_configs, sizeof(*src->quic.configs)) ||
-	    array_copy(&dst->backends, src->backends, src->nr_backends, sizeof(*src->backends))) {
+	    array_copy(&dst->backends, src->backends, src->nr_backends, sizeof(*src->backends)) || names_copy(dst)) {
 		lb_service_conf_fini(dst);
 		return -ENOMEM;
 	}
@@ -109,6 +134,8 @@ void lb_service_conf_fini(struct lb_service_conf *s)
 	free(s->deny);
 	free(s->snat);
 	free(s->quic.configs);
+	for (size_t i = 0; s->backends && i < s->nr_backends; i++)
+		free(s->backends[i].name);
 	free(s->backends);
 	lb_check_conf_fini(&s->check);
 	memset(s, 0, sizeof(*s));
@@ -122,9 +149,12 @@ struct lb_config *lb_config_copy(const struct lb_config *c)
 		return NULL;
 	*copy = *c;
 	copy->ifaces = NULL;
+	copy->resolver.servers = NULL;
 	copy->services = NULL;
 	copy->nr_services = 0;
 	if (lb_service_conf_copy(&copy->defaults, &c->defaults) ||
+	    array_copy(&copy->resolver.servers, c->resolver.servers, c->resolver.nr_servers,
+		       sizeof(*c->resolver.servers)) ||
 	    array_copy(&copy->ifaces, c->ifaces, c->nr_ifaces, sizeof(*c->ifaces)))
 		goto fail;
 	if (c->nr_services) {
@@ -154,6 +184,7 @@ void lb_config_free(struct lb_config *c)
 	lb_service_conf_fini(&c->defaults);
 	free(c->services);
 	free(c->ifaces);
+	free(c->resolver.servers);
 	free(c);
 }
 
@@ -452,12 +483,12 @@ struct lb_backend_conf *lb_service_conf_backend(const struct lb_service_conf *s,
 
 int lb_service_conf_add_backend(struct lb_service_conf *s, const struct lb_backend_conf *b, struct lb_err *err)
 {
-	char buf[LB_ADDR_STRLEN];
+	char buf[LB_BACKEND_STRLEN], *name = NULL;
 	bool found;
 	size_t pos;
 
 	if (lb_service_conf_backend(s, &b->address)) {
-		lb_endpoint_format(&b->address, buf);
+		lb_backend_format(b, buf);
 		return lb_err_set(err, -EEXIST, NULL,
 				  "%s is a backend of service %s already; change it with `lbctl backend set %s %s`",
 				  buf, s->name, s->name, buf);
@@ -465,9 +496,14 @@ int lb_service_conf_add_backend(struct lb_service_conf *s, const struct lb_backe
 	if (s->nr_backends >= LB_MAX_BACKENDS - 1)
 		return lb_err_set(err, -ENOSPC, NULL, "no room for more than %d backends", LB_MAX_BACKENDS - 1);
 	pos = find(s->backends, s->nr_backends, sizeof(*b), b, by_address, &found);
-	if (open_gap(&s->backends, s->nr_backends, sizeof(*b), pos))
+	if (b->name)
+		name = strdup(b->name);
+	if ((b->name && !name) || open_gap(&s->backends, s->nr_backends, sizeof(*b), pos)) {
+		free(name);
 		return no_memory(err);
+	}
 	s->backends[pos] = *b;
+	s->backends[pos].name = name;
 	s->nr_backends++;
 	return 0;
 }
@@ -475,17 +511,18 @@ int lb_service_conf_add_backend(struct lb_service_conf *s, const struct lb_backe
 int lb_service_conf_del_backend(struct lb_service_conf *s, const struct lb_endpoint *ep, struct lb_err *err)
 {
 	struct lb_backend_conf *b = lb_service_conf_backend(s, ep);
-	char(*texts)[LB_ADDR_STRLEN], buf[LB_ADDR_STRLEN];
+	char(*texts)[LB_BACKEND_STRLEN], buf[LB_ADDR_STRLEN];
 	const char **names, *near = NULL;
 
 	if (b) {
+		free(b->name);
 		close_gap(s->backends, s->nr_backends--, sizeof(*b), (size_t)(b - s->backends));
 		return 0;
 	}
 	texts = calloc(s->nr_backends + 1, sizeof(*texts));
 	names = calloc(s->nr_backends + 1, sizeof(*names));
 	for (size_t i = 0; texts && names && i < s->nr_backends; i++)
-		names[i] = lb_endpoint_format(&s->backends[i].address, texts[i]);
+		names[i] = lb_backend_format(&s->backends[i], texts[i]);
 	lb_endpoint_format(ep, buf);
 	if (names)
 		near = lb_nearest(buf, names);

@@ -35,6 +35,7 @@ enum lb_check_type {
 };
 enum lb_check_via { LB_CHECK_DIRECT, LB_CHECK_VIA_VIP };
 enum lb_dns_record { LB_DNS_A, LB_DNS_AAAA };
+enum lb_weight_means { LB_WEIGHT_SHARE, LB_WEIGHT_LOAD };
 enum lb_policy { LB_POLICY_MAGLEV, LB_POLICY_ROUND_ROBIN, LB_POLICY_LEAST_CONN, LB_POLICY_RANDOM };
 enum lb_affinity { LB_AFFINITY_NONE, LB_AFFINITY_SOURCE };
 enum lb_fate { LB_FATE_TERMINATE, LB_FATE_KEEP }; /* of connections whose backend goes */
@@ -87,6 +88,11 @@ struct lb_check_conf {
 	size_t nr_args;
 	uint32_t flaps; /* so many times down within .flap_window_ns, and it is held down; 0: never */
 	uint64_t flap_window_ns, flap_hold_ns, flap_hold_max_ns;
+	char *weight_header;   /* http, https: it says how much of its weight the backend can bear; NULL: none does */
+	bool weight_body;      /* http, https: the body's first line does */
+	enum lb_weight_means weight_means;
+	uint32_t weight_floor; /* percent: no less counts */
+	uint32_t weight_step;  /* percentage points: a smaller change does not count */
 	enum lb_check_via via;
 };
 
@@ -121,6 +127,10 @@ struct lb_backend_conf {
 	uint32_t tier;		    /* 0..15; the lowest tier with a usable backend serves */
 	enum lb_admin admin;
 	struct lb_server_id server_id; /* for connection-ID routing */
+	/* NULL: .address is all there is. Else a DNS name, owned, whose addresses are meant, .address.addr being its key
+	 * (names.h); or, after lb_names_expand, the name that .address came from. */
+	char *name;
+	bool leaving; /* the name had it, and has it no longer; never in a configuration as it is written */
 };
 
 /* Backends and VIPs are sorted by address, then port, allow, deny and snat by address, then length: the order in which
@@ -167,6 +177,17 @@ struct lb_announce_conf {
 	enum lb_announce_shared shared; /* how many of the services that share an address have to be healthy */
 };
 
+#define LB_MAX_RESOLVERS 8
+
+/* How the names of backends are looked up. */
+struct lb_resolver_conf {
+	struct lb_endpoint *servers; /* in the order in which they are asked; port 0: 53 */
+	size_t nr_servers;	     /* 0: the system's */
+	uint64_t timeout_ns;	     /* of one question to one server */
+	uint64_t min_ttl_ns, max_ttl_ns;
+	uint32_t max_addresses; /* of one name that become backends of one service */
+};
+
 /* How long a translated connection that is silent is remembered: RFC 5382 REQ-5, RFC 4787 REQ-5. */
 struct lb_timeouts_conf {
 	uint64_t tcp_established_ns;
@@ -193,6 +214,7 @@ struct lb_config {
 	struct lb_service_conf *services;
 	size_t nr_services;
 	struct lb_announce_conf announce;
+	struct lb_resolver_conf resolver;
 };
 
 /* All of these own what they point to. Constructors return NULL only when out of memory. */
@@ -205,6 +227,8 @@ void lb_config_free(struct lb_config *c);
 int lb_check_conf_copy(struct lb_check_conf *dst, const struct lb_check_conf *src);
 void lb_check_conf_fini(struct lb_check_conf *c);
 bool lb_check_conf_same(const struct lb_check_conf *a, const struct lb_check_conf *b);
+/* lb_check_conf_reads_weight - does the check ask the backend how much of its weight it can bear? */
+bool lb_check_conf_reads_weight(const struct lb_check_conf *c);
 /* lb_service_conf_check_vip - where probes that go by way of the VIP go: the first VIP of a single address and of the
  * check's protocol, else of any. NULL: they do not, or there is none. */
 const struct lb_vip_conf *lb_service_conf_check_vip(const struct lb_service_conf *s);
@@ -246,6 +270,10 @@ int lb_config_del_iface(struct lb_config *c, const char *name, struct lb_err *er
  * could translate (it differs from the VIP's), l2 across families, fullnat without an address of the backends' family,
  * a timeout longer than the interval, anything twice. -EINVAL with @err; -ENOSPC past LB_MAX_*. */
 int lb_config_check(const struct lb_config *c, struct lb_err *err);
+
+/* lb_backend_conf_fits - can @b, an address, be a backend of @s: usable, none of its VIPs, of a family that it is
+ * forwarded to? Whether it is one already is not looked at. */
+bool lb_backend_conf_fits(const struct lb_service_conf *s, const struct lb_backend_conf *b);
 
 /* Where a check failed: positions in the configuration, -1: none, and a key below the innermost of them or NULL. */
 struct lb_conf_where {

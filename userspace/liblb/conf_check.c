@@ -10,6 +10,7 @@
 #include "conf.h"
 #include "pause.h"
 #include "later.h"
+#include "names.h"
 
 static int refuse_field(struct lb_conf_where *where, const char *field)
 {
@@ -117,9 +118,52 @@ static ssize_t find_same(const struct lb_service_conf *s, size_t first, size_t i
 	return -1;
 }
 
+bool lb_backend_conf_fits(const struct lb_service_conf *s, const struct lb_backend_conf *b)
+{
+	struct lb_conf_where where;
+	struct lb_err err;
+
+	if (lb_addr_unusable(b->address.addr) ||
+	    (s->forward == LB_FORWARD_FULLNAT && check_snat_family(s, b, &where, &err)))
+		return false;
+	for (size_t v = 0; v < s->nr_vips; v++)
+		if (check_pair(s, b, &s->vips[v], &where, &err))
+			return false;
+	return true;
+}
+
+/* What addresses will come of a name is not known; those that do not fit will be left out. */
+static int check_name(const struct lb_service_conf *s, const struct lb_backend_conf *b, struct lb_conf_where *where,
+		      struct lb_err *err)
+{
+	int ret = 0;
+
+	if (b->server_id.len) {
+		lb_err_set(err, -EINVAL, NULL, "names one backend, and %s may be many; write their addresses", b->name);
+		return refuse_field(where, "server_id");
+	}
+	for (size_t v = 0; !ret && v < s->nr_vips; v++)
+		ret = check_port(s, b, &s->vips[v], where, err);
+	return ret;
+}
+
+static int check_address(const struct lb_service_conf *s, const struct lb_backend_conf *b, struct lb_conf_where *where,
+			 struct lb_err *err)
+{
+	int ret = 0;
+
+	for (size_t v = 0; !ret && v < s->nr_vips; v++)
+		ret = check_pair(s, b, &s->vips[v], where, err);
+	if (!ret && s->forward == LB_FORWARD_FULLNAT)
+		ret = check_snat_family(s, b, where, err);
+	if (!ret)
+		ret = check_server_id(s, b, where, err);
+	return ret;
+}
+
 static int check_backends(const struct lb_service_conf *s, struct lb_conf_where *where, struct lb_err *err)
 {
-	char buf[LB_ADDR_STRLEN];
+	char buf[LB_BACKEND_STRLEN];
 	size_t first = 0; /* backend of this address */
 	int ret = 0;
 
@@ -127,16 +171,11 @@ static int check_backends(const struct lb_service_conf *s, struct lb_conf_where 
 		const struct lb_backend_conf *b = &s->backends[i];
 
 		where->backend = (ssize_t)i;
-		for (size_t v = 0; !ret && v < s->nr_vips; v++)
-			ret = check_pair(s, b, &s->vips[v], where, err);
-		if (!ret && s->forward == LB_FORWARD_FULLNAT)
-			ret = check_snat_family(s, b, where, err);
-		if (!ret)
-			ret = check_server_id(s, b, where, err);
+		ret = lb_backend_is_name(b) ? check_name(s, b, where, err) : check_address(s, b, where, err);
 		if (memcmp(s->backends[first].address.addr, b->address.addr, sizeof(b->address.addr)))
 			first = i;
 		if (!ret && find_same(s, first, i) >= 0) {
-			lb_err_set(err, -EINVAL, NULL, "%s is listed twice", lb_endpoint_format(&b->address, buf));
+			lb_err_set(err, -EINVAL, NULL, "%s is listed twice", lb_backend_format(b, buf));
 			ret = refuse_field(where, "address");
 		}
 	}
@@ -241,6 +280,16 @@ static int check_check(const struct lb_service_conf *s, struct lb_conf_where *wh
 	if ((c->type == LB_CHECK_HTTP || c->type == LB_CHECK_HTTPS) && !strcmp(c->method, "HEAD") && *c->body) {
 		lb_err_set(err, -EINVAL, NULL, "there is no body in the answer to HEAD; leave it out, or use GET");
 		return refuse_field(where, "check.expect_body");
+	}
+	if (c->weight_header && c->weight_body) {
+		lb_err_set(err, -EINVAL, NULL, "a weight is read from the header %.64s already; leave out one of them",
+			   c->weight_header);
+		return refuse_field(where, "check.weight_body");
+	}
+	if ((c->type == LB_CHECK_HTTP || c->type == LB_CHECK_HTTPS) && !strcmp(c->method, "HEAD") && c->weight_body) {
+		lb_err_set(err, -EINVAL, NULL,
+			   "there is no body in the answer to HEAD; use GET, or a header: weight_header");
+		return refuse_field(where, "check.weight_body");
 	}
 	return 0;
 }
@@ -461,6 +510,17 @@ static int check_interfaces(const struct lb_config *c, struct lb_conf_where *whe
 	return check_room(c->nr_ifaces, LB_MAX_PORTS, "interfaces", err);
 }
 
+static int check_resolver(const struct lb_resolver_conf *r, struct lb_conf_where *where, struct lb_err *err)
+{
+	char least[LB_ADDR_STRLEN], most[LB_ADDR_STRLEN];
+
+	if (r->min_ttl_ns <= r->max_ttl_ns)
+		return 0;
+	lb_err_set(err, -EINVAL, NULL, "%s is more than max_ttl, %s; write less",
+		   lb_duration_format(r->min_ttl_ns, least), lb_duration_format(r->max_ttl_ns, most));
+	return refuse_field(where, "resolver.min_ttl");
+}
+
 static size_t nr_connection_ids(const struct lb_service_conf *s)
 {
 	size_t nr = 0;
@@ -492,6 +552,8 @@ int lb_config_check_at(const struct lb_config *c, struct lb_conf_where *where, s
 				  err);
 	if (!ret)
 		ret = check_announce(&c->announce, where, err);
+	if (!ret)
+		ret = check_resolver(&c->resolver, where, err);
 	for (size_t i = 0; !ret && i < c->nr_services; i++) {
 		const struct lb_service_conf *s = &c->services[i];
 
@@ -529,7 +591,7 @@ int lb_config_check_at(const struct lb_config *c, struct lb_conf_where *where, s
 
 int lb_config_check(const struct lb_config *c, struct lb_err *err)
 {
-	char path[sizeof(err->path)] = "", addr[LB_ADDR_STRLEN];
+	char path[sizeof(err->path)] = "", addr[LB_BACKEND_STRLEN];
 	struct lb_conf_where w;
 	struct lb_err e = {0};
 	size_t n = 0;
@@ -544,7 +606,7 @@ int lb_config_check(const struct lb_config *c, struct lb_err *err)
 		n = (size_t)snprintf(path, sizeof(path), "services[%s]", c->services[w.service].name);
 	if (w.backend >= 0)
 		n += (size_t)snprintf(path + n, sizeof(path) - n, ".backends[%s]",
-				      lb_endpoint_format(&c->services[w.service].backends[w.backend].address, addr));
+				      lb_backend_format(&c->services[w.service].backends[w.backend], addr));
 	if (w.field)
 		snprintf(path + n, sizeof(path) - n, "%s%s", n ? "." : "", w.field);
 	return lb_err_set(err, ret, path, "%s", e.message);

@@ -27,6 +27,7 @@ void lb_document_locate(const char *text, size_t len, const char *name, struct l
 int lb_document_read_service(const char *text, size_t len, const struct lb_service_conf *defaults,
 			     struct lb_service_conf *out, struct lb_err *err);
 int lb_document_patch_service(const char *text, size_t len, struct lb_service_conf *s, struct lb_err *err);
+/* @out's name, where it has one, is the caller's to free. */
 int lb_document_read_backend(const char *text, size_t len, struct lb_backend_conf *out, struct lb_err *err);
 int lb_document_patch_backend(const char *text, size_t len, struct lb_backend_conf *b, struct lb_err *err);
 int lb_document_read_iface(const char *text, size_t len, struct lb_iface_conf *out, struct lb_err *err);

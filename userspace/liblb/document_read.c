@@ -9,6 +9,7 @@
 #include "document.h"
 #include "document_tree.h"
 #include "fields.h"
+#include "names.h"
 
 struct reader {
 	const char *name; /* of the file; NULL: errors have no file and line */
@@ -166,9 +167,10 @@ static int read_texts(struct reader *r, const struct lb_field *f, const struct l
 
 static void free_items(const struct lb_object *o, void *items, size_t nr)
 {
-	if (o == &lb_object_service)
-		for (size_t i = 0; i < nr; i++)
-			lb_service_conf_fini((struct lb_service_conf *)items + i);
+	for (size_t i = 0; o == &lb_object_service && i < nr; i++)
+		lb_service_conf_fini((struct lb_service_conf *)items + i);
+	for (size_t i = 0; o == &lb_object_backend && i < nr; i++)
+		free(((struct lb_backend_conf *)items)[i].name);
 	free(items);
 }
 
@@ -243,8 +245,6 @@ static int read_value(struct reader *r, const struct lb_field *f, const struct l
 
 /* ---- mappings ---- */
 
-#define FIELDS_MAX 32
-
 static bool is_known(const struct reader *r, const struct lb_field *f)
 {
 	return !r->in_defaults || !(f->flags & LB_FIELD_OWN);
@@ -252,7 +252,7 @@ static bool is_known(const struct reader *r, const struct lb_field *f)
 
 static int refuse_key(struct reader *r, const struct lb_object *o, const struct lb_node *key)
 {
-	const char *names[FIELDS_MAX + 1] = {NULL}, *near;
+	const char *names[LB_FIELDS_MAX + 1] = {NULL}, *near;
 	size_t nr = 0;
 
 	for (const struct lb_field *f = o->fields; f->name; f++) {
@@ -355,7 +355,7 @@ static bool is_missed(const struct reader *r, const struct lb_field *f, const st
 
 static int read_object(struct reader *r, const struct lb_object *o, const struct lb_node *n, void *obj)
 {
-	unsigned int seen[FIELDS_MAX] = {0};
+	unsigned int seen[LB_FIELDS_MAX] = {0};
 	int ret;
 
 	ret = count(r, n);
@@ -415,20 +415,29 @@ static const struct lb_node *item_text(const struct lb_node *item, const char *k
 	return n && n->kind == LB_NODE_TEXT ? n : NULL;
 }
 
+/* Is @text what lb_backend_format makes of @written? */
+static bool is_backend(const char *written, const char *text)
+{
+	struct lb_backend_conf b = {0};
+	char buf[LB_BACKEND_STRLEN];
+	struct lb_err err;
+	bool is = !lb_backend_parse(written, &b.address, &b.name, &err) && !strcmp(lb_backend_format(&b, buf), text);
+
+	free(b.name);
+	return is;
+}
+
 /* The last element of @list whose @key is @text, as text or, for backends, as an address; of two alike, the second. */
 static const struct lb_node *find_item(struct reader *r, const struct lb_node *list, const char *list_name,
 				       const char *key, const char *text)
 {
 	const struct lb_node *found = NULL;
-	struct lb_endpoint ep;
-	char buf[LB_ADDR_STRLEN];
 	size_t i = 0, at = 0;
 
 	for (const struct lb_node *item = list ? list->first : NULL; item; item = item->next, i++) {
 		const struct lb_node *n = item_text(item, key);
 
-		if (!n || (strcmp(n->text, text) && (strcmp(key, "address") || lb_endpoint_parse(n->text, &ep, NULL) ||
-						     strcmp(lb_endpoint_format(&ep, buf), text))))
+		if (!n || (strcmp(n->text, text) && (strcmp(key, "address") || !is_backend(n->text, text))))
 			continue;
 		found = item;
 		at = i;
@@ -444,7 +453,7 @@ static const struct lb_node *find_item(struct reader *r, const struct lb_node *l
 static int refuse_whole(struct reader *r, const struct lb_config *c, const struct lb_conf_where *w, int code)
 {
 	const struct lb_node *n = r->tree.root, *in;
-	char field[64], buf[LB_ADDR_STRLEN], *next;
+	char field[64], buf[LB_BACKEND_STRLEN], *next;
 
 	if (w->iface >= 0)
 		n = find_item(r, child(n, "interfaces"), "interfaces", "name", c->ifaces[w->iface].name);
@@ -452,7 +461,7 @@ static int refuse_whole(struct reader *r, const struct lb_config *c, const struc
 		n = find_item(r, child(n, "services"), "services", "name", c->services[w->service].name);
 	if (w->backend >= 0 && n)
 		n = find_item(r, child(n, "backends"), "backends", "address",
-			      lb_endpoint_format(&c->services[w->service].backends[w->backend].address, buf));
+			      lb_backend_format(&c->services[w->service].backends[w->backend], buf));
 	snprintf(field, sizeof(field), "%s", w->field ? w->field : "");
 	for (char *key = strtok_r(field, ".", &next); key; key = strtok_r(NULL, ".", &next)) {
 		/* A backend that is a text alone has no keys to name. */
@@ -562,7 +571,9 @@ int lb_document_read_backend(const char *text, size_t len, struct lb_backend_con
 
 	lb_object_backend.init(&b, NULL);
 	ret = read_part(text, len, &lb_object_backend, NULL, &b, err);
-	if (!ret)
+	if (ret)
+		free(b.name);
+	else
 		*out = b;
 	return ret;
 }
@@ -570,9 +581,15 @@ int lb_document_read_backend(const char *text, size_t len, struct lb_backend_con
 int lb_document_patch_backend(const char *text, size_t len, struct lb_backend_conf *b, struct lb_err *err)
 {
 	struct lb_backend_conf patched = *b;
-	int ret;
+	int ret = 0;
 
-	ret = read_part(text, len, &lb_object_backend, b, &patched, err);
+	if (b->name) {
+		patched.name = strdup(b->name);
+		ret = patched.name ? 0 : lb_err_set(err, -ENOMEM, NULL, "out of memory");
+	}
+	if (!ret)
+		ret = read_part(text, len, &lb_object_backend, b, &patched, err);
+	free(ret ? patched.name : b->name);
 	if (!ret)
 		*b = patched;
 	return ret;

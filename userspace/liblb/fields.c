@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "fields_priv.h"
+#include "names.h"
 #include "nearest.h"
 
 static const char *article(const char *what)
@@ -124,21 +125,23 @@ static int parse_word(const struct lb_field *f, const char *text, int *out, stru
 			  f->what, list, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
-static int parse_address(const char *text, struct lb_endpoint *out, struct lb_err *err)
+static int parse_address(const char *text, struct lb_backend_conf *b, struct lb_err *err)
 {
-	char buf[LB_ADDR_STRLEN];
+	char buf[LB_ADDR_STRLEN], *name;
 	struct lb_endpoint ep;
 	const char *why;
 	int ret;
 
-	ret = lb_endpoint_parse(text, &ep, err);
+	ret = lb_backend_parse(text, &ep, &name, err);
 	if (ret)
 		return ret;
-	why = lb_addr_unusable(ep.addr);
+	why = name ? NULL : lb_addr_unusable(ep.addr);
 	if (why)
 		return lb_err_set(err, -EINVAL, NULL, "%s is %s; a backend has a unicast address",
 				  lb_addr_format(ep.addr, buf), why);
-	*out = ep;
+	free(b->name);
+	b->name = name;
+	b->address = ep;
 	return 0;
 }
 
@@ -268,7 +271,7 @@ int lb_field_parse(const struct lb_field *f, const char *text, void *obj, struct
 	case LB_FIELD_WORD:
 		return parse_word(f, text, out, err);
 	case LB_FIELD_ADDRESS:
-		return parse_address(text, out, err);
+		return parse_address(text, obj, err);
 	case LB_FIELD_STATUS:
 		return lb_status_parse(text, out, err);
 	case LB_FIELD_HASH_KEY:
@@ -363,7 +366,7 @@ char *lb_field_format(const struct lb_field *f, const void *obj, char buf[LB_FIE
 	case LB_FIELD_HEX:
 		return format_hex(in, buf);
 	case LB_FIELD_ADDRESS:
-		return lb_endpoint_format(in, buf);
+		return lb_backend_format(obj, buf);
 	case LB_FIELD_STATUS:
 		return lb_status_format(in, buf, LB_FIELD_STRLEN);
 	case LB_FIELD_STRING:

@@ -10,6 +10,7 @@
 #include "later.h"
 
 #define LB_FIELD_STRLEN 512 /* enough for every field's text, NUL included */
+#define LB_FIELDS_MAX 48    /* of one object */
 
 enum lb_field_kind {
 	LB_FIELD_TEXT,	   /* char[size], as @verify accepts it */
@@ -17,7 +18,7 @@ enum lb_field_kind {
 	LB_FIELD_DURATION, /* uint64_t ns */
 	LB_FIELD_WORD,	   /* an enum */
 	LB_FIELD_BOOL,
-	LB_FIELD_ADDRESS,  /* struct lb_endpoint of a backend */
+	LB_FIELD_ADDRESS,  /* struct lb_endpoint of a struct lb_backend_conf, and its name */
 	LB_FIELD_STATUS,   /* struct lb_status_set */
 	LB_FIELD_HASH_KEY, /* struct lb_config's */
 	LB_FIELD_HEX,	   /* struct lb_server_id */

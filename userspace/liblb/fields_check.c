@@ -170,6 +170,17 @@ static bool is_token(char c)
 	       (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
+int lb_verify_header_name(const char *text, struct lb_err *err)
+{
+	size_t len = 0;
+
+	while (is_token(text[len]))
+		len++;
+	if (len && !text[len])
+		return 0;
+	return lb_err_set(err, -EINVAL, NULL, "%.64s is not a header's name (such as X-Weight)", lb_err_text(text));
+}
+
 static int copy_text(const char *text, char *out, struct lb_err *err)
 {
 	if (strlen(text) >= LB_CHECK_TEXT_MAX)

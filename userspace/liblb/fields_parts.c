@@ -59,6 +59,7 @@ static const struct lb_word check_types[] = {WORD("none", LB_CHECK_NONE), WORD("
 static const struct lb_word dns_records[] = {WORD("A", LB_DNS_A), WORD("AAAA", LB_DNS_AAAA), {0}};
 
 static const struct lb_word check_ways[] = {WORD("direct", LB_CHECK_DIRECT), WORD("vip", LB_CHECK_VIA_VIP), {0}};
+static const struct lb_word weight_means[] = {WORD("share", LB_WEIGHT_SHARE), WORD("load", LB_WEIGHT_LOAD), {0}};
 
 /* ---- check ---- */
 enum { /* needed below */
@@ -180,6 +181,25 @@ static const struct lb_field check_fields[] = {
 	 .min = 1 * S,
 	 .max = 24 * H,
 	 PLACE(lb_check_conf, flap_hold_max_ns)},
+	STRING(weight_header, lb_verify_header_name),
+	{.name = "weight_body", .kind = LB_FIELD_BOOL, PLACE(lb_check_conf, weight_body)},
+	{.name = "weight_means",
+	 .kind = LB_FIELD_WORD,
+	 .what = "meaning of a weight that is read",
+	 .words = weight_means,
+	 PLACE(lb_check_conf, weight_means)},
+	{.name = "weight_floor",
+	 .kind = LB_FIELD_NUMBER,
+	 .what = "percentage",
+	 .min = 1,
+	 .max = 100,
+	 PLACE(lb_check_conf, weight_floor)},
+	{.name = "weight_step",
+	 .kind = LB_FIELD_NUMBER,
+	 .what = "number of percentage points",
+	 .min = 1,
+	 .max = 100,
+	 PLACE(lb_check_conf, weight_step)},
 	{.name = "via",
 	 .kind = LB_FIELD_WORD,
 	 .what = "way of a check",
@@ -187,6 +207,7 @@ static const struct lb_field check_fields[] = {
 	 PLACE(lb_check_conf, via)},
 	{0},
 };
+FIELDS_FIT(check_fields);
 
 /* Where what stands behind the type's colon goes; NULL: nothing can stand there. */
 static const struct lb_field *rest_of(enum lb_check_type type)

@@ -30,10 +30,15 @@
 		.name = text, .value = (int)(number), .feature = of                                                    \
 	}
 
+/* Behind a table: its decoder has room for so many. */
+#define FIELDS_FIT(table)                                                                                              \
+	_Static_assert(sizeof(table) / sizeof(*(table)) <= LB_FIELDS_MAX + 1, "more fields than LB_FIELDS_MAX")
+
 /* .nr_offset and the place of the array @member of struct @type, counted by nr_@member */
 #define ARRAY(type, member) .nr_offset = offsetof(struct type, nr_##member), PLACE(type, member)
 
-extern const struct lb_object lb_object_check, lb_object_affinity, lb_object_quic, lb_object_announce;
+extern const struct lb_object lb_object_check, lb_object_affinity, lb_object_quic, lb_object_announce,
+	lb_object_resolver;
 extern const struct lb_item lb_item_vip, lb_item_prefix, lb_item_snat, lb_item_header, lb_item_arg;
 
 /* Letters, digits and @others alone? */
@@ -48,6 +53,7 @@ int lb_verify_server_name(const char *text, struct lb_err *err); /* a domain nam
 int lb_verify_grpc_service(const char *text, struct lb_err *err);
 int lb_verify_file(const char *text, struct lb_err *err); /* an absolute path */
 int lb_verify_payload(const char *text, struct lb_err *err);
+int lb_verify_header_name(const char *text, struct lb_err *err);
 int lb_status_parse(const char *text, struct lb_status_set *out, struct lb_err *err);
 char *lb_status_format(const struct lb_status_set *s, char *buf, size_t size);
 

@@ -232,6 +232,7 @@ static const struct lb_field service_fields[] = {
 	 PLACE(lb_service_conf, quorum)},
 	{0},
 };
+FIELDS_FIT(service_fields);
 
 static int service_init(void *item, const void *parent)
 {
@@ -336,8 +337,10 @@ static const struct lb_field config_fields[] = {
 	 .nr_offset = offsetof(struct lb_config, nr_services),
 	 PLACE(lb_config, services)},
 	{.name = "announce", .kind = LB_FIELD_OBJECT, .object = &lb_object_announce, PLACE(lb_config, announce)},
+	{.name = "resolver", .kind = LB_FIELD_OBJECT, .object = &lb_object_resolver, PLACE(lb_config, resolver)},
 	{0},
 };
+FIELDS_FIT(config_fields);
 
 const struct lb_object lb_object_config = {
 	.fields = config_fields,

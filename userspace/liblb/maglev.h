@@ -10,9 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define LB_MAGLEV_WEIGHT_MAX ((1U << 20) - 1)
+
 struct lb_maglev_member {
 	uint64_t id[3];	 /* what the permutation comes from: equal on every load balancer */
-	uint32_t weight; /* 1..2^20 - 1; only ratios count */
+	uint32_t weight; /* 1..LB_MAGLEV_WEIGHT_MAX; only ratios count */
 	uint16_t value;	 /* what the member's slots hold */
 };
 

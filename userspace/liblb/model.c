@@ -7,6 +7,7 @@
 #include "lb/dp/hash.h"
 #include "model_priv.h"
 #include "pause.h"
+#include "share.h"
 
 void lb_pool_put(struct lb_pool *p, uint16_t idx)
 {
@@ -109,6 +110,24 @@ int lb_model_set_health(struct lb_model *m, const char *service, const struct lb
 	s->health_changed = true;
 	if (b->conf.admin == LB_ADMIN_DISABLED)
 		return 0;
+	s->stale = true;
+	s->stale_s = now_s;
+	return 1;
+}
+
+int lb_model_set_share(struct lb_model *m, const char *service, const struct lb_endpoint *backend, uint32_t percent,
+		       uint32_t now_s)
+{
+	struct lb_service_entry *s = find_service(m, service);
+	const struct lb_backend_conf *conf = s ? lb_service_conf_backend(&s->pub.conf, backend) : NULL;
+	struct lb_model_backend *b;
+
+	if (!conf)
+		return -ENOENT;
+	b = &s->pub.backends[conf - s->pub.conf.backends];
+	if (!lb_check_conf_reads_weight(&s->pub.conf.check) || b->share_said % LB_SHARE_ALL == percent % LB_SHARE_ALL)
+		return 0;
+	b->share_said = (uint8_t)percent;
 	s->stale = true;
 	s->stale_s = now_s;
 	return 1;
@@ -298,14 +317,14 @@ struct lb_image *lb_model_image_prepared(struct lb_model *m)
 
 	if (!image)
 		return NULL;
-	image->features = m->vlans ? LB_HAS_VLAN : 0;
 	image->conf.hash_key[0] = m->conf->hash_key[0];
 	image->conf.hash_key[1] = m->conf->hash_key[1];
 	image->conf.hash = lb_hash_secret(image->conf.hash_key);
 	image->conf.learn_rate = m->conf->learn_rate;
 	translating(m, &image->conf);
 	memcpy(image->gen, m->ids.gen, sizeof(image->gen));
-	image->features = LB_HAS_BASIC; /* as it is loaded: the first service is no reason to load it again */
+	/* basic as it is loaded: the first service is no reason to load it again */
+	image->features = LB_HAS_BASIC | (m->vlans ? LB_HAS_VLAN : 0);
 	for (size_t i = 0; i < m->nr; i++) {
 		struct lb_service_entry *s = m->services[i];
 

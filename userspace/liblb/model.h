@@ -42,6 +42,8 @@ struct lb_model_backend {
 	size_t nr_slots;	     /* of the policy table */
 	struct lb_warming warming;
 	bool drained; /* draining, and its time is over: what it had is void */
+	uint8_t share; /* percent of its weight that counts, for it says that it can bear no more; 0: all */
+	uint8_t share_said; /* the same, which is yet to be worked out */
 };
 
 struct lb_model_service {
@@ -80,6 +82,9 @@ int lb_model_apply(struct lb_model *m, const struct lb_config *c, uint32_t now_s
 int lb_model_set_health(struct lb_model *m, const char *service, const struct lb_endpoint *backend, enum lb_health h,
 			uint32_t now_s);
 int lb_model_set_next_hop(struct lb_model *m, const uint8_t addr[16], const struct lb_next_hop *nh, uint32_t now_s);
+/* @percent of the configured weight count, 1..100. A service whose check reads no weight has none to be told. */
+int lb_model_set_share(struct lb_model *m, const char *service, const struct lb_endpoint *backend, uint32_t percent,
+		       uint32_t now_s);
 /* Of a backend that is draining: its time is over. Any other state than draining forgets it. */
 int lb_model_set_drained(struct lb_model *m, const char *service, const struct lb_endpoint *backend, uint32_t now_s);
 /* lb_model_time - let slow starts go on; as the facts above. @more: it is to be called again, soon. */

@@ -102,6 +102,7 @@ static int adopt_service(struct lb_ids *ids, const struct lb_service_image *from
 		b->gen = line->gen;
 		memcpy(b->conf.address.addr, line->addr, sizeof(line->addr));
 		b->conf.address.port = line->port;
+		b->conf.weight = line->weight; /* as it counted */
 		b->health = adopt_health(line->flags);
 		b->next_hop = next_hop_of(&from->backends[i]);
 		ids->alive[b->idx] = line->flags & LB_BACKEND_F_ALIVE;

@@ -13,6 +13,7 @@
 
 #include "model_priv.h"
 #include "pause.h"
+#include "share.h"
 
 struct change {
 	struct lb_model *m;
@@ -64,6 +65,8 @@ static bool same_service(const struct lb_service_conf *a, const struct lb_servic
 	    a->policy != b->policy || memcmp(&a->affinity, &b->affinity, sizeof(a->affinity)) ||
 	    !same_quic(&a->quic, &b->quic) || (a->check.type == LB_CHECK_NONE) != (b->check.type == LB_CHECK_NONE) ||
 	    a->nr_vips != b->nr_vips || a->nr_backends != b->nr_backends)
+		return false;
+	if (lb_check_conf_reads_weight(&a->check) != lb_check_conf_reads_weight(&b->check))
 		return false;
 	if (a->slow_start_ns != b->slow_start_ns || a->tier_min != b->tier_min)
 		return false;
@@ -135,6 +138,17 @@ static void known_next_hop(const struct lb_model *m, struct lb_model_backend *b)
 		b->next_hop = ref->service->pub.backends[ref->backend].next_hop;
 }
 
+/* What it said of its weight, or what the maps say that it had said; where nobody asks it, all counts. */
+static void keep_share(struct lb_model_backend *b, const struct lb_service_entry *s, const struct lb_backend_conf *conf)
+{
+	uint32_t had = b->conf.weight;
+
+	if (!lb_check_conf_reads_weight(&s->pub.conf.check))
+		b->share_said = 0;
+	else if (s->adopted && had && had < conf->weight)
+		b->share_said = (uint8_t)((had * LB_SHARE_ALL + conf->weight - 1) / conf->weight);
+}
+
 static int build_backends(struct change *c, struct lb_service_entry *s, const struct lb_service_entry *old)
 {
 	const struct lb_service_conf *conf = &s->pub.conf;
@@ -146,7 +160,9 @@ static int build_backends(struct change *c, struct lb_service_entry *s, const st
 
 		if (was)
 			*b = *was;
+		keep_share(b, s, &conf->backends[i]);
 		b->conf = conf->backends[i];
+		b->conf.name = NULL; /* it is the configuration's, which may go before */
 		b->drained &= b->conf.admin == LB_ADMIN_DRAINING;
 		b->health = next_health(conf, was);
 		if (was)

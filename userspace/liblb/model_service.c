@@ -9,6 +9,7 @@
 #include "lb/dp/flow.h"
 #include "model_priv.h"
 #include "pause.h"
+#include "share.h"
 
 #define FILL_SLOTS (1U << 15) /* a millisecond's work */
 
@@ -152,12 +153,14 @@ static int choose(struct lb_service_entry *s, struct lb_outcome *o)
 			.up = is_up(b) && b->next_hop.ifindex,
 			.reachable = b->next_hop.ifindex,
 			.warmth = o->warming[i].warmth,
+			.share = b->share_said,
 		};
 	}
 	o->choice = lb_policy_choose(o->candidates, nr, s->pub.conf.panic_threshold, s->pub.conf.tier_min);
 	for (size_t i = 0; i < nr; i++) {
 		o->chosen_changed |= o->candidates[i].chosen != s->pub.backends[i].chosen;
 		o->weights_changed |= o->warming[i].warmth != s->pub.backends[i].warming.warmth;
+		o->weights_changed |= o->candidates[i].chosen && o->candidates[i].share != s->pub.backends[i].share;
 	}
 	return 0;
 }
@@ -258,8 +261,10 @@ fail:
 /* What was found out of warmth, and since when the service serves. What was adopted has served for ever. */
 static void note_time(struct lb_service_entry *s, const struct lb_outcome *o)
 {
-	for (size_t i = 0; i < s->pub.conf.nr_backends; i++)
+	for (size_t i = 0; i < s->pub.conf.nr_backends; i++) {
 		s->pub.backends[i].warming = o->warming[i];
+		s->pub.backends[i].share = o->candidates[i].share;
+	}
 	if (!s->pub.choice.chosen && o->choice.chosen)
 		s->serving_s = s->adopted ? 0 : o->now_s;
 	s->adopted = false;
@@ -366,7 +371,10 @@ uint64_t lb_model_digest(const struct lb_model_service *s)
 
 double lb_model_weight(const struct lb_model_backend *b)
 {
-	return b->conf.weight * (double)(b->warming.warmth ? b->warming.warmth : LB_WARM) / LB_WARM;
+	uint32_t warmth = b->warming.warmth ? b->warming.warmth : LB_WARM;
+
+	/* One division, so that what is whole is whole. */
+	return (double)(b->conf.weight * warmth * (b->share ? b->share : LB_SHARE_ALL)) / (LB_WARM * LB_SHARE_ALL);
 }
 
 /* As packets count with it: whole numbers. */

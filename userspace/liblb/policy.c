@@ -8,6 +8,7 @@
 #include "lb/dp/hash.h"
 #include "maglev.h"
 #include "policy.h"
+#include "share.h"
 
 /* Could @c take new connections, were it healthy? */
 static bool usable(const struct lb_candidate *c)
@@ -80,6 +81,37 @@ static bool is_warming(const struct lb_candidate *candidates, size_t nr)
 	return false;
 }
 
+static uint32_t share_of(const struct lb_candidate *c)
+{
+	return c->share ? c->share : LB_SHARE_ALL;
+}
+
+/* Does one of those that take new connections say that it can bear less than its weight? */
+static bool is_lessened(const struct lb_candidate *candidates, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++) {
+		if (candidates[i].chosen && share_of(&candidates[i]) < LB_SHARE_ALL)
+			return true;
+	}
+	return false;
+}
+
+/* Products of weights, as far as needed in the range that a table is made from. */
+static void set_weights(struct lb_maglev_member *members, const uint64_t *products, size_t nr)
+{
+	uint64_t most = 0;
+
+	for (size_t i = 0; i < nr; i++)
+		most = products[i] > most ? products[i] : most;
+	for (size_t i = 0; i < nr; i++) {
+		uint64_t weight = products[i];
+
+		if (most > LB_MAGLEV_WEIGHT_MAX)
+			weight = weight * LB_MAGLEV_WEIGHT_MAX / most;
+		members[i].weight = weight ? (uint32_t)weight : 1;
+	}
+}
+
 /* A backend's identity on every load balancer, whatever its byte order: address and port. */
 static void identity(const struct lb_endpoint *ep, uint64_t id[3])
 {
@@ -107,11 +139,12 @@ struct lb_maglev *lb_policy_begin(const struct lb_candidate *candidates, size_t 
 {
 	struct lb_maglev_member *members = calloc(nr ? nr : 1, sizeof(*members));
 	uint32_t *weights = calloc(nr ? nr : 1, sizeof(*weights));
+	uint64_t *products = calloc(nr ? nr : 1, sizeof(*products));
 	struct lb_maglev *build = NULL;
-	bool warming = is_warming(candidates, nr);
+	bool warming = is_warming(candidates, nr), lessened = is_lessened(candidates, nr);
 	size_t nr_members = 0;
 
-	if (!members || !weights)
+	if (!members || !weights || !products)
 		goto out;
 	for (size_t i = 0; i < nr; i++) {
 		const struct lb_candidate *c = &candidates[i];
@@ -121,16 +154,20 @@ struct lb_maglev *lb_policy_begin(const struct lb_candidate *candidates, size_t 
 			continue;
 		identity(&c->conf->address, members[nr_members].id);
 		/* Ratios alone count, so that all may be multiplied for the sake of parts that are not whole. */
-		members[nr_members].weight = c->conf->weight;
+		products[nr_members] = c->conf->weight;
 		if (warming)
-			members[nr_members].weight *= c->warmth ? c->warmth : LB_WARM;
+			products[nr_members] *= c->warmth ? c->warmth : LB_WARM;
+		if (lessened)
+			products[nr_members] *= share_of(c);
 		members[nr_members++].value = c->idx;
 	}
+	set_weights(members, products, nr_members);
 	qsort(members, nr_members, sizeof(*members), compare_members);
 	*shift = lb_maglev_shift(weights, nr);
 	build = policy == LB_POLICY_ROUND_ROBIN ? lb_maglev_in_turn(members, nr_members, *shift)
 						: lb_maglev_new(members, nr_members, key, *shift);
 out:
+	free(products);
 	free(weights);
 	free(members);
 	return build;

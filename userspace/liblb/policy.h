@@ -17,6 +17,7 @@ struct lb_candidate {
 	bool reachable; /* its next hop is known */
 	bool chosen;	/* out: takes new connections */
 	uint8_t warmth; /* it has so many parts of LB_WARM of its weight; 0: all */
+	uint8_t share;	/* and so many percent of that; 0: all */
 };
 
 struct lb_choice {
