@@ -290,13 +290,13 @@ struct lb_image *lb_model_image_prepared(struct lb_model *m)
 
 	if (!image)
 		return NULL;
-	image->features = m->vlans ? LB_HAS_VLAN : 0;
+	/* as it is loaded: the first service is no reason to load it again */
+	image->features = LB_HAS_BASIC | (m->vlans ? LB_HAS_VLAN : 0);
 	image->conf.hash_key[0] = m->conf->hash_key[0];
 	image->conf.hash_key[1] = m->conf->hash_key[1];
 	image->conf.hash = lb_hash_secret(image->conf.hash_key);
 	image->conf.learn_rate = m->conf->learn_rate;
 	memcpy(image->gen, m->ids.gen, sizeof(image->gen));
-	image->features = LB_HAS_BASIC; /* as it is loaded: the first service is no reason to load it again */
 	for (size_t i = 0; i < m->nr; i++) {
 		struct lb_service_entry *s = m->services[i];
 
