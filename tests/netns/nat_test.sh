@@ -76,6 +76,10 @@ talk held ping
 is "drained: none moved" "$(field alive "$ANSWER") $(field moved "$ANSWER")" "100 0"
 spread --to 192.0.2.10:9092 --count 60 --first-port 30000
 is "new ones go elsewhere" "$(field ok "$REPORT") $(field b1 "$REPORT")" "60 0"
+ports_are_free() {
+	[ -z "$(host client ss -Htan 'sport >= :30000 and sport < :30060')" ]
+}
+ok "their last ACKs have come" wait_for 5 ports_are_free
 spread --to 192.0.2.10:9092 --count 60 --first-port 30000
 is "on the same ports again" "$(field ok "$REPORT") $(field b1 "$REPORT")" "60 0"
 left() { # FIELD

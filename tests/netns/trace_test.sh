@@ -86,7 +86,7 @@ is "the flow cache says so" "$(jq -r 'select(.backend == "10.0.0.11:80") | [.via
 is "new ones do not go there" "$(fields backend,via,phase --packet "10.0.0.1:$(jq -r 'select(.backend == "10.0.0.11:80") | .n + 20000' "$RUN/said" | head -n 1) > 192.0.2.10:80" | grep -c '^10.0.0.11')" 0
 matches "the text says why" "$(lbctl trace --packet "10.0.0.1:9 > 192.0.2.10:80" --packet "10.0.0.1:9 > 192.0.2.10:80 ack")" \
 	'^0   redirect: forwarded, service web, backend 10.0.0.1[23]:80 by table, out of lb0 with 74 bytes'
-port=$(jq -r 'select(.phase == "moving") | .n + 20000' "$RUN/now" | head -n 1)
+port=$(jq -r 'select(.phase == "moving" and .backend == "10.0.0.11:80") | .n + 20000' "$RUN/now" | head -n 1)
 fields backend,entry --packet "10.0.0.1:$port > 192.0.2.10:80" --packet "10.0.0.1:$port > 192.0.2.10:80 ack" >"$RUN/two"
 is "what one packet leaves the next one finds" "$(cut -d' ' -f2 "$RUN/two" | tr '\n' ' ')" "made found "
 is "and goes the same way" "$(cut -d' ' -f1 "$RUN/two" | sort -u | wc -l)" 1

@@ -317,14 +317,14 @@ struct lb_image *lb_model_image_prepared(struct lb_model *m)
 
 	if (!image)
 		return NULL;
+	/* as it is loaded: the first service is no reason to load it again */
+	image->features = LB_HAS_BASIC | (m->vlans ? LB_HAS_VLAN : 0);
 	image->conf.hash_key[0] = m->conf->hash_key[0];
 	image->conf.hash_key[1] = m->conf->hash_key[1];
 	image->conf.hash = lb_hash_secret(image->conf.hash_key);
 	image->conf.learn_rate = m->conf->learn_rate;
 	translating(m, &image->conf);
 	memcpy(image->gen, m->ids.gen, sizeof(image->gen));
-	/* basic as it is loaded: the first service is no reason to load it again */
-	image->features = LB_HAS_BASIC | (m->vlans ? LB_HAS_VLAN : 0);
 	for (size_t i = 0; i < m->nr; i++) {
 		struct lb_service_entry *s = m->services[i];
 
