@@ -77,6 +77,7 @@ static struct lb_image *make_image(size_t nr_services, unsigned int shift, unsig
 	char name[16];
 
 	tap_need(image != NULL, "memory");
+	image->features = LB_HAS_BASIC; /* as it is loaded */
 	image->conf = (struct lb_conf){.hash_key = {1, 2}, .learn_rate = 1000};
 	for (size_t i = 1; i <= nr_services; i++) {
 		snprintf(name, sizeof(name), "s%zu", i);
