@@ -15,6 +15,11 @@ static uint64_t random64(void) /* xorshift (Marsaglia 2003): the same numbers in
 	return random_state;
 }
 
+static inline unsigned int below(unsigned int n)
+{
+	return (unsigned int)(random64() >> 33) % n;
+}
+
 /* A test's setup: from the beginning. */
 static int seed(void **state)
 {

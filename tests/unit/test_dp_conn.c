@@ -10,33 +10,13 @@
 #include <cmocka.h>
 
 #include "lb/dp/conn.h"
+#include "random.h"
 
 #define S LB_TCP_SYN
 #define A LB_TCP_ACK
 #define F LB_TCP_FIN
 #define R LB_TCP_RST
 #define PSH 0x08
-
-static uint64_t random_state;
-
-static uint64_t random64(void) /* xorshift (Marsaglia 2003): the same numbers in each run */
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state;
-}
-
-static int seed(void **state)
-{
-	random_state = 88172645463325252ULL;
-	return 0;
-}
-
-static unsigned int below(unsigned int n)
-{
-	return (unsigned int)(random64() >> 33) % n;
-}
 
 static const struct lb_conn_timers defaults = {
 	.tcp_half_open_s = LB_CONN_TCP_HALF_OPEN_S,

@@ -11,29 +11,9 @@
 #include <cmocka.h>
 
 #include "lb/dp/translate.h"
+#include "random.h"
 
 #define PACKET_MAX 512
-
-static uint64_t random_state;
-
-static uint64_t random64(void) /* xorshift (Marsaglia 2003): the same numbers in each run */
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state;
-}
-
-static int seed(void **state)
-{
-	random_state = 88172645463325252ULL;
-	return 0;
-}
-
-static unsigned int below(unsigned int n)
-{
-	return (unsigned int)(random64() >> 33) % n;
-}
 
 /* ---- the reference ---- */
 

@@ -90,6 +90,7 @@ static void on_block_end(void)
 		return;
 	pthread_mutex_lock(&mine->lock);
 	mine->alone = false;
+	pthread_cond_broadcast(&mine->turned);
 	n = write(mine->wake, &one, sizeof(one));
 	(void)n; /* the counter cannot be full */
 	await_turn(mine);
@@ -147,6 +148,15 @@ static bool run_slice(struct lb_work *w)
 	if (had)
 		lb_loop_add_busy(cpu_ns);
 	return had;
+}
+
+/* Until it is not on its own any more. */
+static void await_thread(struct lb_work *w)
+{
+	pthread_mutex_lock(&w->lock);
+	while (w->alone)
+		pthread_cond_wait(&w->turned, &w->lock);
+	pthread_mutex_unlock(&w->lock);
 }
 
 static bool have_thread(struct lb_work *w)
@@ -242,7 +252,7 @@ void lb_work_finish(struct lb_work *w)
 			w->list->run(w->list->ctx);
 		while (w->have_thread && !w->over)
 			if (!run_slice(w))
-				usleep(1000);
+				await_thread(w);
 		finish(w);
 	}
 }
