@@ -26,15 +26,7 @@
 #define LINKS_NS (LB_NSEC_PER_SEC / 50) /* changes of interfaces come in bursts */
 #define UPKEEPS_CONFIRMED 5		/* by then a next hop that was adopted has been confirmed, or is gone */
 #define COMMIT_RETRY_NS LB_NSEC_PER_SEC
-#define CHANGES_LOGGED 16
 #define PREPARE_SLOTS (1U << 17) /* a few milliseconds' work: the loop has other things to do, too */
-
-static void set_last_apply(struct lb_control *c, bool success, const char *error)
-{
-	c->last_apply.success = success;
-	c->last_apply.time_ns = lb_clock_ns(CLOCK_REALTIME);
-	snprintf(c->last_apply.error, sizeof(c->last_apply.error), "%s", error);
-}
 
 /* Facts that arrive in one round of the event loop make one plan; where a plan takes long, those that arrive within the
  * time that the last one took: building tables for first checks that come in one by one must not keep the loop from
@@ -79,8 +71,7 @@ static void resync(struct lb_control *c)
 	c->image = found;
 }
 
-/* Are packets for VIPs balanced, on any interface? */
-static bool is_forwarding(const struct lb_control *c)
+bool lb_control_is_forwarding(const struct lb_control *c)
 {
 	for (size_t i = 0; i < c->ifaces.nr; i++)
 		if (c->ifaces.list[i].attached)
@@ -96,10 +87,8 @@ static bool builds_table(const struct lb_plan *plan)
 	return false;
 }
 
-/* Brings the dataplane to what the model wants, which @make_image tells. Routes to VIPs go before it changes, all of
- * them where it is an operator's @change, and come after. */
-static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb_model *m), bool change,
-		  struct lb_err *err)
+int lb_control_commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb_model *m), bool change,
+		      struct lb_err *err)
 {
 	uint64_t start_ns = lb_now_ns();
 	struct lb_plan plan = {0};
@@ -119,7 +108,7 @@ static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb
 	table = builds_table(&plan);
 	if (table)
 		lb_histogram_add(&c->table_build, c->build_ns);
-	lb_announce_withdraw(c->announce, is_forwarding(c), change);
+	lb_announce_withdraw(c->announce, lb_control_is_forwarding(c), change);
 	start_ns = lb_now_ns();
 	ret = plan.nr ? lb_dataplane_apply(c->dp, &plan, err) : 0;
 	if (plan.nr)
@@ -143,7 +132,7 @@ static int commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb
 	lb_image_free(c->image);
 	c->image = want;
 	if (c->ifaces_known)
-		lb_announce_update(c->announce, is_forwarding(c));
+		lb_announce_update(c->announce, lb_control_is_forwarding(c));
 	c->uncommitted = lb_model_stale(c->model);
 	if (c->uncommitted)
 		lb_control_commit_soon(c);
@@ -165,7 +154,7 @@ static void run_commit(void *ctx)
 
 	c->build_ns += lb_now_ns() - start_ns;
 	if (!ret)
-		ret = commit(c, lb_model_image_prepared, false, &err);
+		ret = lb_control_commit(c, lb_model_image_prepared, false, &err);
 	if (ret < 0)
 		again = lb_timeval(COMMIT_RETRY_NS);
 	if (ret)
@@ -322,7 +311,7 @@ static void on_links(void *ctx)
 static void look_after_ifaces(struct lb_control *c)
 {
 	if (lb_ifaces_retry(&c->ifaces, c->dp))
-		lb_announce_update(c->announce, is_forwarding(c));
+		lb_announce_update(c->announce, lb_control_is_forwarding(c));
 	lb_watch_ifaces(c->watch, &c->ifaces);
 }
 
@@ -348,231 +337,6 @@ static void on_upkeep(evutil_socket_t fd, short what, void *ctx)
 		lb_control_commit_soon(c);
 	lb_nexthops_refresh(c->nexthops);
 	lb_check_path_refresh(c->check_path);
-}
-
-/* What the checks know is not lost when the model had let go of a backend and takes it back. */
-static void tell_health(struct lb_control *c)
-{
-	const struct lb_model_service *const *list;
-	size_t nr = lb_model_services(c->model, &list);
-
-	for (size_t i = 0; i < nr; i++) {
-		for (size_t j = 0; j < list[i]->conf.nr_backends; j++) {
-			const struct lb_model_backend *b = &list[i]->backends[j];
-			const struct lb_target_stats *t;
-
-			if (b->health != LB_HEALTH_UNKNOWN)
-				continue;
-			t = lb_prober_stats(c->prober, list[i]->conf.name, &b->conf.address);
-			if (t && t->health.health != LB_HEALTH_UNCHECKED)
-				lb_model_set_health(c->model, list[i]->conf.name, &b->conf.address, t->health.health,
-						    lb_now_s());
-		}
-	}
-}
-
-/* Once, and not before somebody wants to have ports. */
-static void tell_snat_ports(struct lb_control *c, const struct lb_config *conf)
-{
-	bool wanted = false;
-
-	for (size_t i = 0; i < conf->nr_services; i++)
-		wanted |= conf->services[i].forward == LB_FORWARD_FULLNAT;
-	if (!c->snat_untold || !wanted)
-		return;
-	c->snat_untold = false;
-	lb_log(LB_LOG_WARN,
-	       "msg=\"net.ipv4.ip_local_port_range leaves few ports to fullnat, or cannot be read; it takes %u to %u\"",
-	       LB_SNAT_FIRST, LB_SNAT_FIRST + LB_SNAT_PORTS - 1);
-}
-
-/* The model, the next hops and the dataplane to @conf; the dataplane once @conf is saved, which may have been begun. On
- * error what was done is undone by calling it with the old one. */
-int lb_control_realize(struct lb_control *c, const struct lb_config *conf, struct lb_err *err)
-{
-	uint64_t start_ns = lb_now_ns();
-	int ret;
-
-	c->epoch++;
-	lb_announce_suspend(c->announce);
-	ret = lb_model_apply(c->model, conf, lb_now_s(), err);
-	c->epoch++;
-	if (ret)
-		return ret;
-	tell_snat_ports(c, conf);
-	tell_health(c);
-	lb_control_tell_drained(c);
-	lb_pause();
-	c->build_ns += lb_now_ns() - start_ns;
-	ret = lb_announce_configure(c->announce, c->model, err);
-	if (ret)
-		return ret;
-	ret = lb_nexthops_sync(c->nexthops, c->model);
-	if (ret)
-		return lb_err_set(err, ret, NULL, "cannot follow next hops: %s", strerror(-ret));
-	ret = lb_store_end(c->store, err);
-	return ret ? ret : commit(c, lb_model_image, true, err);
-}
-
-static int begin_save(struct lb_control *c, struct lb_config *conf, const struct lb_config *expanded,
-		      uint64_t generation, const char *fingerprint, const struct lb_drains *drains, struct lb_err *err)
-{
-	struct lb_state state = {.config = conf, .generation = generation, .drains = *drains, .expanded = expanded};
-
-	memcpy(state.fingerprint, fingerprint, sizeof(state.fingerprint));
-	return lb_store_begin(c->store, &state, err);
-}
-
-int lb_control_save(struct lb_control *c, struct lb_config *conf, const struct lb_config *expanded, uint64_t generation,
-		    const char *fingerprint, const struct lb_drains *drains, struct lb_err *err)
-{
-	int ret = begin_save(c, conf, expanded, generation, fingerprint, drains, err);
-
-	return ret ? ret : lb_store_end(c->store, err);
-}
-
-static void roll_back(struct lb_control *c, const struct lb_config *refused)
-{
-	struct lb_config *expanded = lb_control_expand(c, c->config);
-	struct lb_err err = {0};
-
-	lb_store_end(c->store, NULL);
-	if (!expanded || lb_control_realize(c, expanded, &err)) {
-		lb_log(LB_LOG_ERROR, "msg=\"cannot go back; trying again\" error=%s", lb_quoted(lb_err_str(&err)));
-		lb_control_commit_soon(c);
-	}
-	if (lb_control_save(c, c->config, expanded ? expanded : lb_model_config(c->model), c->generation,
-			    c->fingerprint, &c->drains, &err))
-		lb_log(LB_LOG_ERROR, "msg=\"cannot save\" error=%s", lb_quoted(lb_err_str(&err)));
-	lb_config_free(expanded);
-	lb_ifaces_change(&c->ifaces, c->dp, c->config, false, NULL);
-	lb_announce_update(c->announce, is_forwarding(c));
-	lb_ifaces_drop(c->dp, refused, c->config);
-}
-
-static int sync_checks(struct lb_control *c)
-{
-	return lb_check_path_sync(c->check_path, c->model) ?: lb_prober_sync(c->prober, c->model);
-}
-
-static int change(struct lb_control *c, struct lb_config *conf, const char *fingerprint, struct lb_err *err)
-{
-	struct lb_config *expanded = lb_control_expand(c, conf), *was;
-	struct lb_drains drains = {0};
-	int ret;
-
-	if (!expanded || lb_drains_make(&c->drains, expanded, lb_clock_ns(CLOCK_REALTIME), &drains)) {
-		lb_config_free(expanded);
-		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
-	}
-	ret = lb_ifaces_change(&c->ifaces, c->dp, conf, true, err);
-	if (ret)
-		goto out;
-	ret = begin_save(c, conf, expanded, c->generation + 1, fingerprint, &drains, err);
-	lb_ifaces_look_at_vlans(&c->ifaces, c->nexthops);
-	lb_model_set_vlans(c->model, lb_ifaces_want_vlans(conf, c->nexthops));
-	if (!ret)
-		ret = lb_control_realize(c, expanded, err);
-	if (ret) {
-		roll_back(c, conf);
-		goto out;
-	}
-	lb_control_take_drains(c, &drains);
-	drains = (struct lb_drains){0};
-	lb_ifaces_drop(c->dp, c->config, conf);
-	was = c->config;
-	c->config = conf;
-	c->epoch++;
-	c->generation++;
-	lb_config_free(was);
-	if (sync_checks(c) || lb_resolver_sync(c->resolver, conf))
-		lb_log(LB_LOG_ERROR, "msg=\"out of memory: some backends are not checked, or not looked up\"");
-out:
-	lb_drains_fini(&drains);
-	lb_config_free(expanded);
-	return ret;
-}
-
-struct change_log {
-	const char *origin;
-	int nr;
-};
-
-/* The first few for everybody: a large reload is not to bury everything else. */
-static void log_change(void *ctx, const char *op, const char *path, const char *from, const char *to)
-{
-	struct change_log *log = ctx;
-
-	lb_log(log->nr++ < CHANGES_LOGGED ? LB_LOG_INFO : LB_LOG_DEBUG,
-	       "msg=\"change\" origin=%s op=%s path=%s from=%s to=%s", log->origin, op, path,
-	       lb_quoted(from ? from : ""), lb_quoted(to ? to : ""));
-}
-
-/* @fingerprint: of the file that @conf came from; where there is none, the one that is known already. */
-static int apply(struct lb_control *c, struct lb_config *conf, const char *origin, bool whole, const char *fingerprint,
-		 size_t *changes, struct lb_err *err)
-{
-	struct change_log log = {.origin = origin};
-	int nr = 0, ret;
-
-	lb_control_inherit(c, conf);
-	ret = lb_config_check(conf, err);
-	if (!ret) {
-		nr = lb_config_diff(c->config, conf, log_change, &log);
-		if (nr)
-			ret = change(c, conf, fingerprint, err);
-		else if (strcmp(fingerprint, c->fingerprint))
-			ret = lb_control_save(c, c->config, lb_model_config(c->model), c->generation, fingerprint,
-					      &c->drains, err);
-	}
-	if (ret || !nr)
-		lb_config_free(conf);
-	if (ret) {
-		if (fingerprint != c->fingerprint)
-			lb_source_locate(c->options.config_path, err);
-		lb_log(LB_LOG_WARN, "msg=\"refused; what runs keeps running\" origin=%s error=%s", origin,
-		       lb_quoted(lb_err_str(err)));
-		if (whole)
-			set_last_apply(c, false, lb_err_str(err));
-		lb_tell_apply(c, origin, 0, err);
-		return ret;
-	}
-	if (fingerprint != c->fingerprint)
-		memcpy(c->fingerprint, fingerprint, sizeof(c->fingerprint));
-	if (changes)
-		*changes = nr;
-	lb_log(LB_LOG_INFO, "msg=\"applied\" origin=%s changes=%d generation=%llu", origin, nr,
-	       (unsigned long long)c->generation);
-	set_last_apply(c, true, "");
-	if (nr)
-		lb_tell_apply(c, origin, nr, NULL);
-	return 0;
-}
-
-int lb_control_apply(struct lb_control *c, struct lb_config *conf, const char *origin, bool whole, size_t *changes,
-		     struct lb_err *err)
-{
-	return apply(c, conf, origin, whole, c->fingerprint, changes, err);
-}
-
-void lb_control_reload(struct lb_control *c)
-{
-	char fingerprint[LB_FINGERPRINT_LEN];
-	struct lb_config *conf = NULL;
-	struct lb_err err = {0};
-	int ret;
-
-	lb_block_begin();
-	ret = lb_source_file(c->options.config_path, &conf, fingerprint, &err);
-	lb_block_end();
-	if (!ret) {
-		apply(c, conf, "reload", true, fingerprint, NULL, &err);
-		return;
-	}
-	lb_log(LB_LOG_ERROR, "msg=\"refused; what runs keeps running\" origin=reload error=%s",
-	       lb_quoted(lb_err_str(&err)));
-	set_last_apply(c, false, lb_err_str(&err));
-	lb_tell_apply(c, "reload", 0, &err);
 }
 
 void lb_control_inherit(const struct lb_control *c, struct lb_config *conf)
@@ -662,7 +426,7 @@ static int verify_adopted(struct lb_control *c, struct lb_err *err)
 static int first_apply(struct lb_control *c, const struct lb_config *previous, const struct lb_state *state,
 		       struct lb_err *err)
 {
-	struct change_log log = {.origin = "file"};
+	struct lb_change_log log = {.origin = "file"};
 	struct lb_answers none = {0};
 	struct lb_config *before, *expanded;
 	struct lb_drains drains;
@@ -680,7 +444,7 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, c
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	}
 	if (previous) {
-		nr = lb_config_diff(previous, c->config, log_change, &log);
+		nr = lb_config_diff(previous, c->config, lb_control_log_change, &log);
 		lb_log(LB_LOG_INFO, "msg=\"the file changed and replaces the state\" file=%s changes=%d",
 		       c->options.config_path, nr);
 	}
@@ -706,8 +470,8 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, c
 	ret = c->adopted ? verify_adopted(c, err) : 0;
 	if (ret)
 		return ret;
-	lb_announce_update(c->announce, is_forwarding(c));
-	if (sync_checks(c) || lb_resolver_sync(c->resolver, c->config))
+	lb_announce_update(c->announce, lb_control_is_forwarding(c));
+	if (lb_control_sync_checks(c) || lb_resolver_sync(c->resolver, c->config))
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	return 0;
 }
@@ -762,7 +526,7 @@ int lb_control_start(struct event_base *base, const struct lb_control_options *o
 	if (ret)
 		return ret;
 	c->started = true;
-	set_last_apply(c, true, "");
+	lb_control_set_last_apply(c, true, "");
 	lb_tell_started(c);
 	lb_log(LB_LOG_INFO, "msg=\"dataplane\" adopted=%s program=%s services=%zu interfaces=%zu generation=%llu",
 	       c->adopted ? "true" : "false", lb_dataplane_tag(c->dp), c->config->nr_services, c->config->nr_ifaces,

@@ -10,7 +10,6 @@
 
 #define SOON_NS (LB_NSEC_PER_SEC / 20) /* answers come in bursts, of both families at least */
 #define AGAIN_NS (5 * LB_NSEC_PER_SEC)
-#define CHANGES_LOGGED 16
 
 struct lb_config *lb_control_expand(const struct lb_control *c, const struct lb_config *conf)
 {
@@ -40,20 +39,6 @@ void lb_control_names_soon(void *ctx)
 
 	if (!evtimer_pending(c->names_event, NULL))
 		evtimer_add(c->names_event, &tv);
-}
-
-struct change_log {
-	int nr;
-	bool again; /* it was logged before, and could not be done */
-};
-
-static void log_change(void *ctx, const char *op, const char *path, const char *from, const char *to)
-{
-	struct change_log *log = ctx;
-
-	lb_log(log->nr++ < CHANGES_LOGGED && !log->again ? LB_LOG_INFO : LB_LOG_DEBUG,
-	       "msg=\"change\" origin=names op=%s path=%s from=%s to=%s", op, path, lb_quoted(from ? from : ""),
-	       lb_quoted(to ? to : ""));
 }
 
 /* What could not be done is undone, so that it will be tried as a whole. */
@@ -90,7 +75,7 @@ static int take(struct lb_control *c, const struct lb_config *expanded, struct l
 		return ret;
 	}
 	lb_control_take_drains(c, &drains);
-	if (lb_prober_sync(c->prober, c->model))
+	if (lb_control_sync_checks(c))
 		lb_log(LB_LOG_ERROR, "msg=\"out of memory: some backends are not checked\"");
 	return 0;
 }
@@ -99,7 +84,7 @@ static int take(struct lb_control *c, const struct lb_config *expanded, struct l
 static void take_names(void *ctx)
 {
 	struct lb_control *c = ctx;
-	struct change_log log = {.again = c->names_failing};
+	struct lb_change_log log = {.origin = "names", .again = c->names_failing};
 	struct lb_config *expanded;
 	struct lb_err err = {0};
 	int ret = 0;
@@ -110,7 +95,7 @@ static void take_names(void *ctx)
 	expanded = lb_control_expand(c, c->config);
 	if (!expanded)
 		ret = lb_err_set(&err, -ENOMEM, NULL, "out of memory");
-	else if (lb_config_diff(lb_model_config(c->model), expanded, log_change, &log))
+	else if (lb_config_diff(lb_model_config(c->model), expanded, lb_control_log_change, &log))
 		ret = take(c, expanded, &err);
 	lb_config_free(expanded);
 	/* What runs keeps running; another try may find room, memory or a disk. */

@@ -7,12 +7,32 @@
 
 /* control.c */
 void lb_control_commit_soon(struct lb_control *c);
+/* Brings the dataplane to what the model wants, which @make_image tells. Routes to VIPs go before it changes, all of
+ * them where it is an operator's @change, and come after. */
+int lb_control_commit(struct lb_control *c, struct lb_image *(*make_image)(struct lb_model *m), bool change,
+		      struct lb_err *err);
+/* Are packets for VIPs balanced, on any interface? */
+bool lb_control_is_forwarding(const struct lb_control *c);
+
+/* control_change.c */
+void lb_control_set_last_apply(struct lb_control *c, bool success, const char *error);
 /* @expanded: @conf with the addresses of names. */
 int lb_control_save(struct lb_control *c, struct lb_config *conf, const struct lb_config *expanded, uint64_t generation,
 		    const char *fingerprint, const struct lb_drains *drains, struct lb_err *err);
 /* The model, next hops, the dataplane and checks to @expanded. */
 int lb_control_realize(struct lb_control *c, const struct lb_config *expanded, struct lb_err *err);
+/* The checks, and the ways that they take, to what the model has. 0 or -ENOMEM: some are not made. */
+int lb_control_sync_checks(struct lb_control *c);
 
+/* An lb_config_diff_fn that logs: the first few for everybody, as a large reload is not to bury everything else. */
+struct lb_change_log {
+	const char *origin;
+	int nr;
+	bool again; /* all of it was logged before, and could not be done */
+};
+void lb_control_log_change(void *ctx, const char *op, const char *path, const char *from, const char *to);
+
+/* control.c */
 void lb_control_on_health(void *ctx, const char *service, const struct lb_endpoint *backend, enum lb_health from,
 			  const struct lb_health_state *h);
 void lb_control_on_share(void *ctx, const char *service, const struct lb_endpoint *backend, uint32_t from, uint32_t to,
