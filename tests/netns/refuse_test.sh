@@ -30,7 +30,7 @@ refused() {
 
 refused 2 'unknown.*lbctl help' frobnicate
 refused 2 'NAME is missing.*lbctl help service add' service add
-refused 2 'trace.*not available in this version' trace --from 198.51.100.1
+refused 2 'unknown option --from.*lbctl help trace' trace --from 198.51.100.1
 refused 2 'wieght.*weight' backend add web 10.0.0.12:80 --wieght 3
 refused 2 'needs a value|weight' backend set web 10.0.0.11:80 --weight
 refused 1 '70000' service add x 192.0.2.10:70000/tcp
