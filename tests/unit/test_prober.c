@@ -12,54 +12,8 @@
 #include "../../userspace/lbd/clock.h"
 #include "model_conf.h"
 
-/* ---- a clock, and timers that go by it ---- */
-
-#define MS 1000000ULL
 #define TIMERS_MAX 10010
-
-struct fake_timer {
-	event_callback_fn fn;
-	void *ctx;
-	uint64_t due_ns; /* 0: not running */
-};
-
-static uint64_t time_ns;
-static struct fake_timer timers[TIMERS_MAX];
-static size_t nr_timers;
-
-static uint64_t fake_now_ns(void)
-{
-	return time_ns;
-}
-
-static struct event *fake_timer_new(event_callback_fn fn, void *ctx)
-{
-	assert_true(nr_timers < TIMERS_MAX);
-	timers[nr_timers] = (struct fake_timer){fn, ctx, 0};
-	return (struct event *)&timers[nr_timers++];
-}
-
-static int fake_timer_add(struct event *ev, const struct timeval *tv)
-{
-	/* A timer that is due at once comes with the next millisecond. */
-	((struct fake_timer *)ev)->due_ns =
-		time_ns + (uint64_t)tv->tv_sec * 1000 * MS + (uint64_t)tv->tv_usec * 1000 + 1;
-	return 0;
-}
-
-static void fake_timer_del(struct event *ev)
-{
-	((struct fake_timer *)ev)->due_ns = 0;
-}
-
-#undef evtimer_new
-#undef evtimer_add
-#undef evtimer_del
-#define evtimer_new(base, fn, ctx) fake_timer_new(fn, ctx)
-#define evtimer_add(ev, tv) fake_timer_add(ev, tv)
-#define evtimer_del(ev) fake_timer_del(ev)
-#define event_free(ev) fake_timer_del(ev)
-#define lb_now_ns fake_now_ns
+#include "fake_timers.h"
 #include "../../userspace/lbd/prober.c"
 
 /* ---- probes that end at once, as the test says ---- */
@@ -189,13 +143,7 @@ static size_t pass(uint64_t ms)
 	for (uint64_t i = 0; i < ms; i++) {
 		size_t before = probes.started;
 
-		time_ns += MS;
-		for (size_t t = 0; t < nr_timers; t++) {
-			if (!timers[t].due_ns || timers[t].due_ns > time_ns)
-				continue;
-			timers[t].due_ns = 0;
-			timers[t].fn(-1, EV_TIMEOUT, timers[t].ctx);
-		}
+		pass_ms();
 		sum += probes.started - before - window[i % 10];
 		window[i % 10] = probes.started - before;
 		most = sum > most ? sum : most;
@@ -476,15 +424,16 @@ static void test_share(void **state)
 	/* It is down, and says something else already. */
 	probes.reason = LB_REASON_OK;
 	probes.share = 60;
-	pass(2300);
+	next_ms();
 	assert_int_equal(w->health, LB_HEALTH_DOWN);
 	assert_int_equal(w->share, 60);
 	s->check.timeout_ns = 900 * MS;
 	sync_all(w);
 	probes.share = 0;
-	pass(100 + 2300);
+	next_ms();
+	next_ms();
 	assert_int_equal(w->share, 60);
-	pass(2300);
+	next_ms();
 	assert_int_equal(w->shares, 3);
 	assert_true(w->share == 100 && !w->said);
 	assert_true(lb_prober_stats(w->prober, "web", &ep)->share.unread_total >= 3);
