@@ -2,7 +2,6 @@
 /* lbctl's commands: each makes a request of lbd's API and shows the answer. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,23 +12,9 @@
 
 #define FILE_MAX_BYTES (16u << 20) /* lbd takes no larger body */
 
-static int fail(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static int fail(int status, const char *fmt, ...)
-{
-	va_list ap;
-
-	fputs("lbctl: ", stderr);
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	return status;
-}
-
 static int no_memory(void)
 {
-	return fail(LB_EXIT_REFUSED, "out of memory");
+	return lb_ctl_fail(LB_EXIT_REFUSED, "out of memory");
 }
 
 static const char *socket_path(const struct lb_ctl *c)
@@ -50,10 +35,10 @@ static int refused(const struct lb_response *answer)
 	if (!detail)
 		detail = json_string_value(json_object_get(problem, "title"));
 	if (detail)
-		fail(LB_EXIT_REFUSED, "%s", detail);
+		lb_ctl_fail(LB_EXIT_REFUSED, "%s", detail);
 	else
-		fail(LB_EXIT_REFUSED, "lbd answered with status %d and no explanation; its log may have one",
-		     answer->status);
+		lb_ctl_fail(LB_EXIT_REFUSED, "lbd answered with status %d and no explanation; its log may have one",
+			    answer->status);
 	json_decref(problem);
 	return LB_EXIT_REFUSED;
 }
@@ -71,14 +56,14 @@ static int exchange(const struct lb_ctl *c, struct lb_request rq, char *path, st
 	rq.path = path;
 	ret = lb_client_new(socket_path(c), &client, &err);
 	if (ret == -ENAMETOOLONG) {
-		ret = fail(LB_EXIT_USAGE, "%s", lb_err_str(&err));
+		ret = lb_ctl_fail(LB_EXIT_USAGE, "%s", lb_err_str(&err));
 		goto out;
 	}
 	if (!ret)
 		ret = lb_client_do(client, &rq, answer, &err);
 	if (ret) {
-		ret = fail(ret == -ENOMEM || ret == -EPROTO ? LB_EXIT_REFUSED : LB_EXIT_UNREACHABLE, "%s",
-			   lb_err_str(&err));
+		ret = lb_ctl_fail(ret == -ENOMEM || ret == -EPROTO ? LB_EXIT_REFUSED : LB_EXIT_UNREACHABLE, "%s",
+				  lb_err_str(&err));
 		goto out;
 	}
 	if (answer->status < 200 || answer->status > 299) {
@@ -117,9 +102,9 @@ static int call(const struct lb_ctl *c, const char *method, char *path, json_t *
 	*doc = answer.body_bytes ? json_loadb(answer.body, answer.body_bytes, 0, &error) : json_object();
 	lb_response_fini(&answer);
 	if (!*doc)
-		return fail(LB_EXIT_REFUSED,
-			    "lbd's answer is not JSON: %s; are lbd and lbctl " LB_VERSION " of one version?",
-			    error.text);
+		return lb_ctl_fail(LB_EXIT_REFUSED,
+				   "lbd's answer is not JSON: %s; are lbd and lbctl " LB_VERSION " of one version?",
+				   error.text);
 	return LB_EXIT_DONE;
 }
 
@@ -339,7 +324,7 @@ static int read_file(const char *name, char **text, size_t *len)
 	ssize_t n = 1;
 
 	if (fd < 0)
-		return fail(LB_EXIT_REFUSED, "cannot read %s: %s", name, strerror(errno));
+		return lb_ctl_fail(LB_EXIT_REFUSED, "cannot read %s: %s", name, strerror(errno));
 	if (!buf)
 		ret = no_memory();
 	while (buf && n > 0 && have <= FILE_MAX_BYTES) {
@@ -350,9 +335,9 @@ static int read_file(const char *name, char **text, size_t *len)
 			n = 1;
 	}
 	if (n < 0)
-		ret = fail(LB_EXIT_REFUSED, "cannot read %s: %s", name, strerror(errno));
+		ret = lb_ctl_fail(LB_EXIT_REFUSED, "cannot read %s: %s", name, strerror(errno));
 	else if (have > FILE_MAX_BYTES)
-		ret = fail(LB_EXIT_REFUSED, "%s is larger than 16 MiB, which is no configuration", name);
+		ret = lb_ctl_fail(LB_EXIT_REFUSED, "%s is larger than 16 MiB, which is no configuration", name);
 	if (fd != STDIN_FILENO)
 		close(fd);
 	if (ret) {
@@ -397,8 +382,8 @@ static int put_file(const struct lb_ctl *c, bool dry_run, json_t **doc)
 	if (!json_is_array(json_object_get(*doc, "changes"))) {
 		json_decref(*doc);
 		*doc = NULL;
-		return fail(LB_EXIT_REFUSED,
-			    "lbd's answer is no list of changes; are lbd and lbctl " LB_VERSION " of one version?");
+		return lb_ctl_fail(LB_EXIT_REFUSED, "lbd's answer is no list of changes; are lbd and lbctl " LB_VERSION
+						    " of one version?");
 	}
 	return LB_EXIT_DONE;
 }
@@ -510,12 +495,12 @@ int lb_ctl_stream(const struct lb_ctl *c, char *path, bool (*line)(void *ctx, co
 	if (!ret)
 		ret = lb_client_stream(client, &rq, line, ctx, &answer, &err);
 	if (ret == -ECONNRESET)
-		ret = fail(LB_EXIT_UNREACHABLE, "lbd at %s went away", socket_path(c));
+		ret = lb_ctl_fail(LB_EXIT_UNREACHABLE, "lbd at %s went away", socket_path(c));
 	else if (ret)
-		ret = fail(ret == -ENAMETOOLONG		      ? LB_EXIT_USAGE
-			   : ret == -ENOMEM || ret == -EPROTO ? LB_EXIT_REFUSED
-							      : LB_EXIT_UNREACHABLE,
-			   "%s", lb_err_str(&err));
+		ret = lb_ctl_fail(ret == -ENAMETOOLONG		     ? LB_EXIT_USAGE
+				  : ret == -ENOMEM || ret == -EPROTO ? LB_EXIT_REFUSED
+								     : LB_EXIT_UNREACHABLE,
+				  "%s", lb_err_str(&err));
 	else if (answer.status < 200 || answer.status > 299)
 		ret = refused(&answer);
 	lb_response_fini(&answer);

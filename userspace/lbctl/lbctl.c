@@ -35,7 +35,8 @@ static const struct lb_command commands[] = {
 	{NULL, "flows", "[SERVICE]", LB_OPT_COUNT | LB_OPT_CLIENT, lb_ctl_flows,
 	 "how many flows are remembered, by backend, or those of a client"},
 	{NULL, "trace", "", LB_OPT_TRACE, lb_ctl_trace, "what the dataplane would do with packets, and why"},
-	{NULL, "monitor", "", LB_OPT_SINCE | LB_OPT_NUMBER | LB_OPT_TYPE, lb_ctl_monitor, "events as they happen, a line each"},
+	{NULL, "monitor", "", LB_OPT_SINCE | LB_OPT_NUMBER | LB_OPT_TYPE, lb_ctl_monitor,
+	 "events as they happen, a line each"},
 	{NULL, "top", "[SERVICE]", LB_OPT_INTERVAL | LB_OPT_NUMBER, lb_ctl_top, "live rates per service and backend"},
 	{NULL, "version", "", 0, lb_ctl_version, "of lbctl, and of lbd where it runs"},
 	{NULL, "help", "[COMMAND] [SUBCOMMAND]", 0, lb_ctl_help, "how a command is used"},
@@ -85,6 +86,18 @@ static bool is_group(const char *word)
 		if (commands[i].group && !strcmp(commands[i].group, word))
 			return true;
 	return false;
+}
+
+int lb_ctl_fail(int status, const char *fmt, ...)
+{
+	va_list ap;
+
+	fputs("lbctl: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	return status;
 }
 
 int lb_ctl_misused(const struct lb_ctl *c, const char *fmt, ...)

@@ -71,6 +71,8 @@ int lb_ctl_trace(struct lb_ctl *c);
 /* lbctl.c: one line on stderr, which ends with where the usage is told; returns LB_EXIT_USAGE. */
 int lb_ctl_misused(const struct lb_ctl *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int lb_ctl_help(struct lb_ctl *c);
+/* One line on stderr; returns @status. */
+int lb_ctl_fail(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* output.c: on stdout, from the API's documents */
 void lb_show_json(const json_t *doc);

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <linux/if_ether.h>
 #include <pcap/pcap.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,20 +21,6 @@ struct packets {
 	size_t room;
 };
 
-static int fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-static int fail(const char *fmt, ...)
-{
-	va_list ap;
-
-	fputs("lbctl: ", stderr);
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	return LB_EXIT_REFUSED;
-}
-
 static int add(struct packets *p, const uint8_t *frame, size_t bytes, struct timeval when)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -51,11 +36,13 @@ static int add(struct packets *p, const uint8_t *frame, size_t bytes, struct tim
 		p->room = p->room ? 2 * p->room : 64;
 		more = realloc(p->when, p->room * sizeof(*more));
 		if (!more)
-			return fail("out of memory");
+			return lb_ctl_fail(LB_EXIT_REFUSED, "out of memory");
 		p->when = more;
 	}
 	p->when[nr] = when;
-	return json_array_append_new(p->frames, json_stringn(hex, 2 * bytes)) ? fail("out of memory") : LB_EXIT_DONE;
+	return json_array_append_new(p->frames, json_stringn(hex, 2 * bytes))
+		       ? lb_ctl_fail(LB_EXIT_REFUSED, "out of memory")
+		       : LB_EXIT_DONE;
 }
 
 /* ---- files ---- */
@@ -70,11 +57,12 @@ static int add_captured(struct packets *p, const char *name, size_t n, int link,
 	int type = head->caplen && data[0] >> 4 == 6 ? ETH_P_IPV6 : ETH_P_IP;
 
 	if (n == PACKETS_MAX)
-		return fail("%s has more than %d packets; give it in parts, as editcap -c %d makes them", name,
-			    PACKETS_MAX, PACKETS_MAX);
+		return lb_ctl_fail(LB_EXIT_REFUSED,
+				   "%s has more than %d packets; give it in parts, as editcap -c %d makes them", name,
+				   PACKETS_MAX, PACKETS_MAX);
 	if (front + head->len > sizeof(frame) || front + head->len < ETH_HLEN || head->caplen > head->len)
-		return fail("%s: packet %zu has %u bytes; frames of %d to %d can be run", name, n, head->len, ETH_HLEN,
-			    LB_PACKET_MAX);
+		return lb_ctl_fail(LB_EXIT_REFUSED, "%s: packet %zu has %u bytes; frames of %d to %d can be run", name,
+				   n, head->len, ETH_HLEN, LB_PACKET_MAX);
 	if (front) {
 		frame[6] = 2;
 		frame[12] = (uint8_t)(type >> 8);
@@ -93,17 +81,19 @@ static int read_file(struct packets *p, const char *name)
 	int ret = LB_EXIT_DONE, got, link;
 
 	if (!file)
-		return fail("cannot read packets from %s: %s", name, why);
+		return lb_ctl_fail(LB_EXIT_REFUSED, "cannot read packets from %s: %s", name, why);
 	link = pcap_datalink(file);
 	if (link != DLT_EN10MB && link != DLT_RAW && link != DLT_IPV4 && link != DLT_IPV6) {
-		ret = fail(
+		ret = lb_ctl_fail(
+			LB_EXIT_REFUSED,
 			"%s has packets of %s; Ethernet frames or IP packets can be run (tcpdump -i IFACE, not -i any)",
 			name, pcap_datalink_val_to_description_or_dlt(link));
 		goto out;
 	}
 	for (size_t n = 0; !ret && (got = pcap_next_ex(file, &head, &data)) != PCAP_ERROR_BREAK; n++)
 		ret = got == 1 ? add_captured(p, name, n, link, head, data)
-			       : fail("cannot read packets from %s: %s", name, pcap_geterr(file));
+			       : lb_ctl_fail(LB_EXIT_REFUSED, "cannot read packets from %s: %s", name,
+					     pcap_geterr(file));
 out:
 	pcap_close(file);
 	return ret;
@@ -119,7 +109,8 @@ static int write_file(const char *name, const struct packets *p, const json_t *r
 	size_t i;
 
 	if (!file)
-		ret = fail("cannot write packets to %s: %s", name, format ? pcap_geterr(format) : "out of memory");
+		ret = lb_ctl_fail(LB_EXIT_REFUSED, "cannot write packets to %s: %s", name,
+				  format ? pcap_geterr(format) : "out of memory");
 	json_array_foreach (results, i, result) {
 		const char *hex = json_string_value(json_object_get(result, "frame"));
 		struct pcap_pkthdr head = {.ts = p->when[i]};
@@ -135,7 +126,7 @@ static int write_file(const char *name, const struct packets *p, const json_t *r
 	}
 	/* Each of the two may be the one that knows. */
 	if (file && (pcap_dump_flush(file) || ferror(pcap_dump_file(file))))
-		ret = fail("cannot write packets to %s: %s", name, strerror(errno));
+		ret = lb_ctl_fail(LB_EXIT_REFUSED, "cannot write packets to %s: %s", name, strerror(errno));
 	if (file)
 		pcap_dump_close(file);
 	if (format)
@@ -189,12 +180,12 @@ int lb_ctl_trace(struct lb_ctl *c)
 	const char *out = lb_args_value(c->args, "pcap-out"), *in = lb_args_value(c->args, "iface");
 	struct packets p = {.frames = json_array()};
 	json_t *doc = NULL, *body, *results;
-	int ret = p.frames ? read_packets(c, &p) : fail("out of memory");
+	int ret = p.frames ? read_packets(c, &p) : lb_ctl_fail(LB_EXIT_REFUSED, "out of memory");
 
 	if (!ret && json_array_size(p.frames)) {
 		body = json_pack("{s:O, s:b, s:s*}", "packets", p.frames, "frames", !!out, "interface", in);
 		ret = body ? lb_ctl_call(c, "POST", lb_client_path((const char *const[]){"trace", NULL}), body, &doc)
-			   : fail("out of memory");
+			   : lb_ctl_fail(LB_EXIT_REFUSED, "out of memory");
 	}
 	results = json_object_get(doc, "packets");
 	if (!ret && out)
