@@ -93,63 +93,52 @@ void lb_facts_free(struct lb_facts *f)
 	free(f);
 }
 
-/* The place of the next one, when it has to wait: behind those that do. NULL: it need not, or there is no memory. */
-static struct lb_fact *wait_for(struct lb_control *c, bool *waits)
+/* Does @fact wait? Behind those that do. Where there is no memory for it, it is lost. */
+static bool defer(struct lb_control *c, const struct lb_fact *fact)
 {
 	struct lb_facts *f = c->facts;
-	struct lb_fact *list;
 
-	*waits = f && (lb_work_busy(c->work) || (f->nr && !lb_work_inside(c->work)));
-	if (!*waits)
-		return NULL;
+	if (!f || !(lb_work_busy(c->work) || (f->nr && !lb_work_inside(c->work))))
+		return false;
 	if (f->nr == f->room) {
-		list = realloc(f->list, (f->room ? 2 * f->room : 64) * sizeof(*list));
+		size_t room = f->room ? 2 * f->room : 64;
+		struct lb_fact *list = realloc(f->list, room * sizeof(*list));
+
 		if (!list) {
 			lb_log(LB_LOG_ERROR, "msg=\"out of memory: what was found out is lost\"");
-			return NULL;
+			return true;
 		}
 		f->list = list;
-		f->room = f->room ? 2 * f->room : 64;
+		f->room = room;
 	}
 	if (!f->nr)
 		again(f->event);
-	return &f->list[f->nr++];
+	f->list[f->nr++] = *fact;
+	return true;
 }
 
 bool lb_facts_defer_health(struct lb_control *c, const char *service, const struct lb_endpoint *backend,
 			   enum lb_health from, const struct lb_health_state *h)
 {
-	bool waits;
-	struct lb_fact *fact = wait_for(c, &waits);
+	struct lb_fact fact = {.of = HEALTH, .backend = *backend, .from = from, .state = *h};
 
-	if (!fact)
-		return waits;
-	*fact = (struct lb_fact){.of = HEALTH, .backend = *backend, .from = from, .state = *h};
-	strncpy(fact->service, service, sizeof(fact->service) - 1);
-	return true;
+	strncpy(fact.service, service, sizeof(fact.service) - 1);
+	return defer(c, &fact);
 }
 
 bool lb_facts_defer_share(struct lb_control *c, const char *service, const struct lb_endpoint *backend, uint32_t from,
 			  uint32_t to, bool said)
 {
-	bool waits;
-	struct lb_fact *fact = wait_for(c, &waits);
+	struct lb_fact fact = {.of = SHARE, .backend = *backend, .share_from = from, .share_to = to, .said = said};
 
-	if (!fact)
-		return waits;
-	*fact = (struct lb_fact){.of = SHARE, .backend = *backend, .share_from = from, .share_to = to, .said = said};
-	strncpy(fact->service, service, sizeof(fact->service) - 1);
-	return true;
+	strncpy(fact.service, service, sizeof(fact.service) - 1);
+	return defer(c, &fact);
 }
 
 bool lb_facts_defer_next_hop(struct lb_control *c, const uint8_t addr[16], const struct lb_next_hop *nh)
 {
-	bool waits;
-	struct lb_fact *fact = wait_for(c, &waits);
+	struct lb_fact fact = {.of = NEXT_HOP, .nh = *nh};
 
-	if (!fact)
-		return waits;
-	*fact = (struct lb_fact){.of = NEXT_HOP, .nh = *nh};
-	memcpy(fact->addr, addr, sizeof(fact->addr));
-	return true;
+	memcpy(fact.addr, addr, sizeof(fact.addr));
+	return defer(c, &fact);
 }

@@ -92,17 +92,23 @@ static struct lb_service_entry *find_service(const struct lb_model *m, const cha
 	return NULL;
 }
 
+/* A backend of @s, which may be NULL. NULL: there is none. */
+static struct lb_model_backend *find_backend(struct lb_service_entry *s, const struct lb_endpoint *backend)
+{
+	const struct lb_backend_conf *conf = s ? lb_service_conf_backend(&s->pub.conf, backend) : NULL;
+
+	return conf ? &s->pub.backends[conf - s->pub.conf.backends] : NULL;
+}
+
 int lb_model_set_health(struct lb_model *m, const char *service, const struct lb_endpoint *backend, enum lb_health h,
 			uint32_t now_s)
 {
 	struct lb_service_entry *s = find_service(m, service);
-	const struct lb_backend_conf *conf = s ? lb_service_conf_backend(&s->pub.conf, backend) : NULL;
-	struct lb_model_backend *b;
+	struct lb_model_backend *b = find_backend(s, backend);
 	enum lb_health before;
 
-	if (!conf)
+	if (!b)
 		return -ENOENT;
-	b = &s->pub.backends[conf - s->pub.conf.backends];
 	before = b->health;
 	if (s->pub.conf.check.type == LB_CHECK_NONE || before == h)
 		return 0;
@@ -119,12 +125,10 @@ int lb_model_set_share(struct lb_model *m, const char *service, const struct lb_
 		       uint32_t now_s)
 {
 	struct lb_service_entry *s = find_service(m, service);
-	const struct lb_backend_conf *conf = s ? lb_service_conf_backend(&s->pub.conf, backend) : NULL;
-	struct lb_model_backend *b;
+	struct lb_model_backend *b = find_backend(s, backend);
 
-	if (!conf)
+	if (!b)
 		return -ENOENT;
-	b = &s->pub.backends[conf - s->pub.conf.backends];
 	if (!lb_check_conf_reads_weight(&s->pub.conf.check) || b->share_said % LB_SHARE_ALL == percent % LB_SHARE_ALL)
 		return 0;
 	b->share_said = (uint8_t)percent;
@@ -136,13 +140,11 @@ int lb_model_set_share(struct lb_model *m, const char *service, const struct lb_
 int lb_model_set_drained(struct lb_model *m, const char *service, const struct lb_endpoint *backend, uint32_t now_s)
 {
 	struct lb_service_entry *s = find_service(m, service);
-	const struct lb_backend_conf *conf = s ? lb_service_conf_backend(&s->pub.conf, backend) : NULL;
-	struct lb_model_backend *b;
+	struct lb_model_backend *b = find_backend(s, backend);
 
-	if (!conf)
+	if (!b)
 		return -ENOENT;
-	b = &s->pub.backends[conf - s->pub.conf.backends];
-	if (conf->admin != LB_ADMIN_DRAINING || b->drained)
+	if (b->conf.admin != LB_ADMIN_DRAINING || b->drained)
 		return 0;
 	b->drained = true;
 	s->stale = true;
