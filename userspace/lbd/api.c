@@ -72,6 +72,15 @@ void lb_api_json(struct lb_api_call *call, unsigned int status, json_t *j)
 		lb_api_no_memory(call);
 }
 
+void lb_api_text(struct lb_api_call *call, unsigned int status, struct lb_text *t)
+{
+	call->resp->body = lb_text_take(t, &call->resp->body_len);
+	call->resp->status = status;
+	call->resp->content_type = "application/json";
+	if (!call->resp->body)
+		lb_api_no_memory(call);
+}
+
 static const char *title_of(unsigned int status)
 {
 	static const struct {

@@ -7,6 +7,7 @@
 
 #include "control.h"
 #include "http.h"
+#include "text.h"
 
 #define LB_API_ARGS_MAX 2
 
@@ -29,6 +30,8 @@ void lb_api_work(struct lb_control *c, const struct lb_http_request *req, struct
 
 /* Answers. lb_api_json takes @j over; NULL: out of memory. */
 void lb_api_json(struct lb_api_call *call, unsigned int status, json_t *j);
+/* The JSON in @t, which is taken. */
+void lb_api_text(struct lb_api_call *call, unsigned int status, struct lb_text *t);
 void lb_api_problem(struct lb_api_call *call, unsigned int status, const char *detail);
 /* The problem that @err is: its code chooses the status. */
 void lb_api_error(struct lb_api_call *call, const struct lb_err *err);

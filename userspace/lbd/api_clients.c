@@ -169,11 +169,8 @@ static void search(struct lb_api_call *call)
 	lb_text_puts(&t, "],\"flows\":[");
 	lb_text_puts(&t, f.found.len ? f.found.at : "");
 	lb_text_puts(&t, f.found.len ? "\n]}\n" : "]}\n");
-	call->resp->body = f.found.failed ? NULL : lb_text_take(&t, &call->resp->body_len);
-	call->resp->status = 200;
-	call->resp->content_type = "application/json";
-	if (!call->resp->body)
-		lb_api_no_memory(call);
+	t.failed |= f.found.failed;
+	lb_api_text(call, 200, &t);
 }
 
 void lb_api_flows_of_client(struct lb_api_call *call)

@@ -111,11 +111,7 @@ void lb_api_flows_get(struct lb_api_call *call)
 	}
 	lb_text_puts(&t, first ? "]}\n" : "\n]}\n");
 	free(counts);
-	call->resp->body = lb_text_take(&t, &call->resp->body_len);
-	call->resp->status = 200;
-	call->resp->content_type = "application/json";
-	if (!call->resp->body)
-		lb_api_no_memory(call);
+	lb_api_text(call, 200, &t);
 }
 
 void lb_api_flows_delete(struct lb_api_call *call)

@@ -196,23 +196,13 @@ void lb_api_answer_service(struct lb_api_call *call, unsigned int status, const 
 	run(call, j, service_step);
 }
 
-/* What @r has is the answer. */
-static void answer(struct lb_api_call *call, unsigned int status, struct lb_render *r)
-{
-	lb_text_puts(&r->text, "\n");
-	call->resp->body = lb_text_take(&r->text, &call->resp->body_len);
-	call->resp->status = status;
-	call->resp->content_type = "application/json";
-	if (!call->resp->body)
-		lb_api_no_memory(call);
-}
-
 void lb_api_answer_backend(struct lb_api_call *call, unsigned int status, const struct lb_model_service *s, size_t i)
 {
 	struct lb_render r = {0};
 
 	lb_render_backend(&r, call->control, s, i);
-	answer(call, status, &r);
+	lb_text_puts(&r.text, "\n");
+	lb_api_text(call, status, &r.text);
 }
 
 void lb_api_answer_name(struct lb_api_call *call, unsigned int status, const struct lb_backend_conf *b)
@@ -220,7 +210,8 @@ void lb_api_answer_name(struct lb_api_call *call, unsigned int status, const str
 	struct lb_render r = {0};
 
 	lb_render_name(&r, call->control, b);
-	answer(call, status, &r);
+	lb_text_puts(&r.text, "\n");
+	lb_api_text(call, status, &r.text);
 }
 
 /* ---- the configuration ---- */

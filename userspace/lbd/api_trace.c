@@ -12,6 +12,7 @@
 #include "nearest.h"
 #include "text.h"
 #include "trace.h"
+#include "verdicts.h"
 
 #define PACKETS_MAX 65536
 #define WHY_STRLEN 320
@@ -145,28 +146,6 @@ static const char *backend_name(const struct lb_model_service *s, uint32_t idx, 
 	return "a removed backend";
 }
 
-static const char *verdict_name(enum lb_verdict v)
-{
-	static const char *const names[] = {
-#define X(id, name, action, help) [LB_V_##id] = name,
-		LB_VERDICTS(X)
-#undef X
-	};
-
-	return v < LB_V_COUNT ? names[v] : NULL;
-}
-
-static const char *verdict_help(enum lb_verdict v)
-{
-	static const char *const helps[] = {
-#define X(id, name, action, help) [LB_V_##id] = help,
-		LB_VERDICTS(X)
-#undef X
-	};
-
-	return v < LB_V_COUNT ? helps[v] : "the program failed";
-}
-
 static const char *phase_name(uint32_t word)
 {
 	static const char *const names[] = {"stable", "moving", "settling", "?"};
@@ -201,7 +180,7 @@ static void say_why(const struct lb_trace_result *r, const struct lb_model_servi
 					       [LB_POLICY_RANDOM] = "random"};
 
 	if (r->verdict != LB_V_FORWARDED && r->verdict != LB_V_FORWARDED_ICMP)
-		snprintf(why, WHY_STRLEN, "%s", verdict_help(r->verdict));
+		snprintf(why, WHY_STRLEN, "%s", lb_verdict_help(r->verdict) ?: "the program failed");
 	else if (r->via == LB_TRACE_BY_FLOW)
 		snprintf(why, WHY_STRLEN, "the flow cache has an entry of its flow");
 	else if (r->via == LB_TRACE_BY_CID)
@@ -261,7 +240,7 @@ static void put_result(struct lb_text *t, const struct lb_control *c, const stru
 		if_indextoname(r->out_ifindex, out);
 	lb_text_printf(t, "%s\n{\"n\":%zu", n ? "," : "", n);
 	put_string(t, "action", r->action <= XDP_REDIRECT ? actions[r->action] : "aborted");
-	put_string(t, "verdict", verdict_name(r->verdict));
+	put_string(t, "verdict", lb_verdict_name(r->verdict));
 	put_string(t, "service", s ? s->conf.name : NULL);
 	put_string(t, "backend", backend_name(s, r->backend, address));
 	put_string(t, "via", vias[r->via]);
@@ -332,11 +311,7 @@ static void trace(struct lb_api_call *call)
 		lb_api_error(call, &err);
 		return;
 	}
-	call->resp->body = lb_text_take(&t, &call->resp->body_len);
-	call->resp->status = 200;
-	call->resp->content_type = "application/json";
-	if (!call->resp->body)
-		lb_api_no_memory(call);
+	lb_api_text(call, 200, &t);
 }
 
 void lb_api_trace_post(struct lb_api_call *call)

@@ -86,21 +86,21 @@ int lb_control_realize(struct lb_control *c, const struct lb_config *conf, struc
 	return ret ? ret : lb_control_commit(c, lb_model_image, true, err);
 }
 
-static int begin_save(struct lb_control *c, struct lb_config *conf, const struct lb_config *expanded,
-		      uint64_t generation, const char *fingerprint, const struct lb_drains *drains, struct lb_err *err)
+static struct lb_state state_of(struct lb_config *conf, const struct lb_config *expanded, uint64_t generation,
+				const char *fingerprint, const struct lb_drains *drains)
 {
 	struct lb_state state = {.config = conf, .generation = generation, .drains = *drains, .expanded = expanded};
 
 	memcpy(state.fingerprint, fingerprint, sizeof(state.fingerprint));
-	return lb_store_begin(c->store, &state, err);
+	return state;
 }
 
 int lb_control_save(struct lb_control *c, struct lb_config *conf, const struct lb_config *expanded, uint64_t generation,
 		    const char *fingerprint, const struct lb_drains *drains, struct lb_err *err)
 {
-	int ret = begin_save(c, conf, expanded, generation, fingerprint, drains, err);
+	struct lb_state state = state_of(conf, expanded, generation, fingerprint, drains);
 
-	return ret ? ret : lb_store_end(c->store, err);
+	return lb_store_save(c->store, &state, err);
 }
 
 static void roll_back(struct lb_control *c, const struct lb_config *refused)
@@ -131,6 +131,7 @@ static int change(struct lb_control *c, struct lb_config *conf, const char *fing
 {
 	struct lb_config *expanded = lb_control_expand(c, conf), *was;
 	struct lb_drains drains = {0};
+	struct lb_state state;
 	int ret;
 
 	if (!expanded || lb_drains_make(&c->drains, expanded, lb_clock_ns(CLOCK_REALTIME), &drains)) {
@@ -140,7 +141,8 @@ static int change(struct lb_control *c, struct lb_config *conf, const char *fing
 	ret = lb_ifaces_change(&c->ifaces, c->dp, conf, true, err);
 	if (ret)
 		goto out;
-	ret = begin_save(c, conf, expanded, c->generation + 1, fingerprint, &drains, err);
+	state = state_of(conf, expanded, c->generation + 1, fingerprint, &drains);
+	ret = lb_store_begin(c->store, &state, err);
 	lb_ifaces_look_at_vlans(&c->ifaces, c->nexthops);
 	lb_model_set_vlans(c->model, lb_ifaces_want_vlans(conf, c->nexthops));
 	if (!ret)

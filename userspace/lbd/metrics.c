@@ -11,6 +11,7 @@
 #include "process.h"
 #include "stats.h"
 #include "text.h"
+#include "verdicts.h"
 
 #define LABELS_MAX (LB_NAME_MAX + LB_ADDR_STRLEN + 64)
 
@@ -106,15 +107,10 @@ static void write_process(FILE *f)
 
 static void write_dataplane(FILE *f, struct lb_control *c)
 {
-	static const char *const names[] = {
-#define X(id, name, action, help) name,
-		LB_VERDICTS(X)
-#undef X
-	};
-
 	family(f, "lb_packets_total", "counter", "Packets seen, by what became of them.");
 	for (int v = 0; v < LB_V_COUNT; v++)
-		fprintf(f, "lb_packets_total{verdict=\"%s\"} %" PRIu64 "\n", names[v], lb_dataplane_verdict(c->dp, v));
+		fprintf(f, "lb_packets_total{verdict=\"%s\"} %" PRIu64 "\n", lb_verdict_name(v),
+			lb_dataplane_verdict(c->dp, v));
 	single_u64(f, "lb_dataplane_repairs_total", "counter",
 		   "What was found in the maps that was not as it should be.", c->repairs);
 }

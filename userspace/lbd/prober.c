@@ -187,7 +187,17 @@ static void on_probe_done(void *ctx, enum lb_reason reason)
 	target_result(ctx, reason);
 }
 
-static int backend_cmp(const void *address, const void *backend);
+static int endpoint_cmp(const struct lb_endpoint *a, const struct lb_endpoint *b)
+{
+	int d = memcmp(a->addr, b->addr, sizeof(a->addr));
+
+	return d ? d : ntohs(a->port) - ntohs(b->port);
+}
+
+static int backend_cmp(const void *address, const void *backend)
+{
+	return endpoint_cmp(address, &((const struct lb_model_backend *)backend)->conf.address);
+}
 
 /* The mark that brings a packet to the target; 0: the model does not know it. */
 static uint32_t target_mark(const struct lb_target *t)
@@ -290,18 +300,6 @@ static int group_cmp(const void *name, const void *group)
 static struct lb_group **group_find(const struct lb_prober *p, const char *service)
 {
 	return p->nr ? bsearch(service, p->groups, p->nr, sizeof(*p->groups), group_cmp) : NULL;
-}
-
-static int endpoint_cmp(const struct lb_endpoint *a, const struct lb_endpoint *b)
-{
-	int d = memcmp(a->addr, b->addr, sizeof(a->addr));
-
-	return d ? d : ntohs(a->port) - ntohs(b->port);
-}
-
-static int backend_cmp(const void *address, const void *backend)
-{
-	return endpoint_cmp(address, &((const struct lb_model_backend *)backend)->conf.address);
 }
 
 static int target_cmp(const void *address, const void *target)

@@ -10,6 +10,7 @@
 #include "document.h"
 #include "render.h"
 #include "stats.h"
+#include "verdicts.h"
 
 static const char *ifname_of(struct lb_render *r, uint32_t ifindex)
 {
@@ -243,15 +244,10 @@ static json_t *render_ifaces(const struct lb_control *c)
 
 static json_t *render_verdicts(const struct lb_control *c)
 {
-	static const char *const names[] = {
-#define X(id, name, action, help) name,
-		LB_VERDICTS(X)
-#undef X
-	};
 	json_t *j = json_object();
 
 	for (int v = 0; v < LB_V_COUNT; v++)
-		json_object_set_new(j, names[v], json_integer(lb_dataplane_verdict(c->dp, v)));
+		json_object_set_new(j, lb_verdict_name(v), json_integer(lb_dataplane_verdict(c->dp, v)));
 	return j;
 }
 

@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "traffic.h"
+#include "verdicts.h"
 
 #define BACKENDS_AT_ONCE 1024
 
@@ -26,12 +27,6 @@ struct lb_traffic {
 	uint64_t forwarded;
 	struct seen seen[LB_MAX_BACKENDS];
 	uint64_t verdicts[LB_V_COUNT];
-};
-
-static const char *const verdict_names[] = {
-#define X(id, name, action, help) [LB_V_##id] = name,
-	LB_VERDICTS(X)
-#undef X
 };
 
 static uint64_t grown(uint64_t now, uint64_t before)
@@ -61,7 +56,7 @@ static void tell_verdict(struct lb_traffic *t, enum lb_verdict v, uint64_t count
 	if (t->primed && count)
 		lb_events_add(
 			t->events,
-			&(struct lb_event){.type = LB_EVENT_VERDICT, .verdict = verdict_names[v], .count = count});
+			&(struct lb_event){.type = LB_EVENT_VERDICT, .verdict = lb_verdict_name(v), .count = count});
 }
 
 static void look_at_verdicts(struct lb_traffic *t)
