@@ -46,23 +46,16 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -su
 web() { # I LISTEN: its own address or any
 	local dir=$RUN/nginx$1
 
-	mkdir -p "$dir"
-	cat >"$dir/nginx.conf" <<-END2
-		daemon off; master_process off; pid $dir/pid;
-		events {}
-		http {
-			access_log off; default_type text/plain; client_body_temp_path $dir/body; proxy_temp_path $dir/proxy;
-			fastcgi_temp_path $dir/fastcgi; uwsgi_temp_path $dir/uwsgi; scgi_temp_path $dir/scgi;
-			large_client_header_buffers 4 16k;
-			root $dir;
-			server {
-				listen $2:80;
-				listen [::]:80 ipv6only=on;
-				listen $2:8443 ssl;
-				ssl_certificate $RUN/x.pem; ssl_certificate_key $RUN/x.key;
-				location /health { return 200 fine; }
-				location /header { if (\$http_x_15 !~ "^p*\$") { return 403; } return 204; }
-			}
+	nginx_conf "$dir" <<-END2
+		large_client_header_buffers 4 16k;
+		root $dir;
+		server {
+			listen $2:80;
+			listen [::]:80 ipv6only=on;
+			listen $2:8443 ssl;
+			ssl_certificate $RUN/x.pem; ssl_certificate_key $RUN/x.key;
+			location /health { return 200 fine; }
+			location /header { if (\$http_x_15 !~ "^p*\$") { return 403; } return 204; }
 		}
 	END2
 	server "$1" "nginx$1" nginx -p "$dir" -c "$dir/nginx.conf" -e "$dir/log"

@@ -57,31 +57,24 @@ certificate untrusted www.example.org DNS:www.example.org other-ca
 web() { # CERTIFICATE [STATUS]: on b1, 8080 in the clear, 8443 with the certificate
 	local dir=$RUN/nginx
 
-	mkdir -p "$dir"
-	cat >"$dir/nginx.conf" <<-END
-		daemon off; master_process off; pid $dir/pid;
-		events {}
-		http {
-			access_log off; default_type text/plain; client_body_temp_path $dir/body; proxy_temp_path $dir/proxy;
-			fastcgi_temp_path $dir/fastcgi; uwsgi_temp_path $dir/uwsgi; scgi_temp_path $dir/scgi;
-			server {
-				listen 8080;
-				listen [::]:8080;
-				location /health { return ${2:-200} fine; }
-				location /moved { return 301 http://10.0.0.99/; }
-				location /big { root $dir; }
-				location /picky {
-					if (\$request_method != OPTIONS) { return 405; }
-					if (\$http_x_probe != "a: b") { return 403; }
-					if (\$http_host != "app.example:81") { return 421; }
-					return 204;
-				}
+	nginx_conf "$dir" <<-END
+		server {
+			listen 8080;
+			listen [::]:8080;
+			location /health { return ${2:-200} fine; }
+			location /moved { return 301 http://10.0.0.99/; }
+			location /big { root $dir; }
+			location /picky {
+				if (\$request_method != OPTIONS) { return 405; }
+				if (\$http_x_probe != "a: b") { return 403; }
+				if (\$http_host != "app.example:81") { return 421; }
+				return 204;
 			}
-			server {
-				listen 8443 ssl;
-				ssl_certificate $RUN/$1.pem; ssl_certificate_key $RUN/$1.key;
-				location / { return 200 "name=\$ssl_server_name host=\$http_host"; }
-			}
+		}
+		server {
+			listen 8443 ssl;
+			ssl_certificate $RUN/$1.pem; ssl_certificate_key $RUN/$1.key;
+			location / { return 200 "name=\$ssl_server_name host=\$http_host"; }
 		}
 	END
 	server 1 nginx nginx -p "$dir" -c "$dir/nginx.conf" -e "$dir/log"

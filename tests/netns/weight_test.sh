@@ -14,32 +14,25 @@ nodes_attach 3
 say_start() { # I
 	local dir=$RUN/say$1 w
 
-	mkdir -p "$dir"
 	{
 		cat <<-END
-			daemon off; master_process off; pid $dir/pid;
-			events {}
-			http {
-				access_log off; default_type text/plain; client_body_temp_path $dir/body; proxy_temp_path $dir/proxy;
-				fastcgi_temp_path $dir/fastcgi; uwsgi_temp_path $dir/uwsgi; scgi_temp_path $dir/scgi;
-				server {
-					listen 8080;
-					location /load { root $dir; }
-					location /say {
-						set \$w "";
+			server {
+				listen 8080;
+				location /load { root $dir; }
+				location /say {
+					set \$w "";
 		END
 		for w in 100 97 70 40 38 2 busy; do
 			echo "if (-f $dir/$w) { set \$w $w; }"
 		done
 		cat <<-END
-						if (-f $dir/refuse) { return 503; }
-						add_header X-Weight \$w;
-						return 204;
-					}
+					if (-f $dir/refuse) { return 503; }
+					add_header X-Weight \$w;
+					return 204;
 				}
 			}
 		END
-	} >"$dir/nginx.conf"
+	} | nginx_conf "$dir"
 	nsenter --net="/run/netns/b$1" -- nginx -p "$dir" -c "$dir/nginx.conf" -e "$dir/log" &
 }
 say() { # I [WEIGHT]: what its header says from now on; nothing: it has none
