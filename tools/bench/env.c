@@ -182,8 +182,9 @@ static int set_translation(struct bench_env *e)
 {
 	const struct lb_snat at = {.service = 1, .v4 = 1};
 	int fd = bpf_map__fd(e->nat->maps.lb_conns);
-	struct lb_conn_key key;
+	struct lb_conn_key key, next;
 	uint8_t addr[16];
+	bool more;
 
 	service_addr(false, 0xffff, addr);
 	memset(e->nat_loads, 0, LB_MAX_SERVICES * sizeof(*e->nat_loads));
@@ -191,9 +192,14 @@ static int set_translation(struct bench_env *e)
 	e->conf->snat_first = 1024;
 	e->conf->snat_ports = 60000;
 	e->conf->timers = (struct lb_conn_timers){30, 7440, 240, 30, 300};
-	while (!bpf_map_get_next_key(fd, NULL, &key))
+	/* the next key is asked for before its neighbour goes: from the map's beginning it would be looked for anew */
+	more = !bpf_map_get_next_key(fd, NULL, &next);
+	while (more) {
+		key = next;
+		more = !bpf_map_get_next_key(fd, &key, &next);
 		if (bpf_map_delete_elem(fd, &key))
 			return -errno;
+	}
 	return bpf_map_update_elem(bpf_map__fd(e->lb->maps.lb_snats), &at, addr, BPF_ANY) ? -errno : 0;
 }
 
