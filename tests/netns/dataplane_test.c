@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 
 #include "dataplane_priv.h"
+#include "lb/dp/conn.h"
 #include "tap.h"
 #include "vipset.h"
 
@@ -570,6 +571,49 @@ static bool verdict_reaches(const struct lb_dataplane *dp, enum lb_verdict v, ui
 	return lb_dataplane_verdict(dp, v) >= count;
 }
 
+static bool collected(struct lb_dataplane *dp)
+{
+	double end = now_ms() + 5000;
+	int ret = 0;
+
+	while (!ret && now_ms() < end)
+		ret = lb_dataplane_collect(dp, 1000000);
+	return ret == 1;
+}
+
+/* Room for more connections is a map of its own, in which they are and are known to be. */
+static void test_more_connections(void)
+{
+	const struct lb_conn_key key = {.ports = 1, .proto = IPPROTO_TCP};
+	struct lb_image *one = make_image(1, 7, 0), *two = make_image(1, 7, 0);
+	struct lb_conn conn = {.backend = 17, .service = 1, .gen = 8}, found;
+	struct lb_dataplane *dp;
+	struct timespec ts;
+	bool adopted;
+	uint64_t nr;
+
+	one->features = two->features = LB_HAS_ALL;
+	one->conf.max_conns = 1024;
+	two->conf.max_conns = 2048;
+	dp = open_dataplane(&adopted);
+	tap_need(!bring_from_maps(dp, one), "apply: %s", err.message);
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	conn.word = lb_conn_step(0, LB_CONN_FORWARD, LB_TCP_SYN, lb_conn_now((uint64_t)ts.tv_sec * 1000000000));
+	tap_need(!bpf_map_update_elem(dp->conns_fd, &key, &conn, BPF_ANY), "a connection: %s", strerror(errno));
+	tap_ok(!lb_dataplane_nat_open(dp, 17, 0, &nr), "nobody has counted yet");
+	tap_ok(collected(dp) && lb_dataplane_nat_open(dp, 17, 0, &nr) && nr == 1, "a connection is counted");
+	tap_ok(!bring(dp, one, two), "room for more: %s", err.message);
+	tap_ok(!bpf_map_lookup_elem(dp->conns_fd, &key, &found), "it is there");
+	tap_ok(lb_dataplane_nat_open(dp, 17, 0, &nr) && nr == 1, "and what was counted is still known");
+	tap_ok(collected(dp) && lb_dataplane_nat_open(dp, 17, 0, &nr) && nr == 1, "as it is when counted anew");
+	two->features = LB_HAS_BASIC;
+	tap_ok(!bring_from_maps(dp, two) && !lb_dataplane_nat_open(dp, 17, 0, &nr),
+	       "without translation nothing is known of any");
+	lb_dataplane_free(dp);
+	lb_image_free(one);
+	lb_image_free(two);
+}
+
 /* What the program does changes with the configuration: another one takes its place, and nothing else changes. */
 static void test_variants(void)
 {
@@ -869,6 +913,7 @@ static int run_tests(void)
 	test_pool();
 	test_attach();
 	test_variants();
+	test_more_connections();
 	test_two();
 	test_pins_gone();
 	test_older();

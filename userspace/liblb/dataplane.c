@@ -238,7 +238,10 @@ int lb_dataplane_change_program(struct lb_dataplane *dp, uint32_t features, uint
 		memset(dp->nat_loads, 0, LB_MAX_SERVICES * sizeof(*dp->nat_loads));
 	lb_bpf__destroy(before);
 	take_fds(dp);
-	lb_conns_forget_round(dp);
+	if (keeps)
+		lb_conns_restart_round(dp);
+	else if (other)
+		lb_conns_forget_round(dp);
 	return 0;
 }
 

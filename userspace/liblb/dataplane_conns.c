@@ -80,6 +80,12 @@ void lb_conns_forget_round(struct lb_dataplane *dp)
 	dp->round = NULL;
 }
 
+void lb_conns_restart_round(struct lb_dataplane *dp)
+{
+	if (dp->round)
+		dp->round->begun = false;
+}
+
 /* A round whose batches have @room entries. */
 static int make_room(struct lb_conns_round *r, uint32_t room)
 {

@@ -79,8 +79,10 @@ int lb_pins_replace(struct lb_dataplane *dp, const char *name, int fd, struct lb
 /* dataplane_conns.c: copies what is in the map @from to @to, but for what that has already. 0 or -errno, -E2BIG where
  * it does not fit. */
 int lb_conns_copy(int from, int to);
-/* The map is another one: lb_dataplane_collect begins anew. */
+/* Nothing that was counted is true any more. */
 void lb_conns_forget_round(struct lb_dataplane *dp);
+/* The map is another one, with the same connections: what was counted stays true, the round begins anew. */
+void lb_conns_restart_round(struct lb_dataplane *dp);
 
 /* dataplane_tries.c: what lies in tries. */
 /* Is it one that lies in lb_wild? */
