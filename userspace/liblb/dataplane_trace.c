@@ -50,8 +50,8 @@ struct lb_trace {
 /* What packets only read: live. What is not known here is copied, to be on the safe side. */
 static bool is_read_only(const struct bpf_map *map, bool unnamed)
 {
-	static const char *const names[] = {LB_MAP_CONF, LB_MAP_VIPS, LB_MAP_SERVICES, LB_MAP_SLOTS,
-					    LB_MAP_WILD, LB_MAP_CIDS, LB_MAP_ACCESS,   LB_MAP_PORTS};
+	static const char *const names[] = {LB_MAP_CONF, LB_MAP_VIPS,	LB_MAP_SERVICES, LB_MAP_SLOTS, LB_MAP_WILD,
+					    LB_MAP_CIDS, LB_MAP_ACCESS, LB_MAP_PORTS,	 LB_MAP_SNATS};
 	static const char *const named[] = {LB_MAP_BACKENDS, LB_MAP_LINKS, LB_MAP_VLANS}; /* interfaces */
 	const char *name = lb_program_map_name(map);
 
@@ -70,6 +70,12 @@ static bool is_counters(const struct bpf_map *map)
 
 	return !strcmp(name, LB_MAP_VERDICT_CPU) || !strcmp(name, LB_MAP_SERVICE_CPU) ||
 	       !strcmp(name, LB_MAP_BACKEND_CPU);
+}
+
+/* What a packet puts down for its next stage; 5.10 could not copy it either. */
+static bool is_scratch(const struct bpf_map *map)
+{
+	return bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_ARRAY;
 }
 
 static size_t map_bytes(const struct bpf_map *map)
@@ -221,7 +227,7 @@ static int load(struct lb_trace *t, struct lb_err *err)
 	if (ret)
 		return lb_log_load_error(err, ret);
 	each_map(copy, live, t) if (!ret && lb_program_shares(copy) && !is_read_only(copy, t->unnamed) &&
-				    !is_counters(copy)) ret = copy_map(live, copy);
+				    !is_counters(copy) && !is_scratch(copy)) ret = copy_map(live, copy);
 	if (!ret && t->unnamed)
 		ret = rename_interface(t);
 	if (!ret && bpf_obj_get_info_by_fd(bpf_program__fd(t->skel->progs.lb_main), &info, &bytes))
