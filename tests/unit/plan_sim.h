@@ -26,6 +26,8 @@ struct sim_vip {
 };
 
 struct sim {
+	uint16_t end_services; /* beyond what was ever named in an operation */
+	uint32_t end_backends;
 	uint32_t features;
 	struct lb_conf conf;
 	struct sim_service services[LB_MAX_SERVICES];
@@ -51,12 +53,15 @@ static inline struct sim_vip *sim_vip(struct sim *sim, const struct lb_vip_conf 
 /* Every word names backends that are there and the service's own. */
 static inline void sim_check_words(const struct sim *sim, uint16_t service, const uint32_t *slots, unsigned int shift)
 {
-	for (uint32_t i = 0; i < 1U << shift; i++) {
+	bool right = true;
+
+	for (uint32_t i = 0; i < 1U << shift && right; i++) {
 		uint16_t cur = LB_SLOT_CUR(slots[i]), prev = LB_SLOT_PREV(slots[i]);
 
-		assert_true(!cur || sim->backends[cur].service == service);
-		assert_true(!prev || sim->backends[prev].service == service);
+		right = (!cur || sim->backends[cur].service == service) &&
+			(!prev || sim->backends[prev].service == service);
 	}
+	assert_true(right);
 }
 
 static inline void sim_check(const struct sim *sim)
@@ -67,7 +72,7 @@ static inline void sim_check(const struct sim *sim)
 	}
 	for (size_t i = 0; i < sim->nr_cids; i++)
 		assert_int_equal(sim->backends[sim->cids[i].backend].service, sim->cids[i].cid.service);
-	for (uint16_t i = 0; i < LB_MAX_SERVICES; i++) {
+	for (uint16_t i = 0; i < sim->end_services; i++) {
 		if (sim->services[i].slots)
 			sim_check_words(sim, i, sim->services[i].slots, sim->services[i].shift);
 	}
@@ -100,7 +105,7 @@ static inline void sim_access_del(struct sim_service *s, const struct lb_access_
 	*at = s->access[--s->nr_access];
 }
 
-/* What becomes of an IPv6 source: the longest prefix decides, bit by bit. */
+/* What becomes of an IPv6 source: the longest prefix decides. */
 static inline int sim_verdict(const struct lb_service *line, const struct lb_access_image *access, size_t nr,
 			      const uint8_t addr[16])
 {
@@ -109,9 +114,10 @@ static inline int sim_verdict(const struct lb_service *line, const struct lb_acc
 	if (!(line->flags & LB_SERVICE_F_ACCESS))
 		return LB_ACCESS_ALLOW;
 	for (size_t i = 0; i < nr; i++) {
-		bool in = access[i].plen > longest;
+		int whole = access[i].plen / 8;
+		bool in = access[i].plen > longest && !memcmp(access[i].addr, addr, (size_t)whole);
 
-		for (int bit = 0; bit < access[i].plen && in; bit++)
+		for (int bit = 8 * whole; bit < access[i].plen && in; bit++)
 			in = !((access[i].addr[bit / 8] ^ addr[bit / 8]) & (0x80 >> bit % 8));
 		if (!in)
 			continue;
@@ -211,11 +217,22 @@ static inline void sim_cid_del(struct sim *sim, const struct lb_cid_image *cid)
 	*at = sim->cids[--sim->nr_cids];
 }
 
+static inline void sim_name(struct sim *sim, const struct lb_op *op)
+{
+	if (op->kind == LB_OP_BACKEND_SET || op->kind == LB_OP_BACKEND_DEL) {
+		if (op->idx >= sim->end_backends)
+			sim->end_backends = op->idx + 1;
+	} else if (op->idx >= sim->end_services) {
+		sim->end_services = (uint16_t)(op->idx + 1);
+	}
+}
+
 static inline void sim_do(struct sim *sim, const struct lb_op *op)
 {
 	struct sim_service *s = &sim->services[op->idx < LB_MAX_SERVICES ? op->idx : 0];
 	struct sim_vip *vip;
 
+	sim_name(sim, op);
 	switch (op->kind) {
 	case LB_OP_FEATURES_ADD:
 		assert_int_equal(sim->features & ~op->features, 0);
@@ -287,9 +304,11 @@ static inline void sim_do(struct sim *sim, const struct lb_op *op)
 
 static inline void sim_expect(const struct sim *sim, const struct lb_image *image)
 {
+	static const uint8_t never[2 * LB_MAX_BACKENDS];
 	static uint16_t backends_of[LB_MAX_BACKENDS];
 	static const uint32_t none[1 << LB_TABLE_SHIFT_MIN];
 	size_t nr_vips = 0, nr_cids = 0, nr_snats = 0;
+	uint32_t b;
 
 	memset(backends_of, 0, sizeof(backends_of));
 	assert_int_equal(sim->features, image->features);
@@ -298,7 +317,7 @@ static inline void sim_expect(const struct sim *sim, const struct lb_image *imag
 		const struct lb_service_image *want = image->services[i];
 		const struct sim_service *got = &sim->services[i];
 
-		if (!want && !got->pending && !got->line.name_id)
+		if (!want && (i >= sim->end_services || (!got->pending && !got->line.name_id)))
 			continue;
 		assert_null(got->pending);
 		assert_non_null(want);
@@ -330,27 +349,30 @@ static inline void sim_expect(const struct sim *sim, const struct lb_image *imag
 			assert_non_null(cid);
 			assert_int_equal(cid->backend, want->cids[n].backend);
 		}
-		for (size_t b = 0; b < want->nr_backends; b++) {
-			backends_of[want->backends[b].idx] = i;
-			assert_memory_equal(&sim->backends[want->backends[b].idx], &want->backends[b].line,
-					    sizeof(struct lb_backend));
-			assert_memory_equal(&sim->vlans[want->backends[b].idx], &want->backends[b].vlan,
-					    sizeof(struct lb_vlan));
+		for (size_t n = 0; n < want->nr_backends; n++) {
+			const struct lb_backend_image *to = &want->backends[n];
+
+			backends_of[to->idx] = i;
+			assert_memory_equal(&sim->backends[to->idx], &to->line, sizeof(to->line));
+			assert_memory_equal(&sim->vlans[to->idx], &to->vlan, sizeof(to->vlan));
 		}
 	}
 	assert_int_equal(nr_vips, sim->nr_vips);
 	assert_int_equal(nr_cids, sim->nr_cids);
 	assert_int_equal(nr_snats, sim->nr_snats);
-	for (uint32_t b = 0; b < LB_MAX_BACKENDS; b++) {
+	for (b = 0; b < sim->end_backends; b++) {
 		if (sim->backends[b].service != backends_of[b] || sim->backends[b].gen != image->gen[b])
 			fail_msg("backend %u is not as it should be", b);
 	}
+	b = sim->end_backends;
+	assert_memory_equal(&backends_of[b], never, sizeof(backends_of[0]) * (LB_MAX_BACKENDS - b));
+	assert_memory_equal(&image->gen[b], never, sizeof(image->gen[0]) * (LB_MAX_BACKENDS - b));
 }
 
 /* Whoever wrote tables that no service has yet is gone, and they with it. */
 static inline void sim_forget(struct sim *sim)
 {
-	for (uint32_t i = 0; i < LB_MAX_SERVICES; i++) {
+	for (uint32_t i = 0; i < sim->end_services; i++) {
 		free(sim->services[i].pending);
 		sim->services[i].pending = NULL;
 	}
@@ -358,7 +380,7 @@ static inline void sim_forget(struct sim *sim)
 
 static inline void sim_free(struct sim *sim)
 {
-	for (uint32_t i = 0; i < LB_MAX_SERVICES; i++) {
+	for (uint32_t i = 0; i < sim->end_services; i++) {
 		free(sim->services[i].slots);
 		free(sim->services[i].pending);
 		free(sim->services[i].access);
@@ -378,7 +400,7 @@ static inline struct lb_image *sim_read(const struct sim *sim)
 
 	image->features = sim->features;
 	image->conf = sim->conf;
-	for (uint16_t i = 0; i < LB_MAX_SERVICES; i++) {
+	for (uint16_t i = 0; i < sim->end_services; i++) {
 		const struct sim_service *from = &sim->services[i];
 		struct lb_service_image *s;
 
@@ -408,7 +430,7 @@ static inline struct lb_image *sim_read(const struct sim *sim)
 		}
 		qsort(s->cids, s->nr_cids, sizeof(*s->cids), lb_cid_compare);
 	}
-	for (uint16_t i = 0; i < LB_MAX_SERVICES; i++) {
+	for (uint16_t i = 0; i < sim->end_services; i++) {
 		const struct sim_service *from = &sim->services[i];
 		struct lb_service_image *s = image->services[i];
 
@@ -419,7 +441,7 @@ static inline struct lb_image *sim_read(const struct sim *sim)
 		memcpy(s->access, from->access, from->nr_access * sizeof(*s->access));
 		qsort(s->access, s->nr_access, sizeof(*s->access), sim_compare_access);
 	}
-	for (uint32_t b = 0; b < LB_MAX_BACKENDS; b++) {
+	for (uint32_t b = 0; b < sim->end_backends; b++) {
 		struct lb_service_image *s = image->services[sim->backends[b].service];
 
 		image->gen[b] = sim->backends[b].gen;

@@ -210,6 +210,8 @@ static void test_ifaces(void **state)
 	lb_config_free(c);
 }
 
+#define INSERTED 300 /* one by one: each copies the others */
+
 static void test_room(void **state)
 {
 	struct lb_service_conf s = service("full", "192.0.2.10:80", "");
@@ -218,12 +220,20 @@ static void test_room(void **state)
 	struct lb_err err;
 
 	b.address = endpoint("10.0.0.0");
-	/* From the end, so that every insertion is at the front. */
+	s.backends = calloc(LB_MAX_BACKENDS, sizeof(*s.backends));
+	assert_non_null(s.backends);
+	/* From the end, so that they are sorted and that every insertion, of the last few, is at the front. */
 	for (int n = LB_MAX_BACKENDS - 1; n > 0; n--) {
 		b.address.addr[14] = (uint8_t)(n >> 8);
 		b.address.addr[15] = (uint8_t)n;
-		assert_int_equal(lb_service_conf_add_backend(&s, &b, &err), 0);
+		if (n > INSERTED)
+			s.backends[s.nr_backends++] = b;
+		else if (n == INSERTED)
+			lb_service_conf_sort(&s);
+		if (n <= INSERTED)
+			assert_int_equal(lb_service_conf_add_backend(&s, &b, &err), 0);
 	}
+	assert_int_equal(s.nr_backends, LB_MAX_BACKENDS - 1);
 	for (size_t n = 1; n < s.nr_backends; n++)
 		assert_true(memcmp(&s.backends[n - 1].address, &s.backends[n].address, sizeof(b.address)) < 0);
 	b.address = endpoint("10.9.9.9");

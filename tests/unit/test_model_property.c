@@ -374,11 +374,11 @@ static size_t play(bool early)
 	bool more;
 
 	/* One that moves is enough to show that it can. */
-	for (uint64_t seed = 1; seed <= (early ? 240 : 24) && !(early && misses); seed++) {
+	for (uint64_t seed = 1; seed <= (early ? 240 : 18) && !(early && misses); seed++) {
 		world_init(w, seed);
 		w->counters = early ? then : w->sent;
 		/* What an lbd finds when it starts is not known to be unused. */
-		w->never_killed = seed > 12;
+		w->never_killed = seed > 9;
 		for (int step = 0; step < 150; step++) {
 			pass_time(w, rnd(w, 5) * SECOND + rnd(w, SECOND));
 			if (step % 8 == 0)
@@ -413,7 +413,7 @@ static size_t play(bool early)
 	}
 	print_message("%zu packets, %zu of them amid plans, %zu without a next hop, %zu kills, %zu unused, %zu moved\n",
 		      packets, half_packets, lost, kills, spared, misses);
-	assert_true(early || (packets > 50000 && half_packets > 5000 && lost > 1000 && kills > 300 && spared > 50));
+	assert_true(early || (packets > 50000 && half_packets > 5000 && lost > 1000 && kills > 250 && spared > 50));
 	free(then);
 	free(w);
 	return misses;
