@@ -261,6 +261,16 @@ ok "half of them at least were read" test "$(grep -lx 400 "$RUN"/code.? "$RUN"/c
 is "then there is room again" "$(put --data-binary "@$RUN/large")" "413 application/problem+json"
 is "the configuration is what it was" "$(lbctl export)" "$before"
 
+echo "# more clients at once than lbd takes in a moment"
+kill -STOP "${LBD_PID[lb]}"
+curl_lb -Z --parallel-immediate --parallel-max 200 -o /dev/null -w '%{http_code}\n' 'http://lbd/v1/config#[1-200]' >"$RUN/crowd" 2>/dev/null &
+crowd=$!
+queued() { [ "$(host lb ss -xlH src "$SOCKET" | awk '{ print $3 }')" = 200 ]; }
+ok "200 wait" wait_for 5 queued
+kill -CONT "${LBD_PID[lb]}"
+wait $crowd
+is "each is answered" "$(sort "$RUN/crowd" | uniq -c | xargs)" "200 200"
+
 echo "# connections"
 for mode in nothing drip; do
 	talk_start half$mode "$BUILD/tests/half_open" "$SOCKET" 1000 20 $mode

@@ -16,7 +16,7 @@
 #include "http.h"
 #include "log.h"
 
-#define BACKLOG 64
+#define BACKLOG 1024 /* who connects while lbd is busy; of a Unix socket, more are refused at once */
 #define SOCKET_GROUP "lbd"
 #define SEND_BYTES (256 << 10) /* what one send() may take: the kernel's megabytes are milliseconds of copying */
 
