@@ -81,4 +81,28 @@ ip -n lb link add two0 type veth peer name two1
 ip -n lb link set two0 up
 ok "it is attached again when it is back" wait_for 10 back
 serves "after that"
+
+echo "# an interface that is renamed"
+xdp_on() { ip -n lb -d link show dev "$1" | grep -c 'prog/xdp\|xdpgeneric'; }
+rename() { ip -n lb link set "$1" down && ip -n lb link set "$1" name "$2" && ip -n lb link set "$2" up; }
+note_says() { [[ "$(iface "$1" note)" =~ $2 ]]; }
+ok "rename" rename two0 was0
+ok "status says so" wait_for 5 note_says two0 'it is called was0 now: name it two0 again, or attach was0 and detach two0'
+is "it is attached still" "$(iface two0 attached) $(xdp_on was0)" "true 1"
+ok "attach it by its name" lbctl attach was0
+ok "detach the former name" lbctl detach two0
+is "the program stays" "$(iface was0 attached) $(xdp_on was0)" "true 1"
+ok "rename again" rename was0 is0
+ok "status says so" wait_for 5 note_says was0 'called is0 now'
+ok "detach" lbctl detach was0
+is "no program is left" "$(xdp_on is0)" 0
+ok "attach" lbctl attach is0
+ok "rename" rename is0 old0
+ok "status says so" wait_for 5 note_says is0 'called old0 now'
+ip -n lb link add is0 type veth peer name is1
+ip -n lb link set is0 up
+on_the_new() { [ "$(xdp_on is0) $(xdp_on old0)" = "1 0" ] && [ "$(iface is0 note)" = "$(iface lb0 note)" ]; }
+ok "another interface gets its name, and the program" wait_for 5 on_the_new
+ok "detach" lbctl detach is0
+serves "after all renaming"
 done_testing

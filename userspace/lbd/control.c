@@ -333,7 +333,7 @@ static void on_upkeep(evutil_socket_t fd, short what, void *ctx)
 		lb_nexthops_give_up(c->nexthops, c->model);
 	look_after_ifaces(c);
 	lb_ifaces_look_at_vlans(&c->ifaces, c->nexthops);
-	if (lb_model_set_vlans(c->model, lb_ifaces_want_vlans(c->config, c->nexthops)))
+	if (lb_model_set_vlans(c->model, lb_ifaces_want_vlans(&c->ifaces, c->config, c->nexthops)))
 		lb_control_commit_soon(c);
 	lb_nexthops_refresh(c->nexthops);
 	lb_check_path_refresh(c->check_path);
@@ -456,7 +456,7 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, c
 	}
 	lb_control_take_drains(c, &drains);
 	ret = lb_control_save(c, c->config, expanded, c->generation, c->fingerprint, &c->drains, err);
-	lb_model_set_vlans(c->model, lb_ifaces_want_vlans(c->config, c->nexthops));
+	lb_model_set_vlans(c->model, lb_ifaces_want_vlans(&c->ifaces, c->config, c->nexthops));
 	if (!ret)
 		ret = lb_control_realize(c, expanded, err);
 	if (!ret)
@@ -464,7 +464,7 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, c
 	lb_config_free(expanded);
 	if (ret)
 		return ret;
-	lb_ifaces_drop_unknown(c->dp, c->config);
+	lb_ifaces_drop_unknown(&c->ifaces, c->dp, c->config);
 	lb_ifaces_look_at_vlans(&c->ifaces, c->nexthops);
 	c->ifaces_known = true;
 	ret = c->adopted ? verify_adopted(c, err) : 0;

@@ -119,7 +119,7 @@ static void roll_back(struct lb_control *c, const struct lb_config *refused)
 	lb_config_free(expanded);
 	lb_ifaces_change(&c->ifaces, c->dp, c->config, false, NULL);
 	lb_announce_update(c->announce, lb_control_is_forwarding(c));
-	lb_ifaces_drop(c->dp, refused, c->config);
+	lb_ifaces_drop(&c->ifaces, c->dp, refused, c->config);
 }
 
 int lb_control_sync_checks(struct lb_control *c)
@@ -144,7 +144,7 @@ static int change(struct lb_control *c, struct lb_config *conf, const char *fing
 	state = state_of(conf, expanded, c->generation + 1, fingerprint, &drains);
 	ret = lb_store_begin(c->store, &state, err);
 	lb_ifaces_look_at_vlans(&c->ifaces, c->nexthops);
-	lb_model_set_vlans(c->model, lb_ifaces_want_vlans(conf, c->nexthops));
+	lb_model_set_vlans(c->model, lb_ifaces_want_vlans(&c->ifaces, conf, c->nexthops));
 	if (!ret)
 		ret = lb_control_realize(c, expanded, err);
 	if (ret) {
@@ -153,7 +153,7 @@ static int change(struct lb_control *c, struct lb_config *conf, const char *fing
 	}
 	lb_control_take_drains(c, &drains);
 	drains = (struct lb_drains){0};
-	lb_ifaces_drop(c->dp, c->config, conf);
+	lb_ifaces_drop(&c->ifaces, c->dp, c->config, conf);
 	was = c->config;
 	c->config = conf;
 	c->epoch++;

@@ -65,14 +65,16 @@ static void note_failure(struct lb_iface *i, const struct lb_err *err)
 	       lb_quoted(i->note));
 }
 
-static void detach(struct lb_dataplane *dp, const char *name)
+static int detach(struct lb_dataplane *dp, const char *name)
 {
 	struct lb_err err = {0};
+	int ret = lb_dataplane_detach(dp, name, &err);
 
-	if (!lb_dataplane_detach(dp, name, &err))
+	if (!ret)
 		lb_log(LB_LOG_INFO, "msg=\"detached\" interface=%s", name);
-	else if (err.code != -ENODEV && err.code != -ENOENT)
+	else if (ret != -ENODEV && ret != -ENOENT)
 		lb_log(LB_LOG_ERROR, "msg=\"cannot detach\" interface=%s error=%s", name, lb_quoted(lb_err_str(&err)));
+	return ret;
 }
 
 /* Takes back what lb_ifaces_change did to @list[0..@done). */
@@ -126,29 +128,44 @@ int lb_ifaces_change(struct lb_ifaces *f, struct lb_dataplane *dp, const struct 
 	return 0;
 }
 
-void lb_ifaces_drop(struct lb_dataplane *dp, const struct lb_config *from, const struct lb_config *to)
+void lb_ifaces_drop(const struct lb_ifaces *f, struct lb_dataplane *dp, const struct lb_config *from,
+		    const struct lb_config *to)
 {
+	bool renamed = false;
+
 	for (size_t i = 0; i < from->nr_ifaces; i++)
 		if (!in_config(to, from->ifaces[i].name))
-			detach(dp, from->ifaces[i].name);
+			renamed |= detach(dp, from->ifaces[i].name) == -ENODEV;
+	if (renamed)
+		lb_ifaces_drop_unknown(f, dp, to);
 }
 
-void lb_ifaces_drop_unknown(struct lb_dataplane *dp, const struct lb_config *c)
+static bool is_attached(const struct lb_ifaces *f, unsigned int ifindex)
+{
+	for (size_t i = 0; i < f->nr; i++)
+		if (f->list[i].attached && f->list[i].at.ifindex == ifindex)
+			return true;
+	return false;
+}
+
+void lb_ifaces_drop_unknown(const struct lb_ifaces *f, struct lb_dataplane *dp, const struct lb_config *c)
 {
 	struct if_nameindex *all = if_nameindex();
 	struct lb_attachment at;
 
 	for (struct if_nameindex *i = all; i && i->if_index; i++)
-		if (!in_config(c, i->if_name) && !lb_dataplane_attached(dp, i->if_name, &at))
+		if (!in_config(c, i->if_name) && !is_attached(f, i->if_index) &&
+		    !lb_dataplane_attached(dp, i->if_name, &at))
 			detach(dp, i->if_name);
 	if (all)
 		if_freenameindex(all);
 }
 
-bool lb_ifaces_want_vlans(const struct lb_config *c, const struct lb_nexthops *n)
+bool lb_ifaces_want_vlans(const struct lb_ifaces *f, const struct lb_config *c, const struct lb_nexthops *n)
 {
 	for (size_t i = 0; i < c->nr_ifaces; i++) {
-		unsigned int ifindex = if_nametoindex(c->ifaces[i].name);
+		const struct lb_iface *iface = lb_ifaces_find(f, c->ifaces[i].name);
+		unsigned int ifindex = iface && *iface->called ? iface->at.ifindex : if_nametoindex(c->ifaces[i].name);
 
 		if (ifindex && lb_nexthops_has_vlans(n, ifindex))
 			return true;
@@ -161,7 +178,8 @@ void lb_ifaces_look_at_vlans(struct lb_ifaces *f, const struct lb_nexthops *n)
 	for (size_t i = 0; i < f->nr; i++) {
 		struct lb_iface *iface = &f->list[i];
 		bool vlans = iface->attached && lb_nexthops_has_vlans(n, iface->at.ifindex);
-		bool hides = vlans && lb_dataplane_hides_tags(iface->conf.name);
+		const char *name = *iface->called ? iface->called : iface->conf.name;
+		bool hides = vlans && lb_dataplane_hides_tags(name);
 
 		if (vlans != iface->vlans)
 			lb_log(LB_LOG_INFO, "msg=\"%s\" interface=%s",
@@ -169,34 +187,74 @@ void lb_ifaces_look_at_vlans(struct lb_ifaces *f, const struct lb_nexthops *n)
 			       iface->conf.name);
 		if (hides && !iface->hides_tags)
 			lb_log(LB_LOG_WARN, "msg=\"the driver takes VLAN tags off before XDP sees them\" interface=%s "
-			       "mend=\"ethtool -K %s rxvlan off\"", iface->conf.name, iface->conf.name);
+			       "mend=\"ethtool -K %s rxvlan off\"", iface->conf.name, name);
 		iface->vlans = vlans;
 		iface->hides_tags = hides;
 	}
 }
 
+/* What @i is called now. An interface with a name of the configuration is that name's. */
+static const char *name_now(const struct lb_ifaces *f, const struct lb_iface *i, char buf[IF_NAMESIZE])
+{
+	if (!i->attached || if_nametoindex(i->conf.name) || !if_indextoname(i->at.ifindex, buf) ||
+	    lb_ifaces_find(f, buf))
+		return i->conf.name;
+	return buf;
+}
+
+static void note_name(struct lb_iface *i, const char *name)
+{
+	char called[sizeof(i->called)] = "";
+
+	if (strcmp(name, i->conf.name))
+		snprintf(called, sizeof(called), "%s", name);
+	if (!strcmp(called, i->called))
+		return;
+	if (*called)
+		lb_log(LB_LOG_WARN, "msg=\"an interface was renamed, and stays attached\" interface=%s name=%s",
+		       i->conf.name, called);
+	memcpy(i->called, called, sizeof(called));
+}
+
+/* The interface that had @i's name until another got it is nobody's. */
+static void leave_former(const struct lb_ifaces *f, struct lb_dataplane *dp, const struct lb_iface *i, uint32_t former)
+{
+	char name[IF_NAMESIZE];
+
+	if ((i->attached && i->at.ifindex == former) || !if_indextoname(former, name) || lb_ifaces_find(f, name))
+		return;
+	detach(dp, name);
+}
+
 bool lb_ifaces_retry(struct lb_ifaces *f, struct lb_dataplane *dp)
 {
+	char buf[IF_NAMESIZE];
 	bool changed = false;
 
 	for (size_t i = 0; i < f->nr; i++) {
 		struct lb_iface *iface = &f->list[i];
+		const char *name = name_now(f, iface, buf);
+		uint32_t former = iface->at.ifindex;
 		bool was = iface->attached;
 		struct lb_attachment at;
 		struct lb_err err = {0};
 
-		if (was && !lb_dataplane_attached(dp, iface->conf.name, &at)) {
+		if (was && !lb_dataplane_attached(dp, name, &at)) {
+			note_name(iface, name);
 			/* The note of what is as it was says more than can be seen now. */
 			if (at.ifindex != iface->at.ifindex || at.mode != iface->at.mode ||
 			    at.shared != iface->at.shared)
 				iface->at = at;
 			continue;
 		}
+		iface->called[0] = '\0';
 		if (was)
 			lb_log(LB_LOG_WARN, "msg=\"an interface went, or lost its program\" interface=%s",
 			       iface->conf.name);
 		if (attach(dp, iface, &err))
 			note_failure(iface, &err);
+		if (was)
+			leave_former(f, dp, iface, former);
 		changed |= was != iface->attached || was;
 	}
 	return changed;

@@ -3,16 +3,19 @@
 #ifndef LB_IFACES_H
 #define LB_IFACES_H
 
+#include <net/if.h>
+
 #include "dataplane.h"
 #include "nexthops.h"
 
 struct lb_iface {
 	struct lb_iface_conf conf;
 	bool attached;
-	struct lb_attachment at; /* while attached */
-	char note[384];		 /* why it is not attached; "" */
-	bool vlans;		 /* there are VLAN devices on it */
-	bool hides_tags;	 /* and yet its driver takes the tags off */
+	struct lb_attachment at;  /* while attached */
+	char note[384];		  /* why it is not attached; "" */
+	char called[IF_NAMESIZE]; /* while attached: its name, where that is another by now; "" */
+	bool vlans;		  /* there are VLAN devices on it */
+	bool hides_tags;	  /* and yet its driver takes the tags off */
 };
 
 struct lb_ifaces {
@@ -27,16 +30,20 @@ void lb_ifaces_fini(struct lb_ifaces *f);
  * else it is logged and tried again by lb_ifaces_retry. */
 int lb_ifaces_change(struct lb_ifaces *f, struct lb_dataplane *dp, const struct lb_config *c, bool must,
 		     struct lb_err *err);
-/* Detach what @from has and @to does not. */
-void lb_ifaces_drop(struct lb_dataplane *dp, const struct lb_config *from, const struct lb_config *to);
-/* Detach from every interface of the host that @c does not have: for the start, when nobody knows what was before. */
-void lb_ifaces_drop_unknown(struct lb_dataplane *dp, const struct lb_config *c);
-/* Look after all of them: what came, went, or lost its program. Returns true when something changed. */
+/* Detach what @from has and @to, which @f follows, does not. */
+void lb_ifaces_drop(const struct lb_ifaces *f, struct lb_dataplane *dp, const struct lb_config *from,
+		    const struct lb_config *to);
+/* Detach from every interface of the host that neither @c nor @f has: for the start, when nobody knows what was
+ * before, and for interfaces whose names are not known any more. */
+void lb_ifaces_drop_unknown(const struct lb_ifaces *f, struct lb_dataplane *dp, const struct lb_config *c);
+/* Look after all of them: what came, went, or lost its program. One that was renamed stays attached as long as no other
+ * has its name: packets are forwarded on, and who renamed it decides. Returns true when something changed. */
 bool lb_ifaces_retry(struct lb_ifaces *f, struct lb_dataplane *dp);
 
-/* lb_ifaces_want_vlans - has one of @c's interfaces VLAN devices on it, as @n says? */
-bool lb_ifaces_want_vlans(const struct lb_config *c, const struct lb_nexthops *n);
-/* lb_ifaces_look_at_vlans - note which of the attached ones have, and warn of drivers that keep the tags to themselves. */
+/* lb_ifaces_want_vlans - has one of @c's interfaces, or what it was renamed to, VLAN devices on it, as @n says? */
+bool lb_ifaces_want_vlans(const struct lb_ifaces *f, const struct lb_config *c, const struct lb_nexthops *n);
+/* lb_ifaces_look_at_vlans - note which of the attached ones have, and warn of drivers that keep the tags to themselves.
+ */
 void lb_ifaces_look_at_vlans(struct lb_ifaces *f, const struct lb_nexthops *n);
 
 const struct lb_iface *lb_ifaces_find(const struct lb_ifaces *f, const char *name);

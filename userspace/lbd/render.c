@@ -12,6 +12,8 @@
 #include "stats.h"
 #include "verdicts.h"
 
+#define NOTE_STRLEN 768
+
 static const char *ifname_of(struct lb_render *r, uint32_t ifindex)
 {
 	_Static_assert(sizeof(r->ifname) >= IF_NAMESIZE, "room");
@@ -216,16 +218,30 @@ void lb_render_service_end(struct lb_render *r, const struct lb_control *c, cons
 	lb_text_puts(t, "}}");
 }
 
+/* Why @i is not as was asked for, and what else there is to say of it. */
+static void describe_iface(const struct lb_iface *i, char text[NOTE_STRLEN])
+{
+	const char *name = *i->called ? i->called : i->conf.name;
+	size_t len;
+
+	snprintf(text, NOTE_STRLEN, "%s", i->attached ? i->at.note : i->note);
+	len = strlen(text);
+	if (i->attached && *i->called)
+		snprintf(text + len, NOTE_STRLEN - len,
+			 "%sit is called %s now: name it %s again, or attach %s and detach %s", len ? "; " : "", name,
+			 i->conf.name, name, i->conf.name);
+	len = strlen(text);
+	if (i->attached && i->hides_tags)
+		snprintf(text + len, NOTE_STRLEN - len,
+			 "%sits driver takes VLAN tags off before XDP sees them: ethtool -K %s rxvlan off",
+			 len ? "; " : "", name);
+}
+
 json_t *lb_render_iface(const struct lb_iface *i)
 {
-	const char *note = i->attached ? i->at.note : i->note;
-	char text[512];
+	char note[NOTE_STRLEN];
 
-	if (i->attached && i->hides_tags) {
-		snprintf(text, sizeof(text), "%s%sits driver takes VLAN tags off before XDP sees them: ethtool -K %s "
-			 "rxvlan off", note, *note ? "; " : "", i->conf.name);
-		note = text;
-	}
+	describe_iface(i, note);
 	return json_pack("{s:s, s:I, s:s, s:s, s:b, s:b, s:s}", "name", i->conf.name, "ifindex",
 			 (json_int_t)(i->attached ? i->at.ifindex : 0), "mode",
 			 i->attached ? lb_attach_mode_name(i->at.mode) : "", "configured_mode",

@@ -186,9 +186,15 @@ static const char *mode_of(const struct lb_iface *i)
 static void watch_iface(struct lb_watch *w, const struct lb_iface *was, const struct lb_iface *is)
 {
 	const char *note = !is ? "" : is->attached ? is->at.note : is->note;
+	bool renamed = was && is && strcmp(was->called, is->called);
+	char text[64];
 
-	if (!strcmp(mode_of(was), mode_of(is)) && (!was || !is || was->at.ifindex == is->at.ifindex))
+	if (!strcmp(mode_of(was), mode_of(is)) && (!was || !is || was->at.ifindex == is->at.ifindex) && !renamed)
 		return;
+	if (renamed && is->attached) {
+		snprintf(text, sizeof(text), "it is called %s now", *is->called ? is->called : is->conf.name);
+		note = text;
+	}
 	lb_events_add(w->events,
 		      &(struct lb_event){LB_EVENT_INTERFACE, .interface = (is ? is : was)->conf.name,
 					 .from = mode_of(was), .to = mode_of(is), .reason = *note ? note : NULL});
