@@ -59,6 +59,11 @@ refused 1 'interfaces.nothere.: there is no interface nothere' attach nothere
 refused 1 'lb0 is attached already; detach it first' attach lb0 --mode generic
 refused 1 'mode|turbo' attach lb0 --mode turbo
 refused 1 'nothere' detach nothere
+refused 1 '^lbctl: there is no service web/x$' service del web/x
+refused 1 '^lbctl: there is no service web/backends$' service show web/backends
+refused 1 '^lbctl: there is no service web%2Fx$' service set web%2Fx --policy random
+refused 1 '^lbctl: 10.0.0.11/24 is a prefix; write one address$' backend del web 10.0.0.11/24
+refused 1 '^lbctl: interface a/b is not attached$' detach a/b
 refused 1 '/nowhere' apply -f /nowhere/file.yaml
 refused 1 '^lbctl: stdin: the document is empty; write \{\} ' apply -f -
 refused 1 '^lbctl: /dev/null: the document is empty; write \{\} ' apply -f /dev/null
@@ -129,6 +134,8 @@ is "GET /v1/services" "$(api http://lbd/v1/services)" "200 application/json"
 is "no such service" "$(api http://lbd/v1/services/wub)" "404 application/problem+json"
 matches "its detail" "$(jq -r .detail "$RUN/body")" wub
 is "no such path" "$(api http://lbd/v1/nonsense)" "404 application/problem+json"
+is "a path with its host" "$(api --request-target http://lbd/v1/services http://lbd/)" "200 application/json"
+is "a path with more than it needs encoded" "$(api http://lbd/%76%31/services/w%65b)" "200 application/json"
 is "a method that is not allowed" "$(api -X DELETE http://lbd/v1/status)" "405 application/problem+json"
 is "broken JSON" "$(api -d '{"name": ' http://lbd/v1/services)" "400 application/problem+json"
 is "a key that is not known" "$(api -d '{"name":"x","vip":"192.0.2.11:80","wait":1}' http://lbd/v1/services)" "400 application/problem+json"

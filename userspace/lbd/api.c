@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "http_path.h"
 #include "log.h"
 #include "nearest.h"
 #include "pause.h"
@@ -181,8 +182,10 @@ static bool match(const char *pattern, char *path, char *arg[LB_API_ARGS_MAX])
 	if (*path)
 		return false;
 	/* Only now is it known that the path is ours to cut. */
-	for (size_t i = 0; i < nr; i++)
+	for (size_t i = 0; i < nr; i++) {
 		arg[i][strcspn(arg[i], "/")] = '\0';
+		lb_http_unescape(arg[i], "");
+	}
 	return true;
 }
 

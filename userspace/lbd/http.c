@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* libmicrohttpd in external epoll mode, driven by libevent. */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include <microhttpd.h>
 
 #include "http.h"
+#include "http_path.h"
 #include "log.h"
 
 #define REQUEST_S 10 /* for the whole of a connection's first request */
@@ -35,8 +35,9 @@ struct exchange {
 	TAILQ_ENTRY(exchange) link; /* while its job is under way */
 	struct lb_http *http;
 	struct MHD_Connection *conn;
-	char *body;
+	char *path, *body;
 	size_t len, cap, held;
+	bool begun; /* its headers are there */
 	bool too_large, headers_too_large, busy;
 	bool failed;		      /* out of memory */
 	bool working;		      /* it is in the list, and its connection suspended */
@@ -438,25 +439,36 @@ static enum MHD_Result add_header(void *cls, enum MHD_ValueKind kind, const char
 	return MHD_YES;
 }
 
-static struct exchange *exchange_new(struct lb_http *h, struct MHD_Connection *conn)
+/* The target of a request is there, and nothing else. */
+static void *on_target(void *cls, const char *target, struct MHD_Connection *conn)
 {
 	struct exchange *x = peer_of(conn) ? calloc(1, sizeof(*x)) : NULL;
-	size_t headers = 0;
 
 	if (!x)
 		return NULL;
-	x->http = h;
+	x->http = cls;
 	x->conn = conn;
-	MHD_get_connection_values(conn, MHD_HEADER_KIND, add_header, &headers);
-	x->headers_too_large = headers > LB_HTTP_HEADERS_MAX;
+	x->path = lb_http_path(target);
 	return x;
 }
 
-static enum MHD_Result answer(struct lb_http *h, struct exchange *x, const char *url, const char *method)
+static enum MHD_Result begin(struct exchange *x)
+{
+	size_t headers = 0;
+
+	if (!x->path)
+		return MHD_NO;
+	MHD_get_connection_values(x->conn, MHD_HEADER_KIND, add_header, &headers);
+	x->headers_too_large = headers > LB_HTTP_HEADERS_MAX;
+	x->begun = true;
+	return MHD_YES;
+}
+
+static enum MHD_Result answer(struct lb_http *h, struct exchange *x, const char *method)
 {
 	struct lb_http_request req = {
 		.method = method,
-		.path = url,
+		.path = x->path,
 		.body = x->body ? x->body : "",
 		.body_len = x->len,
 		.too_large = x->too_large,
@@ -481,10 +493,10 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 {
 	struct exchange *x = *con_cls;
 
-	if (!x) {
-		*con_cls = exchange_new(cls, conn);
-		return *con_cls ? MHD_YES : MHD_NO;
-	}
+	if (!x)
+		return MHD_NO;
+	if (!x->begun)
+		return begin(x);
 	if (*data_len) {
 		if (exchange_append(x, data, *data_len))
 			x->failed = true;
@@ -496,7 +508,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 	/* Called again after a job: its answer is there. */
 	if (x->resp.status)
 		return x->working ? MHD_YES : respond(x, &x->resp);
-	return answer(cls, x, url, method);
+	return answer(cls, x, method);
 }
 
 static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls, enum MHD_RequestTerminationCode how)
@@ -508,6 +520,7 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
 		end_job(x);
 		let_go(x);
 		free(x->body);
+		free(x->path);
 	}
 	free(x);
 	*con_cls = NULL;
@@ -515,31 +528,9 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **con_cls,
 		start_waiting(cls, p, IDLE_S);
 }
 
-static int hex(char c)
-{
-	return isdigit((unsigned char)c)    ? c - '0'
-	       : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10
-					    : -1;
-}
-
-/* Decodes in place. %00 stays as it is: as a byte it would hide the rest of a name. */
 static size_t unescape(void *cls, struct MHD_Connection *conn, char *s)
 {
-	char *to = s, *from = s;
-
-	while (*from) {
-		int high = from[0] == '%' ? hex(from[1]) : -1;
-		int low = high >= 0 ? hex(from[2]) : -1;
-
-		if (low >= 0 && (high || low)) {
-			*to++ = high << 4 | low;
-			from += 3;
-		} else {
-			*to++ = *from++;
-		}
-	}
-	*to = '\0';
-	return to - s;
+	return lb_http_unescape(s, "");
 }
 
 static void on_mhd_log(void *cls, const char *fmt, va_list ap)
@@ -586,8 +577,9 @@ struct lb_http *lb_http_new(struct event_base *base, int listen_fd, lb_http_hand
 				     on_request, h, MHD_OPTION_EXTERNAL_LOGGER, on_mhd_log, NULL,
 				     MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
 				     MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_UNESCAPE_CALLBACK,
-				     unescape, NULL, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_S,
-				     MHD_OPTION_CONNECTION_LIMIT, (unsigned int)CONNECTIONS_MAX, MHD_OPTION_END);
+				     unescape, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_target, h,
+				     MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_S, MHD_OPTION_CONNECTION_LIMIT,
+				     (unsigned int)CONNECTIONS_MAX, MHD_OPTION_END);
 	if (!h->daemon) {
 		close(listen_fd);
 		goto fail;

@@ -22,7 +22,7 @@ struct lb_http;
 
 struct lb_http_request {
 	const char *method;
-	const char *path; /* percent-decoded, without the query */
+	const char *path; /* as lb_http_path has it */
 	const char *body; /* NUL-terminated */
 	size_t body_len;
 	bool too_large;		/* the body passed LB_HTTP_BODY_MAX and was thrown away */
