@@ -92,4 +92,13 @@ is "lbd with a bad file does not start" $? 1
 matches "and says why" "$(tail -n 3 "$RUN/lb/log")" 'lbd.yaml:[0-9]+'
 talk held ping
 is "while the dataplane forwards" "$(field alive "$ANSWER")" 300
+
+echo "# a host without a file"
+: >"$RUN/lb/log"
+nsenter --net=/run/netns/lb -- "$BUILD/lbd" --state-dir "$RUN/lb/other" --socket "$RUN/lb/lbd.sock" --pin-dir /sys/fs/bpf/other 2>>"$RUN/lb/log" &
+LBD_PID[lb]=$!
+wait_for 15 lbctl status || bail "lbd starts without a file" "$(cat "$RUN/lb/log")"
+kill -HUP "${LBD_PID[lb]}"
+ok "SIGHUP finds none" wait_for 5 grep -q 'level=info msg="there is no configuration file to read" file=/etc/lbd/lbd.yaml' "$RUN/lb/log"
+is "which is no failure" "$(lbctl --json status | jq .last_apply.success)" true
 done_testing

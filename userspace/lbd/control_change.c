@@ -237,6 +237,11 @@ void lb_control_reload(struct lb_control *c)
 		apply(c, conf, "reload", true, fingerprint, NULL, &err);
 		return;
 	}
+	/* A host that is run by commands alone. */
+	if (ret == -ENOENT && !c->options.config_explicit && !c->fingerprint[0]) {
+		lb_log(LB_LOG_INFO, "msg=\"there is no configuration file to read\" file=%s", c->options.config_path);
+		return;
+	}
 	lb_log(LB_LOG_ERROR, "msg=\"refused; what runs keeps running\" origin=reload error=%s",
 	       lb_quoted(lb_err_str(&err)));
 	lb_control_set_last_apply(c, false, lb_err_str(&err));
