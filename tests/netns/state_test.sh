@@ -84,4 +84,25 @@ lbd_end KILL
 lbd_start
 is "nobody is left" "$(lbctl --json status | jq -c '[.services.total, .backends.total]')" "[0,0]"
 is "in the maps, neither" "$(lbctl --json status --verify | jq -c '.verify | [.services, .backends, .vips, .repaired]')" "[0,0,0,0]"
+
+echo "# a disk that takes nothing more"
+ok "a service" lbctl service add s3 192.0.2.13:80
+lbd_end KILL
+mount --bind "$RUN/lb/state" "$RUN/lb/state"
+mount -o remount,bind,ro "$RUN/lb/state"
+lbd_start
+is "lbd starts with what it has" "$(lbctl --json service list | jq -r '.services[].name')" s3
+ok "and says so" grep -q 'level=error msg="cannot save; changes will be refused" error=.*/state.json: .*Read-only' "$RUN/lb/log"
+matches "a change is refused" "$(lbctl service del s3 2>&1)" 'state.json: cannot save the state: Read-only file system$'
+is "and not made" "$(lbctl --json service list | jq -r '.services[].name')" s3
+lbd_end KILL
+echo "# edited" >>"$RUN/lb/lbd.yaml"
+echo "services: [{name: s4, vip: 192.0.2.14:80}]" >>"$RUN/lb/lbd.yaml"
+lbd_spawn
+wait "${LBD_PID[lb]}"
+is "with another file it does not start" $? 1
+matches "and says why" "$(tail -n 1 "$RUN/lb/log")" '^lbd: .*/state.json: cannot save the state: Read-only file system$'
+umount "$RUN/lb/state"
+lbd_start
+is "when there is room it does" "$(lbctl --json service list | jq -r '.services[].name')" s4
 done_testing

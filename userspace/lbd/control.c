@@ -422,6 +422,24 @@ static int verify_adopted(struct lb_control *c, struct lb_err *err)
 	return ret;
 }
 
+/* Where the disk has this configuration and takes no other, lbd starts all the same: the host is to balance after a boot,
+ * too, and changes are refused until they can be saved. */
+static int save_first(struct lb_control *c, const struct lb_config *expanded, const struct lb_state *saved,
+		      struct lb_err *err)
+{
+	struct lb_err why = {0};
+	int ret = lb_control_save(c, c->config, expanded, c->generation, c->fingerprint, &c->drains, &why);
+
+	if (!ret)
+		return 0;
+	if (saved->generation != c->generation) {
+		*err = why;
+		return ret;
+	}
+	lb_log(LB_LOG_ERROR, "msg=\"cannot save; changes will be refused\" error=%s", lb_quoted(lb_err_str(&why)));
+	return 0;
+}
+
 /* Maps first, then interfaces: no packet meets a program without its services. Routes last: packets come by them. */
 static int first_apply(struct lb_control *c, const struct lb_config *previous, const struct lb_state *state,
 		       struct lb_err *err)
@@ -455,7 +473,7 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, c
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	}
 	lb_control_take_drains(c, &drains);
-	ret = lb_control_save(c, c->config, expanded, c->generation, c->fingerprint, &c->drains, err);
+	ret = save_first(c, expanded, state, err);
 	lb_model_set_vlans(c->model, lb_ifaces_want_vlans(&c->ifaces, c->config, c->nexthops));
 	if (!ret)
 		ret = lb_control_realize(c, expanded, err);
