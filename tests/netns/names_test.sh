@@ -187,4 +187,18 @@ is "its own address is left" "$(addresses l2)" "10.0.0.13"
 ok "backend del" lbctl backend del web app.example:80
 is "nothing is left of the name" "$(service_json web '.backends | length') $(service_json web '.status.names | length')" "0 0"
 matches "refused: twice" "$(lbctl backend add l2 two.example >/dev/null; lbctl backend add l2 TWO.example. 2>&1)" 'two.example is a backend of service l2 already'
+
+echo "# addresses that are checked by way of the VIP"
+ip -n lb route add default via 10.0.0.1
+lab_vip 192.0.2.12 2 # and not b3
+zone "10.0.0.11 via.example"
+ok "such a service" lbctl service add via 192.0.2.12:80 --check tcp --check-via vip --check-interval 200ms --check-timeout 150ms
+ok "with a name" lbctl backend add via via.example:80
+wait_serving via 1
+zone "10.0.0.11 via.example" "10.0.0.12 via.example" "10.0.0.13 via.example"
+become "two addresses more" "10.0.0.11:80 10.0.0.12:80 10.0.0.13:80" via
+wait_serving via 2
+found() { [ "$(service_json via ".backends[] | select(.address == \"10.0.0.1$1:80\") | .status | \"\(.health)/\(.reason)\"")" = "$2" ]; }
+ok "one answers at the VIP" wait_for 5 found 2 up/ok
+ok "one at its own address alone" wait_for 5 found 3 down/timeout
 done_testing
