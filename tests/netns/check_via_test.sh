@@ -106,16 +106,14 @@ for name in l2 l2-6 "${TUNNELS[@]}"; do
 done
 
 echo "# the VIP is missing on b2"
-for name in l2 l2-6 "${TUNNELS[@]}"; do
-	vip_gone "$name"
-	becomes "$name" 2 down/timeout "no VIP there"
-	is "$name on b1 stays" "$(health "$name" 1)" up/ok
-done
+for name in l2 l2-6 "${TUNNELS[@]}"; do vip_gone "$name"; done
 vip_gone direct
+for name in l2 l2-6 "${TUNNELS[@]}"; do becomes "$name" 2 down/timeout "no VIP there"; done
 for name in l2 l2-6 "${TUNNELS[@]}"; do
+	is "$name on b1 stays" "$(health "$name" 1)" up/ok
 	vip_back "$name"
-	becomes "$name" 2 up/ok "the VIP is back"
 done
+for name in l2 l2-6 "${TUNNELS[@]}"; do becomes "$name" 2 up/ok "the VIP is back"; done
 is "a direct check does not see that" "$(health direct 2)" up/ok
 vip_back direct
 

@@ -171,8 +171,10 @@ for nr in 300 1500; do
 	is "$nr half requests are open" "$ANSWER" ready
 	ok "lbctl status is answered all the same" timeout 2 env "LBD_SOCKET=$RUN/lb/lbd.sock" "$BUILD/lbctl" status
 	ok "/metrics too" host lb curl -sf --max-time 2 -o "$RUN/body" http://127.0.0.1:9707/metrics
+done
+for nr in 300 1500; do
 	talk_read half$nr
-	is "within 20 s they are closed" "$ANSWER" "open 0"
+	is "within 20 s the $nr are closed" "$ANSWER" "open 0"
 done
 is "the configuration is what it was" "$(lbctl export)" "$before"
 
