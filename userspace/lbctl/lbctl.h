@@ -80,6 +80,7 @@ void lb_show_status(const json_t *status);
 void lb_show_services(const json_t *services); /* an array */
 void lb_show_service(const json_t *service);
 void lb_show_backends(const json_t *backends); /* an array, each with its "service" */
+void lb_show_own_backends(const json_t *backends); /* likewise, all of one service, which is not named */
 void lb_show_changes(const json_t *changes);   /* an array */
 void lb_show_event(const json_t *event);
 void lb_show_flows(const json_t *flows);	    /* an array */

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "route_priv.h"
-#include "lb/dp/vlan.h"
 
 #define GATHER_NS 5000000L
 #define ASK_NS 4000000ULL
@@ -25,7 +24,6 @@
 /* The kernel comes from these to NUD_FAILED only when somebody deletes the entry: else it asks first, and says so. */
 #define NUD_UNASKED (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PERMANENT | NUD_NOARP)
 
-static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 static const uint8_t nowhere[16];
 
 static uint32_t bucket_of(const uint8_t addr[16], uint32_t ifindex)
@@ -35,18 +33,6 @@ static uint32_t bucket_of(const uint8_t addr[16], uint32_t ifindex)
 	for (int i = 0; i < 16; i++)
 		h = (h ^ addr[i]) * 0x100000001b3ULL;
 	return (uint32_t)(h ^ h >> 32) % LB_ROUTE_BUCKETS;
-}
-
-static struct lb_route_link *find_link(const struct lb_route *r, uint32_t ifindex)
-{
-	struct lb_route_link *l;
-
-	LIST_FOREACH(l, &r->links[ifindex % LB_ROUTE_LINK_BUCKETS], hash)
-	{
-		if (l->ifindex == ifindex)
-			return l;
-	}
-	return NULL;
 }
 
 static struct lb_route_neigh *find_neigh(const struct lb_route *r, uint32_t ifindex, const uint8_t addr[16])
@@ -116,101 +102,15 @@ static void want_change_of(struct lb_route *r, const struct lb_route_neigh *n)
 	want_change(r, w);
 }
 
-/* ---- VLAN devices ---- */
-
-/* The interface below @l and any VLAN devices that it stands on, with what these do. NULL: not known, down, no Ethernet,
- * or more tags than are written. */
-static const struct lb_route_link *lowest(const struct lb_route *r, const struct lb_route_link *l, struct lb_vlan *vlan)
-{
-	memset(vlan, 0, sizeof(*vlan));
-	while (l && l->vlan_lower) {
-		if (vlan->tag[LB_VLAN_TAGS - 1])
-			return NULL;
-		vlan->tag[1] = vlan->tag[0];
-		vlan->tag[0] = l->vlan_tag;
-		l = find_link(r, l->vlan_lower);
-	}
-	if (!l || !l->up || !l->ethernet)
-		return NULL;
-	if (vlan->tag[0]) {
-		vlan->oif = l->ifindex;
-		vlan->flags = l->veth ? LB_VLAN_F_REDIRECT : 0;
-	}
-	return l;
-}
-
-/* Is @ifindex the interface @lower, or a VLAN device on it? */
-static bool stands_on(const struct lb_route *r, uint32_t ifindex, uint32_t lower)
-{
-	const struct lb_route_link *l;
-
-	for (int i = 0; i <= LB_VLAN_TAGS && ifindex != lower; i++) {
-		l = find_link(r, ifindex);
-		if (!l || !l->vlan_lower)
-			return false;
-		ifindex = l->vlan_lower;
-	}
-	return ifindex == lower;
-}
-
-bool lb_route_has_vlans(const struct lb_route *r, uint32_t ifindex)
-{
-	const struct lb_route_link *l;
-
-	for (size_t i = 0; i < LB_ROUTE_LINK_BUCKETS; i++) {
-		LIST_FOREACH(l, &r->links[i], hash)
-		{
-			if (l->vlan_lower && l->up && stands_on(r, l->vlan_lower, ifindex))
-				return true;
-		}
-	}
-	return false;
-}
-
-/* The kernel redirects frames of the interface's MTU with one tag, and no longer ones. */
-static uint16_t tagged_mtu(uint16_t mtu, const struct lb_route_link *low, const struct lb_vlan *vlan)
-{
-	const uint16_t more = vlan->tag[1] ? LB_VLAN_HLEN : 0;
-
-	return low->mtu > more && mtu > low->mtu - more ? (uint16_t)(low->mtu - more) : mtu;
-}
-
 /* ---- next hops ---- */
-
-static void make_next_hop(const struct lb_route *r, const struct lb_route_watch *w, struct lb_next_hop *nh)
-{
-	const struct lb_route_link *l = w->neigh ? find_link(r, w->neigh->ifindex) : NULL, *low;
-	struct lb_vlan vlan;
-	bool v4 = !memcmp(w->addr, mapped, sizeof(mapped));
-	uint8_t *own = v4 ? nh->source4 : nh->source6;
-
-	memset(nh, 0, sizeof(*nh));
-	if (!l || !l->up || !l->ethernet || !w->neigh->has_mac)
-		return;
-	low = lowest(r, l, &vlan);
-	if (!low)
-		return;
-	memcpy(nh->dmac, w->neigh->mac, 6);
-	memcpy(nh->smac, l->mac, 6);
-	nh->mtu = w->route_mtu && w->route_mtu < l->mtu ? (uint16_t)w->route_mtu : l->mtu;
-	nh->ifindex = l->ifindex;
-	if (vlan.oif)
-		nh->mtu = tagged_mtu(nh->mtu, low, &vlan);
-	nh->vlan = vlan;
-	nh->redirect = low->veth;
-	memcpy(nh->source4, l->addr4, 16);
-	memcpy(nh->source6, l->addr6, 16);
-	if (memcmp(w->source, nowhere, 16))
-		memcpy(own, w->source, 16);
-}
 
 /* The route leads to another neighbour now, who is being asked for: what was known serves until he answers, or fails
  * to.
  */
 static bool is_waiting(const struct lb_route *r, const struct lb_route_watch *w)
 {
-	const struct lb_route_link *from = w->now.ifindex ? find_link(r, w->now.ifindex) : NULL;
-	const struct lb_route_link *to = w->neigh ? find_link(r, w->neigh->ifindex) : NULL;
+	const struct lb_route_link *from = w->now.ifindex ? lb_route_link(r, w->now.ifindex) : NULL;
+	const struct lb_route_link *to = w->neigh ? lb_route_link(r, w->neigh->ifindex) : NULL;
 
 	return from && from->up && to && to->up && to->ethernet && !w->neigh->has_mac &&
 	       !(w->neigh->state & NUD_FAILED);
@@ -222,7 +122,7 @@ static void report(struct lb_route *r, struct lb_route_watch *w)
 	struct lb_next_hop nh;
 	uint8_t addr[16];
 
-	make_next_hop(r, w, &nh);
+	lb_route_next_hop(r, w, &nh);
 	if (!nh.ifindex && is_waiting(r, w))
 		return;
 	if (!memcmp(&nh, &w->now, sizeof(nh)))
@@ -282,7 +182,7 @@ static int join_neigh(struct lb_route *r, struct lb_route_watch *w, uint32_t ifi
  * Looking comes first, as a neighbour that was set by hand loses that by a probe. */
 static void check_neigh(struct lb_route *r, struct lb_route_neigh *n)
 {
-	const struct lb_route_link *l = find_link(r, n->ifindex);
+	const struct lb_route_link *l = lb_route_link(r, n->ifindex);
 
 	n->doubtful = false;
 	if (!l || !l->up || !l->ethernet)
@@ -358,7 +258,7 @@ static void run_asks(struct lb_route *r)
 
 void lb_route_on_link(struct lb_route *r, const struct lb_route_link *link, bool gone)
 {
-	struct lb_route_link *l = find_link(r, link->ifindex);
+	struct lb_route_link *l = lb_route_link(r, link->ifindex);
 	bool was_up = l && l->up, is_up = link->up && !gone;
 	struct lb_route_neigh *n;
 
@@ -386,7 +286,7 @@ void lb_route_on_link(struct lb_route *r, const struct lb_route_link *link, bool
 	for (size_t i = 0; i < LB_ROUTE_BUCKETS; i++) {
 		LIST_FOREACH(n, &r->neighs[i], hash)
 		{
-			if (!stands_on(r, n->ifindex, l->ifindex))
+			if (!lb_route_stands_on(r, n->ifindex, l->ifindex))
 				continue;
 			/* With the link the kernel forgets its neighbours. */
 			if (!is_up && n->ifindex == l->ifindex) {
@@ -464,7 +364,7 @@ static bool covers(const uint8_t prefix[16], unsigned int plen, const uint8_t ad
 
 void lb_route_on_route(struct lb_route *r, const uint8_t addr[16], unsigned int plen)
 {
-	bool v4 = !memcmp(addr, mapped, sizeof(mapped)) && plen >= 96;
+	bool v4 = lb_route_is_v4(addr) && plen >= 96;
 	struct lb_route_watch *w;
 
 	if (plen > 128)
@@ -478,7 +378,7 @@ void lb_route_on_route(struct lb_route *r, const uint8_t addr[16], unsigned int 
 	for (size_t i = 0; i < LB_ROUTE_BUCKETS; i++) {
 		LIST_FOREACH(w, &r->watches[i], hash)
 		{
-			if (v4 == !memcmp(w->addr, mapped, sizeof(mapped)) && covers(addr, plen, w->addr))
+			if (v4 == lb_route_is_v4(w->addr) && covers(addr, plen, w->addr))
 				want_ask(r, w);
 		}
 	}
@@ -486,12 +386,12 @@ void lb_route_on_route(struct lb_route *r, const uint8_t addr[16], unsigned int 
 
 void lb_route_on_addr(struct lb_route *r, uint32_t ifindex, const uint8_t addr[16])
 {
-	struct lb_route_link *l = find_link(r, ifindex);
+	struct lb_route_link *l = lb_route_link(r, ifindex);
 	uint8_t *own;
 
 	if (!l)
 		return;
-	own = memcmp(addr, mapped, sizeof(mapped)) ? l->addr6 : l->addr4;
+	own = lb_route_is_v4(addr) ? l->addr4 : l->addr6;
 	/* The first one, as the kernel lists primary addresses first. */
 	if (!memcmp(own, nowhere, 16))
 		memcpy(own, addr, 16);
@@ -672,7 +572,7 @@ enum lb_way lb_route_way(const struct lb_route *r, const uint8_t addr[16])
 		return LB_WAY_KNOWN;
 	if (!w || !w->neigh)
 		return LB_WAY_NO_ROUTE;
-	l = find_link(r, w->neigh->ifindex);
+	l = lb_route_link(r, w->neigh->ifindex);
 	if (!l || !l->up)
 		return LB_WAY_LINK_DOWN;
 	return l->ethernet ? LB_WAY_NO_NEIGHBOUR : LB_WAY_NO_ETHERNET;

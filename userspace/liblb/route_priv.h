@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What route.c (who watches what, and what follows from an event), route_kernel.c (messages to and from the kernel) and
+ * What route.c (who watches what, and what follows from an event), route_hop.c (next hops), route_kernel.c (messages to and from the kernel) and
  * route_table.c (a table of our own) share, and nobody else. Addresses are 16 bytes, IPv4 mapped.
  */
 #ifndef LB_ROUTE_PRIV_H
 #define LB_ROUTE_PRIV_H
 
 #include <stdbool.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include "route.h"
@@ -69,6 +70,22 @@ struct lb_route {
 	unsigned int refresh_at; /* bucket where the next refresh goes on */
 	uint64_t link_changes;
 };
+
+static inline bool lb_route_is_v4(const uint8_t addr[16])
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	return !memcmp(addr, mapped, sizeof(mapped));
+}
+
+/* ---- route_hop.c ---- */
+
+/* NULL: not known. */
+struct lb_route_link *lb_route_link(const struct lb_route *r, uint32_t ifindex);
+/* lb_route_stands_on - is @ifindex the interface @lower, or a VLAN device on it? */
+bool lb_route_stands_on(const struct lb_route *r, uint32_t ifindex, uint32_t lower);
+/* lb_route_next_hop - how packets to @w leave; zero: they cannot. */
+void lb_route_next_hop(const struct lb_route *r, const struct lb_route_watch *w, struct lb_next_hop *nh);
 
 /* ---- route_kernel.c ---- */
 
