@@ -5,15 +5,8 @@
 #include <string.h>
 
 #include "check_path.h"
+#include "follow.h"
 #include "log.h"
-#include "route.h"
-
-struct way {
-	uint8_t vip[16];
-	uint32_t ifindex; /* 0: packets to it cannot be sent */
-	bool lost;	  /* that it has none has been logged */
-	bool missing;	  /* it had none at the last refresh */
-};
 
 struct hook {
 	uint32_t ifindex;
@@ -25,26 +18,14 @@ struct hook {
 struct lb_check_path {
 	struct event_base *base;
 	struct lb_dataplane *dp;
-	struct lb_egress *egress; /* these three: while there are ways */
-	struct lb_route *route;
+	struct lb_egress *egress; /* these two, and a route: while there are VIPs */
 	struct event *readable;
 	struct event *changed; /* hooks are brought to what ways need, once for many changes */
-	struct way *ways;      /* in order of VIP */
-	size_t nr_ways;
+	struct lb_follow vips;
 	struct hook hooks[LB_MAX_PORTS];
 	size_t nr_hooks;
 	bool failing; /* that it cannot be begun has been logged */
 };
-
-static int way_cmp(const void *a, const void *b)
-{
-	return memcmp(a, b, 16);
-}
-
-static struct way *way_find(const struct lb_check_path *p, const uint8_t vip[16])
-{
-	return p->nr_ways ? bsearch(vip, p->ways, p->nr_ways, sizeof(*p->ways), way_cmp) : NULL;
-}
 
 static struct hook *hook_find(struct lb_check_path *p, uint32_t ifindex)
 {
@@ -54,10 +35,10 @@ static struct hook *hook_find(struct lb_check_path *p, uint32_t ifindex)
 	return NULL;
 }
 
-static void log_way(struct lb_check_path *p, struct way *w)
+static void log_way(struct lb_check_path *p, struct lb_followed *w)
 {
 	char text[LB_ADDR_STRLEN];
-	bool lost = !w->ifindex;
+	bool lost = !w->nh.ifindex;
 
 	if (lost == w->lost)
 		return;
@@ -66,21 +47,22 @@ static void log_way(struct lb_check_path *p, struct way *w)
 		lb_log(LB_LOG_WARN,
 		       "msg=\"no checks by way of a VIP: it needs a route to another host that answers\" vip=%s "
 		       "reason=%s",
-		       lb_addr_format(w->vip, text), lb_way_name(lb_route_way(p->route, w->vip)));
+		       lb_addr_format(w->addr, text), lb_way_name(lb_route_way(p->vips.route, w->addr)));
 	else
-		lb_log(LB_LOG_INFO, "msg=\"checks by way of a VIP\" vip=%s ifindex=%u", lb_addr_format(w->vip, text),
-		       w->ifindex);
+		lb_log(LB_LOG_INFO, "msg=\"checks by way of a VIP\" vip=%s ifindex=%u", lb_addr_format(w->addr, text),
+		       w->nh.ifindex);
 }
 
 static void on_route(void *ctx, const uint8_t addr[16], const struct lb_next_hop *nh)
 {
 	struct lb_check_path *p = ctx;
-	struct way *w = way_find(p, addr);
+	struct lb_followed *w = lb_follow_find(&p->vips, addr);
+	bool moved = w && w->nh.ifindex != nh->ifindex;
 
-	if (!w || w->ifindex == nh->ifindex)
-		return;
-	w->ifindex = nh->ifindex;
-	event_active(p->changed, EV_TIMEOUT, 0);
+	if (w)
+		w->nh = *nh;
+	if (moved)
+		event_active(p->changed, EV_TIMEOUT, 0);
 }
 
 static void hook_attach(struct lb_check_path *p, struct hook *h)
@@ -101,17 +83,17 @@ static void update_hooks(struct lb_check_path *p)
 
 	for (size_t i = 0; i < p->nr_hooks; i++)
 		p->hooks[i].wanted = false;
-	for (size_t i = 0; i < p->nr_ways; i++) {
-		struct hook *h = hook_find(p, p->ways[i].ifindex);
+	for (size_t i = 0; i < p->vips.nr; i++) {
+		struct hook *h = hook_find(p, p->vips.list[i].nh.ifindex);
 
-		if (!h && p->ways[i].ifindex && p->nr_hooks < LB_MAX_PORTS) {
+		if (!h && p->vips.list[i].nh.ifindex && p->nr_hooks < LB_MAX_PORTS) {
 			h = &p->hooks[p->nr_hooks++];
-			*h = (struct hook){.ifindex = p->ways[i].ifindex};
+			*h = (struct hook){.ifindex = p->vips.list[i].nh.ifindex};
 		}
 		if (h)
 			h->wanted = true;
-		if (p->ways[i].ifindex)
-			log_way(p, &p->ways[i]);
+		if (p->vips.list[i].nh.ifindex)
+			log_way(p, &p->vips.list[i]);
 	}
 	for (size_t i = 0; i < p->nr_hooks; i++) {
 		if (!p->hooks[i].wanted) {
@@ -141,13 +123,13 @@ static void end(struct lb_check_path *p)
 	p->nr_hooks = 0;
 	if (p->readable)
 		event_free(p->readable);
-	lb_route_free(p->route);
+	lb_route_free(p->vips.route);
 	lb_egress_free(p->egress);
 	p->readable = NULL;
-	p->route = NULL;
+	p->vips.route = NULL;
 	p->egress = NULL;
-	for (size_t i = 0; i < p->nr_ways; i++)
-		p->ways[i].ifindex = 0;
+	for (size_t i = 0; i < p->vips.nr; i++)
+		p->vips.list[i].nh = (struct lb_next_hop){0};
 }
 
 static void begin(struct lb_check_path *p);
@@ -155,7 +137,7 @@ static void begin(struct lb_check_path *p);
 static void on_readable(evutil_socket_t fd, short what, void *ctx)
 {
 	struct lb_check_path *p = ctx;
-	int ret = lb_route_process(p->route);
+	int ret = lb_route_process(p->vips.route);
 
 	if (!ret)
 		return;
@@ -166,20 +148,16 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 
 static int try_begin(struct lb_check_path *p, struct lb_err *err)
 {
-	int ret = lb_egress_new(p->dp, &p->egress, err);
+	int ret = lb_egress_new(p->dp, &p->egress, err) ?: lb_route_new(on_route, p, &p->vips.route, err);
 
-	if (!ret)
-		ret = lb_route_new(on_route, p, &p->route, err);
 	if (ret)
 		return ret;
-	p->readable = event_new(p->base, lb_route_fd(p->route), EV_READ | EV_PERSIST, on_readable, p);
+	p->readable = event_new(p->base, lb_route_fd(p->vips.route), EV_READ | EV_PERSIST, on_readable, p);
 	if (!p->readable || event_add(p->readable, NULL))
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
-	for (size_t i = 0; i < p->nr_ways; i++) {
-		ret = lb_route_watch(p->route, p->ways[i].vip);
-		if (ret)
-			return lb_err_set(err, ret, NULL, "cannot follow a route: %s", strerror(-ret));
-	}
+	ret = lb_follow_start(&p->vips, p->vips.route);
+	if (ret)
+		return lb_err_set(err, ret, NULL, "cannot follow a route: %s", strerror(-ret));
 	return 0;
 }
 
@@ -222,16 +200,16 @@ void lb_check_path_free(struct lb_check_path *p)
 		return;
 	end(p);
 	event_free(p->changed);
-	free(p->ways);
+	free(p->vips.list);
 	free(p);
 }
 
-/* The VIPs that backends are checked by, in order, each once. */
-static int collect(const struct lb_model *m, struct way **list, size_t *nr)
+/* The VIPs that backends are checked by. */
+static int collect(const struct lb_model *m, struct lb_followed **list, size_t *nr)
 {
 	const struct lb_model_service *const *services;
-	size_t nr_services = lb_model_services(m, &services), used = 0, unique = 0;
-	struct way *w = calloc(nr_services ? nr_services : 1, sizeof(*w));
+	size_t nr_services = lb_model_services(m, &services), used = 0;
+	struct lb_followed *w = calloc(nr_services ? nr_services : 1, sizeof(*w));
 
 	if (!w)
 		return -ENOMEM;
@@ -239,54 +217,22 @@ static int collect(const struct lb_model *m, struct way **list, size_t *nr)
 		const struct lb_vip_conf *vip = lb_service_conf_check_vip(&services[i]->conf);
 
 		if (vip)
-			memcpy(w[used++].vip, vip->vip.addr, 16);
+			memcpy(w[used++].addr, vip->vip.addr, 16);
 	}
-	qsort(w, used, sizeof(*w), way_cmp);
-	for (size_t i = 0; i < used; i++)
-		if (!unique || way_cmp(&w[i], &w[unique - 1]))
-			w[unique++] = w[i];
 	*list = w;
-	*nr = unique;
+	*nr = used;
 	return 0;
-}
-
-static void follow(struct lb_check_path *p, const uint8_t vip[16])
-{
-	char text[LB_ADDR_STRLEN];
-	int ret = lb_route_watch(p->route, vip);
-
-	if (ret)
-		lb_log(LB_LOG_ERROR, "msg=\"cannot follow a route\" vip=%s error=%s", lb_addr_format(vip, text),
-		       lb_quoted(strerror(-ret)));
 }
 
 int lb_check_path_sync(struct lb_check_path *p, const struct lb_model *m)
 {
-	struct way *old = p->ways, *list;
-	size_t nr_old = p->nr_ways, nr, i, j;
+	struct lb_followed *list;
+	size_t nr;
 	int ret = collect(m, &list, &nr);
 
 	if (ret)
 		return ret;
-	for (i = 0, j = 0; i < nr; i++) {
-		while (j < nr_old && way_cmp(&old[j], &list[i]) < 0)
-			j++;
-		if (j < nr_old && !way_cmp(&old[j], &list[i]))
-			list[i] = old[j];
-	}
-	p->ways = list;
-	p->nr_ways = nr;
-	for (i = 0, j = 0; p->route && (i < nr || j < nr_old);) {
-		int d = i == nr ? 1 : j == nr_old ? -1 : way_cmp(&list[i], &old[j]);
-
-		if (d < 0)
-			follow(p, list[i].vip);
-		else if (d > 0)
-			lb_route_unwatch(p->route, old[j].vip);
-		i += d <= 0;
-		j += d >= 0;
-	}
-	free(old);
+	lb_follow_change(&p->vips, list, nr);
 	if (!nr)
 		end(p);
 	else if (!p->egress)
@@ -298,27 +244,27 @@ int lb_check_path_sync(struct lb_check_path *p, const struct lb_model *m)
 
 void lb_check_path_refresh(struct lb_check_path *p)
 {
-	if (p->nr_ways && !p->egress)
+	if (p->vips.nr && !p->egress)
 		begin(p);
 	if (!p->egress)
 		return;
 	/* A router may be being asked for. */
-	for (size_t i = 0; i < p->nr_ways; i++) {
-		struct way *w = &p->ways[i];
+	for (size_t i = 0; i < p->vips.nr; i++) {
+		struct lb_followed *w = &p->vips.list[i];
 
-		if (!w->ifindex && w->missing)
+		if (!w->nh.ifindex && w->missing)
 			log_way(p, w);
-		w->missing = !w->ifindex;
+		w->missing = !w->nh.ifindex;
 	}
-	lb_route_refresh(p->route);
+	lb_route_refresh(p->vips.route);
 	update_hooks(p);
 }
 
 bool lb_check_path_ready(void *ctx, const uint8_t vip[16])
 {
 	struct lb_check_path *p = ctx;
-	const struct way *w = way_find(p, vip);
-	const struct hook *h = w && w->ifindex ? hook_find(p, w->ifindex) : NULL;
+	const struct lb_followed *w = lb_follow_find(&p->vips, vip);
+	const struct hook *h = w && w->nh.ifindex ? hook_find(p, w->nh.ifindex) : NULL;
 
 	return h && h->attached;
 }
