@@ -16,7 +16,7 @@ ip -n client route replace 192.0.2.10/32 via 10.0.0.2
 ip -n client route replace 2001:db8::10/128 via fd00::2
 lbd_config <<-END
 	max_connections: 1024
-	timeouts: {tcp_half_open: 1s, tcp_transitory: 5s, udp: 6s, udp_unreplied: 1s}
+	timeouts: {tcp_half_open: 1s, tcp_transitory: 10s, udp: 10s, udp_unreplied: 1s}
 END
 lbd_start
 ok "attach" lbctl attach lb0
