@@ -146,7 +146,7 @@ DEPS_BUILD := gcc make pkg-config clang llvm bpftool libc6-dev libbpf-dev libxdp
 DEPS_RUN := iproute2 ethtool procps nginx-light curl jq
 DEPS_TEST := libcmocka-dev libusrsctp-dev iputils-ping spin tcpdump prometheus qemu-system-x86 busybox-static cpio xz-utils kmod dpkg-dev groff \
 	openssl socat dnsmasq-base python3-grpcio bird2 frr keepalived \
-	redis-server python3-redis postgresql python3-aiohttp
+	redis-server python3-redis postgresql python3-aiohttp strace
 DEPS := $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST)
 
 # Only what is missing is installed; where nothing is, apt is not asked. Services that packages bring are not started.

@@ -105,4 +105,16 @@ on_the_new() { [ "$(xdp_on is0) $(xdp_on old0)" = "1 0" ] && [ "$(iface is0 note
 ok "another interface gets its name, and the program" wait_for 5 on_the_new
 ok "detach" lbctl detach is0
 serves "after all renaming"
+
+echo "# a detaching that the kernel refuses"
+nsenter --net=/run/netns/lb -- strace -qq -f -p "${LBD_PID[lb]}" -e trace=bpf -e inject=bpf:error=EMFILE -o "$RUN/strace" &
+tracer=$!
+ok "strace holds lbd" wait_for 10 grep -q '^TracerPid:	[1-9]' "/proc/${LBD_PID[lb]}/status"
+ok "detach" lbctl detach lb0
+ok "lbd says that it cannot" grep -q 'level=error msg="cannot detach; trying again" interface=lb0' "$RUN/lb/log"
+is "the program is there" "$(xdp_on lb0)" 1
+kill $tracer
+wait $tracer 2>/dev/null
+detached() { [ "$(xdp_on lb0)" = 0 ]; }
+ok "and goes when it can" wait_for 5 detached
 done_testing

@@ -482,7 +482,7 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, c
 	lb_config_free(expanded);
 	if (ret)
 		return ret;
-	lb_ifaces_drop_unknown(&c->ifaces, c->dp, c->config);
+	lb_ifaces_drop_unknown(&c->ifaces, c->dp);
 	lb_ifaces_look_at_vlans(&c->ifaces, c->nexthops);
 	c->ifaces_known = true;
 	ret = c->adopted ? verify_adopted(c, err) : 0;

@@ -65,7 +65,8 @@ static void note_failure(struct lb_iface *i, const struct lb_err *err)
 	       lb_quoted(i->note));
 }
 
-static int detach(struct lb_dataplane *dp, const char *name)
+/* @level: of the line that says what went wrong. */
+static int detach(struct lb_dataplane *dp, const char *name, enum lb_log_level level)
 {
 	struct lb_err err = {0};
 	int ret = lb_dataplane_detach(dp, name, &err);
@@ -73,7 +74,8 @@ static int detach(struct lb_dataplane *dp, const char *name)
 	if (!ret)
 		lb_log(LB_LOG_INFO, "msg=\"detached\" interface=%s", name);
 	else if (ret != -ENODEV && ret != -ENOENT)
-		lb_log(LB_LOG_ERROR, "msg=\"cannot detach\" interface=%s error=%s", name, lb_quoted(lb_err_str(&err)));
+		lb_log(level, "msg=\"cannot detach; trying again\" interface=%s error=%s", name,
+		       lb_quoted(lb_err_str(&err)));
 	return ret;
 }
 
@@ -85,7 +87,7 @@ static void undo(const struct lb_ifaces *f, struct lb_dataplane *dp, const struc
 		struct lb_iface again;
 
 		if (!was) {
-			detach(dp, list[i].conf.name);
+			detach(dp, list[i].conf.name, LB_LOG_ERROR);
 		} else if (was->conf.mode != list[i].conf.mode && was->attached) {
 			again = *was;
 			attach(dp, &again, NULL);
@@ -128,18 +130,6 @@ int lb_ifaces_change(struct lb_ifaces *f, struct lb_dataplane *dp, const struct 
 	return 0;
 }
 
-void lb_ifaces_drop(const struct lb_ifaces *f, struct lb_dataplane *dp, const struct lb_config *from,
-		    const struct lb_config *to)
-{
-	bool renamed = false;
-
-	for (size_t i = 0; i < from->nr_ifaces; i++)
-		if (!in_config(to, from->ifaces[i].name))
-			renamed |= detach(dp, from->ifaces[i].name) == -ENODEV;
-	if (renamed)
-		lb_ifaces_drop_unknown(f, dp, to);
-}
-
 static bool is_attached(const struct lb_ifaces *f, unsigned int ifindex)
 {
 	for (size_t i = 0; i < f->nr; i++)
@@ -148,17 +138,44 @@ static bool is_attached(const struct lb_ifaces *f, unsigned int ifindex)
 	return false;
 }
 
-void lb_ifaces_drop_unknown(const struct lb_ifaces *f, struct lb_dataplane *dp, const struct lb_config *c)
+static void drop_unknown(struct lb_ifaces *f, struct lb_dataplane *dp, enum lb_log_level level)
 {
 	struct if_nameindex *all = if_nameindex();
 	struct lb_attachment at;
+	int ret;
 
-	for (struct if_nameindex *i = all; i && i->if_index; i++)
-		if (!in_config(c, i->if_name) && !is_attached(f, i->if_index) &&
-		    !lb_dataplane_attached(dp, i->if_name, &at))
-			detach(dp, i->if_name);
+	f->left_over = !all;
+	for (struct if_nameindex *i = all; i && i->if_index; i++) {
+		if (lb_ifaces_find(f, i->if_name) || is_attached(f, i->if_index))
+			continue;
+		ret = lb_dataplane_attached(dp, i->if_name, &at);
+		if (!ret)
+			ret = detach(dp, i->if_name, level);
+		f->left_over |= ret && ret != -ENOENT && ret != -ENODEV;
+	}
 	if (all)
 		if_freenameindex(all);
+}
+
+void lb_ifaces_drop_unknown(struct lb_ifaces *f, struct lb_dataplane *dp)
+{
+	drop_unknown(f, dp, LB_LOG_ERROR);
+}
+
+void lb_ifaces_drop(struct lb_ifaces *f, struct lb_dataplane *dp, const struct lb_config *from,
+		    const struct lb_config *to)
+{
+	bool unsure = false;
+
+	for (size_t i = 0; i < from->nr_ifaces; i++) {
+		if (!in_config(to, from->ifaces[i].name)) {
+			int ret = detach(dp, from->ifaces[i].name, LB_LOG_ERROR);
+
+			unsure |= ret && ret != -ENOENT;
+		}
+	}
+	if (unsure)
+		drop_unknown(f, dp, LB_LOG_DEBUG);
 }
 
 bool lb_ifaces_want_vlans(const struct lb_ifaces *f, const struct lb_config *c, const struct lb_nexthops *n)
@@ -217,13 +234,13 @@ static void note_name(struct lb_iface *i, const char *name)
 }
 
 /* The interface that had @i's name until another got it is nobody's. */
-static void leave_former(const struct lb_ifaces *f, struct lb_dataplane *dp, const struct lb_iface *i, uint32_t former)
+static void leave_former(struct lb_ifaces *f, struct lb_dataplane *dp, const struct lb_iface *i, uint32_t former)
 {
 	char name[IF_NAMESIZE];
 
 	if ((i->attached && i->at.ifindex == former) || !if_indextoname(former, name) || lb_ifaces_find(f, name))
 		return;
-	detach(dp, name);
+	f->left_over |= detach(dp, name, LB_LOG_ERROR) != 0;
 }
 
 bool lb_ifaces_retry(struct lb_ifaces *f, struct lb_dataplane *dp)
@@ -238,8 +255,9 @@ bool lb_ifaces_retry(struct lb_ifaces *f, struct lb_dataplane *dp)
 		bool was = iface->attached;
 		struct lb_attachment at;
 		struct lb_err err = {0};
+		int ret = was ? lb_dataplane_attached(dp, name, &at) : -ENOENT;
 
-		if (was && !lb_dataplane_attached(dp, name, &at)) {
+		if (!ret) {
 			note_name(iface, name);
 			/* The note of what is as it was says more than can be seen now. */
 			if (at.ifindex != iface->at.ifindex || at.mode != iface->at.mode ||
@@ -247,6 +265,8 @@ bool lb_ifaces_retry(struct lb_ifaces *f, struct lb_dataplane *dp)
 				iface->at = at;
 			continue;
 		}
+		if (ret != -ENOENT)
+			continue; /* it cannot be seen just now, and is as it was */
 		iface->called[0] = '\0';
 		if (was)
 			lb_log(LB_LOG_WARN, "msg=\"an interface went, or lost its program\" interface=%s",
@@ -257,5 +277,7 @@ bool lb_ifaces_retry(struct lb_ifaces *f, struct lb_dataplane *dp)
 			leave_former(f, dp, iface, former);
 		changed |= was != iface->attached || was;
 	}
+	if (f->left_over)
+		drop_unknown(f, dp, LB_LOG_DEBUG);
 	return changed;
 }

@@ -21,6 +21,7 @@ struct lb_iface {
 struct lb_ifaces {
 	struct lb_iface *list; /* in order of name */
 	size_t nr;
+	bool left_over; /* something could not be detached: lb_ifaces_retry tries again */
 };
 
 void lb_ifaces_fini(struct lb_ifaces *f);
@@ -31,11 +32,10 @@ void lb_ifaces_fini(struct lb_ifaces *f);
 int lb_ifaces_change(struct lb_ifaces *f, struct lb_dataplane *dp, const struct lb_config *c, bool must,
 		     struct lb_err *err);
 /* Detach what @from has and @to, which @f follows, does not. */
-void lb_ifaces_drop(const struct lb_ifaces *f, struct lb_dataplane *dp, const struct lb_config *from,
+void lb_ifaces_drop(struct lb_ifaces *f, struct lb_dataplane *dp, const struct lb_config *from,
 		    const struct lb_config *to);
-/* Detach from every interface of the host that neither @c nor @f has: for the start, when nobody knows what was
- * before, and for interfaces whose names are not known any more. */
-void lb_ifaces_drop_unknown(const struct lb_ifaces *f, struct lb_dataplane *dp, const struct lb_config *c);
+/* Detach from every interface of the host that @f does not have: for the start, when nobody knows what was before. */
+void lb_ifaces_drop_unknown(struct lb_ifaces *f, struct lb_dataplane *dp);
 /* Look after all of them: what came, went, or lost its program. One that was renamed stays attached as long as no other
  * has its name: packets are forwarded on, and who renamed it decides. Returns true when something changed. */
 bool lb_ifaces_retry(struct lb_ifaces *f, struct lb_dataplane *dp);

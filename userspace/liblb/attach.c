@@ -217,9 +217,13 @@ int lb_attach_again(struct lb_dataplane *dp, struct lb_err *err)
 	int ret = 0;
 
 	for (size_t i = 0; i < dp->nr_ifaces && !ret; i++) {
-		/* Gone meanwhile, or taken off by somebody: there is nothing to replace. */
-		if (if_indextoname(dp->ifaces[i], ifname) && !lb_dataplane_attached(dp, ifname, &at))
+		ret = if_indextoname(dp->ifaces[i], ifname) ? lb_dataplane_attached(dp, ifname, &at) : -ENOENT;
+		if (!ret)
 			ret = lb_dataplane_attach(dp, ifname, at.mode, &at, err);
+		else if (ret != -ENOENT)
+			lb_err_set(err, ret, NULL, "cannot see what XDP runs on %s: %s", ifname, strerror(-ret));
+		else
+			ret = 0; /* gone meanwhile, or taken off by somebody: there is nothing to replace */
 	}
 	return ret;
 }

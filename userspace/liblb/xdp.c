@@ -103,21 +103,24 @@ static bool has_like(const uint32_t *ids, size_t nr, uint32_t id, size_t bytes)
 	return false;
 }
 
-/* Is the program @id ours? @current: is it, instruction for instruction, map for map and constant for constant, the one
- * that is loaded now? */
-static bool is_ours(const struct lb_xdp_prog *prog, uint32_t id, bool *current)
+/* Is the program @id ours: 1 or 0, or what keeps that from being seen? @current: is it, instruction for instruction,
+ * map for map and constant for constant, the one that is loaded now? */
+static int is_ours(const struct lb_xdp_prog *prog, uint32_t id, bool *current)
 {
 	uint32_t maps[MAX_MAPS], loaded_maps[MAX_MAPS];
 	struct bpf_prog_info info, loaded;
 	bool kin = !prog->nr_kin;
+	int ret;
 
 	*current = false;
-	if (prog_info(id, &info, maps) || strcmp(info.name, prog->name))
-		return false;
+	ret = prog_info(id, &info, maps);
+	if (ret || strcmp(info.name, prog->name))
+		return ret == -ENOENT ? 0 : ret;
 	for (size_t i = 0; i < prog->nr_kin; i++)
 		kin |= has(maps, info.nr_map_ids, prog->kin[i]);
-	if (prog_info(prog->id, &loaded, loaded_maps))
-		return kin;
+	ret = prog_info(prog->id, &loaded, loaded_maps);
+	if (ret)
+		return kin || ret == -ENOENT ? kin : ret;
 	/* Its pins may be gone, and with them what it was known by. */
 	for (size_t i = 0; i < info.nr_map_ids && !kin; i++)
 		kin = has_like(loaded_maps, loaded.nr_map_ids, maps[i], prog->instance_bytes);
@@ -129,25 +132,28 @@ static bool is_ours(const struct lb_xdp_prog *prog, uint32_t id, bool *current)
 	return true;
 }
 
-static void look_into_dispatcher(const struct lb_xdp_prog *prog, struct seen *s)
+static int look_into_dispatcher(const struct lb_xdp_prog *prog, struct seen *s)
 {
 	struct xdp_multiprog *mp = xdp_multiprog__get_from_ifindex((int)s->ifindex);
 	struct xdp_program *p = NULL;
 	bool all_current = true;
+	int ours = 0;
 
 	if (libxdp_get_error(mp))
-		return;
+		return 0;
 	s->dispatcher = !xdp_multiprog__is_legacy(mp);
-	while (s->dispatcher && (p = xdp_multiprog__next_prog(p, mp)) && s->nr_ours < MAX_OURS) {
+	while (ours >= 0 && s->dispatcher && (p = xdp_multiprog__next_prog(p, mp)) && s->nr_ours < MAX_OURS) {
 		bool current;
 
-		if (!is_ours(prog, xdp_program__id(p), &current))
+		ours = is_ours(prog, xdp_program__id(p), &current);
+		if (ours <= 0)
 			continue;
 		s->ours[s->nr_ours++] = xdp_program__id(p);
 		all_current &= current;
 	}
 	s->current = s->nr_ours == 1 && all_current;
 	xdp_multiprog__close(mp);
+	return ours < 0 ? ours : 0;
 }
 
 static int look(const struct lb_xdp_prog *prog, unsigned int ifindex, struct seen *s)
@@ -169,11 +175,12 @@ static int look(const struct lb_xdp_prog *prog, unsigned int ifindex, struct see
 	if (ret)
 		return ret;
 	memcpy(s->name, info.name, sizeof(s->name));
-	if (is_ours(prog, s->entry, &s->current))
+	ret = is_ours(prog, s->entry, &s->current);
+	if (!ret)
+		return look_into_dispatcher(prog, s);
+	if (ret > 0)
 		s->ours[s->nr_ours++] = s->entry;
-	else
-		look_into_dispatcher(prog, s);
-	return 0;
+	return ret > 0 ? 0 : ret;
 }
 
 static unsigned int mtu_of(const char *ifname)

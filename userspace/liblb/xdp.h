@@ -37,7 +37,8 @@ int lb_xdp_attach(const struct lb_xdp_prog *prog, const char *ifname, enum lb_at
 		  struct lb_attachment *out, struct lb_err *err);
 /* lb_xdp_detach - all of ours off @ifname; -ENOENT where there is none, -ENODEV. Needs .name and .kin alone. */
 int lb_xdp_detach(const struct lb_xdp_prog *prog, const char *ifname, struct lb_err *err);
-/* lb_xdp_attached - what of ours is on @ifname: 0, or -ENOENT. Needs .name and .kin alone. */
+/* lb_xdp_attached - what of ours is on @ifname: 0, -ENOENT, or what keeps it from being seen. Needs .name and .kin
+ * alone. */
 int lb_xdp_attached(const struct lb_xdp_prog *prog, const char *ifname, struct lb_attachment *out);
 /* lb_xdp_entry - the id of the program that packets enter @ifindex by, where ours is one of those that run there; else
  * 0. Needs .name and .kin alone. */
