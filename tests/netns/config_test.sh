@@ -93,12 +93,20 @@ matches "and says why" "$(tail -n 3 "$RUN/lb/log")" 'lbd.yaml:[0-9]+'
 talk held ping
 is "while the dataplane forwards" "$(field alive "$ANSWER")" 300
 
-echo "# a host without a file"
+echo "# a host without a file, and systemd"
+socat -u "UNIX-RECV:$RUN/notify" "CREATE:$RUN/notified" &
+socat=$!
+ok "systemd listens" wait_for 5 test -S "$RUN/notify"
 : >"$RUN/lb/log"
-nsenter --net=/run/netns/lb -- "$BUILD/lbd" --state-dir "$RUN/lb/other" --socket "$RUN/lb/lbd.sock" --pin-dir /sys/fs/bpf/other 2>>"$RUN/lb/log" &
+NOTIFY_SOCKET=$RUN/notify nsenter --net=/run/netns/lb -- "$BUILD/lbd" --state-dir "$RUN/lb/other" --socket "$RUN/lb/lbd.sock" --pin-dir /sys/fs/bpf/other 2>>"$RUN/lb/log" &
 LBD_PID[lb]=$!
 wait_for 15 lbctl status || bail "lbd starts without a file" "$(cat "$RUN/lb/log")"
 kill -HUP "${LBD_PID[lb]}"
 ok "SIGHUP finds none" wait_for 5 grep -q 'level=info msg="there is no configuration file to read" file=/etc/lbd/lbd.yaml' "$RUN/lb/log"
 is "which is no failure" "$(lbctl --json status | jq .last_apply.success)" true
+lbd_end
+told() { grep -q STOPPING=1 "$RUN/notified"; }
+ok "systemd is told of the end" wait_for 5 told
+matches "and of all before" "$(tr -d '\n' <"$RUN/notified")" '^READY=1RELOADING=1MONOTONIC_USEC=[0-9]+READY=1STOPPING=1$'
+kill $socat
 done_testing
