@@ -113,6 +113,18 @@ key=$("$BPFTOOL" -j map dump pinned "$PINS/lb_vips" | jq -c '[.[] | select([.val
 "$BPFTOOL" map update pinned "$PINS/lb_vips" key $key value $(zeros 64)
 mended "a VIP is missing" 'VIP 192\.0\.2\.(10|99)'
 
+rm "$PINS/lb_vips"
+mended "a map that is not pinned" 'the pin of lb_vips'
+rm -r /sys/fs/bpf/lb
+mended "none is" 'the pin of lb_slots.*'
+lbd_pid=${LBD_PID[lb]}
+lbd_spawn --state-dir "$RUN/lb/other" --socket "$RUN/lb/other.sock" --metrics 127.0.0.1:9708
+wait "${LBD_PID[lb]}"
+is "another lbd does not get the new directory" "$?/$(tail -n 1 "$RUN/lb/log")" "1/lbd: another lbd uses the pin directory /sys/fs/bpf/lb; stop it, or take another --pin-dir"
+LBD_PID[lb]=$lbd_pid
+umount -l /sys/fs/bpf
+mended "the file system is gone" 'the pin of lb_slots.*'
+
 echo "# what is wrong before lbd starts"
 lbd_end KILL
 map_set lb_backends "$first_backend" $(zeros 64)
@@ -120,6 +132,7 @@ map_set lb_vips 5 10 0 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0 80 6 0 "$first_service" 0 0
 map_set lb_conf 0 $(zeros 128)
 lbd_start
 wait_serving web 3
+is "it took over what there was" "$(lbctl --json status | jq .adopted)" true
 ok "it is told" grep -q 'msg="the dataplane was not as it should be; repaired"' "$RUN/lb/log"
 verify
 is "all is well" "$(repaired)" 0

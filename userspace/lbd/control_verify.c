@@ -157,11 +157,13 @@ static void count(const struct lb_control *c, struct lb_verification *v)
 
 int lb_control_verify(struct lb_control *c, struct lb_verification *v, struct lb_err *err)
 {
+	struct finding f = {c, v};
 	size_t nr = 1;
-	int ret = 0;
+	int ret;
 
 	*v = (struct lb_verification){0};
 	count(c, v);
+	ret = lb_dataplane_mend_pins(c->dp, on_mended, &f, err);
 	for (int round = 0; !ret && nr && round < ROUNDS; round++)
 		ret = verify_round(c, v, &nr, err);
 	if (!ret && nr)

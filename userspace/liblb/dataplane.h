@@ -29,10 +29,12 @@ int lb_dataplane_apply(struct lb_dataplane *dp, const struct lb_plan *plan, stru
 
 /* What a comparison of images does not show. Each thing that was not as it should be is put right and told.
  * lb_dataplane_mend_places - where tables lie and VIPs are: to be called before lb_dataplane_read.
- * lb_dataplane_mend_lines - what VIPs' lines repeat of their services, and the ways out: when these are right. */
+ * lb_dataplane_mend_lines - what VIPs' lines repeat of their services, and the ways out: when these are right.
+ * lb_dataplane_mend_pins - what is pinned, for the next lbd to adopt. */
 typedef void (*lb_mend_fn)(void *ctx, const char *what);
 void lb_dataplane_mend_places(struct lb_dataplane *dp, lb_mend_fn told, void *ctx);
 int lb_dataplane_mend_lines(struct lb_dataplane *dp, lb_mend_fn told, void *ctx, struct lb_err *err);
+int lb_dataplane_mend_pins(struct lb_dataplane *dp, lb_mend_fn told, void *ctx, struct lb_err *err);
 
 struct lb_attachment {
 	char ifname[16];

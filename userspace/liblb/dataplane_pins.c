@@ -122,7 +122,38 @@ static void find_kin(struct lb_dataplane *dp)
 		closedir(d);
 }
 
-int lb_pins_open(struct lb_dataplane *dp, struct lb_err *err)
+/* A bpffs takes no regular files, but a directory can be locked as well. */
+static int lock_dir(struct lb_dataplane *dp, struct lb_err *err)
+{
+	int fd = open(dp->pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), ret;
+
+	if (fd < 0) {
+		ret = -errno;
+		return lb_err_set(err, ret, NULL, "cannot open the pin directory %s: %s", dp->pin_dir, strerror(-ret));
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		ret = errno == EWOULDBLOCK ? -EBUSY : -errno;
+		close(fd);
+		return lb_err_set(err, ret, NULL,
+				  "another lbd uses the pin directory %s; stop it, or take another --pin-dir",
+				  dp->pin_dir);
+	}
+	if (dp->lock_fd >= 0)
+		close(dp->lock_fd);
+	dp->lock_fd = fd;
+	return 0;
+}
+
+/* Is @dp->pin_dir the directory that was locked? */
+static bool is_locked(const struct lb_dataplane *dp)
+{
+	struct stat there, locked;
+
+	return dp->lock_fd >= 0 && !stat(dp->pin_dir, &there) && !fstat(dp->lock_fd, &locked) &&
+	       there.st_dev == locked.st_dev && there.st_ino == locked.st_ino;
+}
+
+static int open_dirs(struct lb_dataplane *dp, struct lb_err *err)
 {
 	int ret = ensure_bpffs(dp->pin_dir, err);
 
@@ -132,20 +163,16 @@ int lb_pins_open(struct lb_dataplane *dp, struct lb_err *err)
 	if (ret)
 		return lb_err_set(err, ret, NULL, "cannot make the pin directory %s: %s", dp->version_dir,
 				  strerror(-ret));
-	/* A bpffs takes no regular files, but a directory can be locked as well. */
-	dp->lock_fd = open(dp->pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dp->lock_fd < 0) {
-		ret = -errno;
-		return lb_err_set(err, ret, NULL, "cannot open the pin directory %s: %s", dp->pin_dir, strerror(-ret));
-	}
-	if (flock(dp->lock_fd, LOCK_EX | LOCK_NB)) {
-		ret = errno == EWOULDBLOCK ? -EBUSY : -errno;
-		return lb_err_set(err, ret, NULL,
-				  "another lbd uses the pin directory %s; stop it, or take another --pin-dir",
-				  dp->pin_dir);
-	}
-	find_kin(dp);
-	return 0;
+	return is_locked(dp) ? 0 : lock_dir(dp, err);
+}
+
+int lb_pins_open(struct lb_dataplane *dp, struct lb_err *err)
+{
+	int ret = open_dirs(dp, err);
+
+	if (!ret)
+		find_kin(dp);
+	return ret;
 }
 
 static int pin_path(const struct lb_dataplane *dp, const struct bpf_map *map, char path[PATH_MAX])
@@ -284,6 +311,42 @@ int lb_pins_replace(struct lb_dataplane *dp, const char *name, int fd, struct lb
 	if (bpf_obj_pin(fd, next) || rename(next, path))
 		return lb_err_set(err, -errno, NULL, "cannot pin the map %s: %s", path, strerror(errno));
 	return 0;
+}
+
+/* Is the map @fd what is pinned at @path? */
+static bool is_pinned(const char *path, int fd)
+{
+	struct bpf_map_info here = {0}, there = {0};
+	__u32 len = sizeof(here), there_len = sizeof(there);
+	int pin = bpf_obj_get(path);
+	bool same;
+
+	if (pin < 0)
+		return false;
+	same = !bpf_obj_get_info_by_fd(fd, &here, &len) && !bpf_obj_get_info_by_fd(pin, &there, &there_len) &&
+	       here.id == there.id;
+	close(pin);
+	return same;
+}
+
+int lb_dataplane_mend_pins(struct lb_dataplane *dp, lb_mend_fn told, void *ctx, struct lb_err *err)
+{
+	char path[PATH_MAX], what[128];
+	struct bpf_map *map;
+	int ret = 0;
+
+	bpf_object__for_each_map (map, dp->skel->obj) {
+		if (!lb_program_shares(map) || pin_path(dp, map, path) || is_pinned(path, bpf_map__fd(map)))
+			continue;
+		ret = open_dirs(dp, err);
+		if (!ret)
+			ret = lb_pins_replace(dp, lb_program_map_name(map), bpf_map__fd(map), err);
+		if (ret)
+			break;
+		snprintf(what, sizeof(what), "the pin of %s", lb_program_map_name(map));
+		told(ctx, what);
+	}
+	return ret;
 }
 
 int lb_pins_remove(struct lb_dataplane *dp, struct lb_err *err)
