@@ -33,6 +33,8 @@ refused 2 'NAME is missing.*lbctl help service add' service add
 refused 2 'unknown option --from.*lbctl help trace' trace --from 198.51.100.1
 refused 2 'wieght.*weight' backend add web 10.0.0.12:80 --wieght 3
 refused 2 'needs a value|weight' backend set web 10.0.0.11:80 --weight
+refused 2 '^lbctl: option --socket is empty: --socket PATH; see' --socket= status
+refused 2 'option --file is empty: --file FILE; see .lbctl help apply' apply -f ''
 refused 1 '70000' service add x 192.0.2.10:70000/tcp
 refused 1 '192.0.2.999' service add x 192.0.2.999:80/tcp
 refused 1 'dccp' service add x 192.0.2.10:81/dccp
@@ -86,6 +88,10 @@ lbd_refused() {
 }
 lbd_refused 2 '--metrics: foo' "$BUILD/lbd" --metrics foo:bar
 lbd_refused 2 '--metrics .*port.*127.0.0.1' "$BUILD/lbd" --metrics 127.0.0.1
+lbd_refused 2 '^lbd: .*no such option.*: --nonsense; see lbd --help$' "$BUILD/lbd" --nonsense
+lbd_refused 2 '^lbd: .*takes no value: --check-config=x; see lbd --help$' "$BUILD/lbd" --check-config=x
+lbd_refused 2 '^lbd: --config needs a value; see lbd --help$' "$BUILD/lbd" --config
+lbd_refused 2 '^lbd: an empty value for --state-dir; see lbd --help$' "$BUILD/lbd" --state-dir ''
 lbd_refused 1 'root is needed' setpriv --bounding-set -sys_admin --inh-caps -sys_admin "$BUILD/lbd" --state-dir "$RUN/none" --socket "$RUN/none.sock"
 
 # file REGEX: a file on stdin is refused with a message like REGEX that has its name and a line

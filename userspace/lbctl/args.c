@@ -218,6 +218,10 @@ int lb_args_parse(int argc, char **argv, struct lb_args *out, struct lb_err *err
 		if (o->value && !value)
 			return lb_err_set(err, -EINVAL, NULL, "option --%s needs a value: --%s %s", o->name, o->name,
 					  o->value);
+		/* A script's variable that was not set must not mean the default. */
+		if (o->value && !*value && (!strcmp(o->value, "PATH") || !strcmp(o->value, "FILE")))
+			return lb_err_set(err, -EINVAL, NULL, "option --%s is empty: --%s %s", o->name, o->name,
+					  o->value);
 		out->given[out->nr_given++] = (struct lb_arg){o, value};
 	}
 	return 0;

@@ -71,26 +71,31 @@ static int parse_metrics(struct options *o)
 	return -1;
 }
 
+static const struct option long_options[] = {
+	{"config", required_argument, NULL, 'c'},
+	{"state-dir", required_argument, NULL, 'd'},
+	{"socket", required_argument, NULL, 's'},
+	{"pin-dir", required_argument, NULL, 'p'},
+	{"metrics", required_argument, NULL, 'm'},
+	{"log-level", required_argument, NULL, 'l'},
+	{"check-config", no_argument, NULL, 'C'},
+	{"detach-on-exit", no_argument, NULL, 'D'},
+	{"version", no_argument, NULL, 'V'},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
+};
+
 /* Returns the status to exit with, or -1 to go on. */
 static int parse_options(int argc, char **argv, struct options *o)
 {
-	static const struct option long_options[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"state-dir", required_argument, NULL, 'd'},
-		{"socket", required_argument, NULL, 's'},
-		{"pin-dir", required_argument, NULL, 'p'},
-		{"metrics", required_argument, NULL, 'm'},
-		{"log-level", required_argument, NULL, 'l'},
-		{"check-config", no_argument, NULL, 'C'},
-		{"detach-on-exit", no_argument, NULL, 'D'},
-		{"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
 	enum lb_log_level level;
-	int opt;
+	int opt, which;
 
-	while ((opt = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, ":h", long_options, &which)) != -1) {
+		/* A script's variable that was not set must not mean the current folder, or nothing. */
+		if (optarg && !*optarg)
+			return usage_error("an empty value for --", long_options[which].name);
 		switch (opt) {
 		case 'c':
 			o->control.config_path = optarg;
@@ -125,8 +130,10 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case 'h':
 			fputs(usage_text, stdout);
 			return EXIT_SUCCESS;
+		case ':':
+			return usage_error(argv[optind - 1], " needs a value");
 		default:
-			return EXIT_USAGE; /* getopt has said what */
+			return usage_error("there is no such option, or it takes no value: ", argv[optind - 1]);
 		}
 	}
 	if (optind < argc)
