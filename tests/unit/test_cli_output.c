@@ -299,19 +299,25 @@ static void test_attach_notes(void **state)
 	}
 }
 
-static void test_full_disk(void **state)
+static void writes_nowhere(const char *const *args, const char *body)
 {
-	char *json = unquote(STATUS), *answer = http(200, json);
+	char *json = unquote(body), *answer = http(200, json);
 	struct seen s;
 
 	stdout_path = "/dev/full";
-	run(ARGS("status"), NULL, answer, &s);
+	run(args, NULL, answer, &s);
 	stdout_path = NULL;
 	assert_int_equal(s.exit, 1);
-	same(ARGS("status"), "stderr", s.err.data, "lbctl: cannot write what was asked for: No space left on device\n");
+	same(args, "stderr", s.err.data, "lbctl: cannot write what was asked for: No space left on device\n");
 	seen_fini(&s);
 	free(answer);
 	free(json);
+}
+
+static void test_full_disk(void **state)
+{
+	writes_nowhere(ARGS("status"), STATUS);
+	writes_nowhere(ARGS("diff", "-f", "-"), CHANGES);
 }
 
 int main(void)

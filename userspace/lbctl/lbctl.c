@@ -294,7 +294,8 @@ int main(int argc, char **argv)
 		ret = run(&ctl);
 	}
 	lb_args_fini(&args);
-	if ((fflush(stdout) || ferror(stdout)) && ret == LB_EXIT_DONE) {
+	/* Of diff, 1 alone says that something would change. */
+	if ((fflush(stdout) || ferror(stdout)) && ret <= LB_EXIT_REFUSED) {
 		fprintf(stderr, "lbctl: cannot write what was asked for: %s\n", strerror(errno));
 		ret = LB_EXIT_REFUSED;
 	}
