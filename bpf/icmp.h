@@ -126,8 +126,9 @@ static __always_inline __u32 lb_too_big(struct lb_world *w, __u32 backend_idx)
 		return LB_V_DROP_TOO_BIG;
 	lb_hop_read(b, &hop);
 	len = v6 ? sizeof(struct ipv6hdr) + lb_ntohs(lb_get16(ip + 4)) : lb_ntohs(lb_get16(ip + 2));
-	mtu = lb_icmp_mtu(lb_hop_mtu(&hop), lb_overhead(lb_life_of(b), v6), len, v6);
+	mtu = lb_icmp_mtu(lb_hop_mtu(&hop), lb_forget(lb_overhead(lb_life_of(b), v6), hop.oif), len, v6);
 	quote = v6 ? lb_icmp_quote6(ip, end, len) : lb_icmp_quote4(ip, end, len);
+	mtu = lb_forget(mtu, hop.oif);
 	if (!mtu || !quote ||
 	    !lb_flow_admit(&row->answer_start_ns, &row->answer_count, LB_ANSWER_RATE, true, lb_world_now_ns(w)))
 		return LB_V_DROP_TOO_BIG;

@@ -320,11 +320,11 @@ static __attribute__((noinline)) __u32 lb_too_big_ctx(struct xdp_md *ctx, __u32 
 	return lb_too_big(&w, backend_idx);
 }
 
-static __attribute__((noinline)) __u32 lb_clamp_ctx(struct xdp_md *ctx, __u32 service_idx, __u32 l4_off)
+static __attribute__((noinline)) __u32 lb_clamp_ctx(struct xdp_md *ctx)
 {
 	struct lb_world w = {.ctx = ctx};
 
-	lb_clamp(&w, service_idx, l4_off);
+	lb_clamp(&w);
 	return 0;
 }
 
@@ -353,9 +353,9 @@ static __always_inline __u32 lb_world_too_big(struct lb_world *w, __u32 backend_
 	return lb_too_big_ctx(w->ctx, backend_idx);
 }
 
-static __always_inline void lb_world_clamp(struct lb_world *w, __u32 service_idx, __u32 l4_off)
+static __always_inline void lb_world_clamp(struct lb_world *w)
 {
-	lb_clamp_ctx(w->ctx, service_idx, l4_off);
+	lb_clamp_ctx(w->ctx);
 }
 
 static __attribute__((noinline)) __u64 lb_vlan_pop_ctx(struct xdp_md *ctx)

@@ -22,9 +22,6 @@
 #define LB_NAT_NEW 0xffffffffU
 #define LB_NAT_NOT_OURS 0xfffffffeU
 
-/* No verdict: the packet is put aside to be looked at, see lb_serve_nat. */
-#define LB_NAT_ASKED ((enum lb_verdict)LB_V_COUNT)
-
 /* As the kernel numbers them; its header is not for the programs alone. */
 #define LB_NOEXIST 1
 #define LB_EEXIST (-17)

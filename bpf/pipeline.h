@@ -8,19 +8,20 @@
 
 #include "classify.h"
 #include "forward.h"
+#include "mss.h"
 #include "nat.h"
 #include "select.h"
 #include "vlan.h"
 #include "world.h"
 
-/* Count it for the backend that got it. */
-static __always_inline void lb_account(struct lb_world *w, const struct lb_job *j)
+/* Count it for the backend that got it. LB_V_FORWARDED, or LB_CLAMP_ASKED. */
+static __always_inline enum lb_verdict lb_account(struct lb_world *w, const struct lb_job *j)
 {
 	struct lb_backend_cpu *row = lb_world_backend_cpu(w, j->backend_idx);
 	const struct lb_packet *p = &j->pkt;
 
-	if (!row)
-		return;
+	if (lb_unlikely(!row))
+		return LB_V_FORWARDED;
 	row->pkts++;
 	row->bytes += p->len;
 	if (p->tcp_flags & (LB_TCP_FIN | LB_TCP_SYN | LB_TCP_RST | LB_TCP_FRAGMENT)) {
@@ -28,7 +29,10 @@ static __always_inline void lb_account(struct lb_world *w, const struct lb_job *
 		row->closes += !!(p->tcp_flags & (LB_TCP_FIN | LB_TCP_RST));
 		if (lb_world_has(w, LB_HAS_FRAGMENTS) && p->tcp_flags & LB_TCP_FRAGMENT)
 			lb_world_fragment_teach(w, j->backend_idx);
+		if (lb_clamps(w, p))
+			return lb_answer(LB_CLAMP_ASKED);
 	}
+	return LB_V_FORWARDED;
 }
 
 /* Count it for the service, as no backend does. */
@@ -65,10 +69,8 @@ static __always_inline enum lb_verdict lb_forward_counted(struct lb_world *w, co
 {
 	enum lb_verdict v = lb_forward(w, j, sent);
 
-	if (lb_likely(v == LB_V_FORWARDED)) {
-		lb_account(w, j);
-		return LB_V_FORWARDED;
-	}
+	if (lb_likely(v == LB_V_FORWARDED))
+		return lb_account(w, j);
 	*sent = v == LB_V_DROP_TOO_BIG ? j->backend_idx : 0;
 	return lb_account_dropped(w, j, v);
 }
@@ -148,10 +150,9 @@ static __always_inline __u32 lb_nat_account(struct lb_world *w, __u32 fate)
 	j.pkt.len = work->job.len;
 	j.vip_word = LB_VIP_WORD(work->job.service_idx, 0);
 	j.backend_idx = work->job.backend_idx;
-	if (v == LB_V_FORWARDED) {
-		lb_account(w, &j);
-		return fate;
-	}
+	j.pkt.proto = (__u8)work->job.key.proto;
+	if (v == LB_V_FORWARDED)
+		return LB_FATE(lb_account(w, &j), LB_FATE_SENT(fate));
 	lb_account_dropped(w, &j, v);
 	return v == LB_V_DROP_TOO_BIG ? LB_FATE_TOO_BIG(j.backend_idx) : (__u32)v;
 }
@@ -189,16 +190,17 @@ static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_jo
 	if (!common)
 		lb_parse_source(&j->pkt);
 	v = lb_packet_flaw(&j->pkt);
-	if (!common)
-		lb_packet_forget(&j->pkt);
-	if (lb_unlikely(v != LB_V_FORWARDED)) {
+	if (!common) {
+		lb_packet_forget(&j->pkt, lb_world_ingress(w));
 		if (v == LB_V_DROP_FRAGMENT && lb_world_has(w, LB_HAS_FRAGMENTS)) {
 			v = (enum lb_verdict)lb_world_fragment_first(w, j->pkt.v6);
 			j->pkt.tcp_flags |= LB_TCP_FRAGMENT;
 		}
-		if (v != LB_V_FORWARDED)
-			return lb_refuse(w, j, v);
+		v = (enum lb_verdict)lb_forget(v, lb_world_ingress(w));
+		lb_packet_forget(&j->pkt, lb_world_ingress(w));
 	}
+	if (lb_unlikely(v != LB_V_FORWARDED))
+		return lb_refuse(w, j, v);
 	v = lb_classify(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED)) {
 		if (!lb_world_has(w, LB_HAS_NAT))
@@ -213,8 +215,8 @@ static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_jo
 		v = lb_packet_sane(&j->pkt);
 		if (lb_unlikely(v != LB_V_FORWARDED))
 			return lb_account_dropped(w, j, v);
-		if (lb_world_has(w, LB_HAS_MSS) && j->pkt.proto == IPPROTO_TCP && j->pkt.tcp_flags & LB_TCP_SYN)
-			lb_world_clamp(w, lb_job_service(j), j->pkt.l4_off);
+		if (lb_clamps(w, &j->pkt))
+			lb_clamp_note(w, j);
 	}
 	if (lb_world_has(w, LB_HAS_NAT) && lb_job_flags(j) & LB_VIP_F_NAT) {
 		v = lb_asks_source(w, j) ? lb_admit_source(w, j) : LB_V_FORWARDED;
@@ -251,8 +253,8 @@ static __always_inline bool lb_is_ours(struct lb_world *w, const void *data)
 	return lb_eth_is_to(data, lb_world_link(w, ifindex % LB_LINKS), ifindex);
 }
 
-/* So has each family, and what is rare: SCTP, what has something between the IP header and the transport header, and
- * fragments. */
+/* So has each family. What is rare is left to lb_serve_odd: SCTP, what has something between the IP header and the
+ * transport header, and fragments. */
 static __always_inline enum lb_verdict lb_judge_ip4(struct lb_world *w, const void *ip, const void *end, __u32 *sent)
 {
 	struct lb_job j = {0};
@@ -260,31 +262,54 @@ static __always_inline enum lb_verdict lb_judge_ip4(struct lb_world *w, const vo
 
 	if (lb_unlikely(ip + sizeof(struct iphdr) > end))
 		return lb_answer(LB_V_PASS_TRUNCATED);
-	if (lb_likely(lb_ip4_common(ip))) {
-		v = lb_parse_ip4(ip, &j.pkt, true);
-		if (lb_unlikely(v != LB_V_FORWARDED) || lb_serve_protocol(w, &j, end, &v, sent))
-			return v;
-	} else {
-		v = lb_parse_ip4(ip, &j.pkt, false);
-		if (v != LB_V_FORWARDED)
-			return v;
-	}
-	return lb_serve(w, &j, end, false, sent);
+	if (lb_unlikely(!lb_ip4_common(ip)))
+		return lb_answer(LB_ODD_ASKED);
+	v = lb_parse_ip4(ip, &j.pkt, true);
+	if (lb_unlikely(v != LB_V_FORWARDED) || lb_serve_protocol(w, &j, end, &v, sent))
+		return v;
+	return lb_answer(LB_ODD_ASKED);
 }
 
 static __always_inline enum lb_verdict lb_judge_ip6(struct lb_world *w, const void *ip, const void *end, __u32 *sent)
 {
 	struct lb_job j = {0};
-	enum lb_verdict v = lb_parse_ip6(ip, end, &j.pkt);
+	enum lb_verdict v;
 
-	if (v != LB_V_FORWARDED)
+	if (lb_unlikely(ip + sizeof(struct ipv6hdr) > end))
+		return lb_answer(LB_V_PASS_TRUNCATED);
+	if (lb_unlikely(!lb_ip6_common(ip)))
+		return lb_answer(LB_ODD_ASKED);
+	v = lb_parse_ip6(ip, end, &j.pkt, true);
+	if (lb_unlikely(v != LB_V_FORWARDED) || lb_serve_protocol(w, &j, end, &v, sent))
 		return v;
-	if (lb_likely(j.pkt.l4_off == sizeof(struct ipv6hdr))) {
-		j.pkt.l4_off = sizeof(struct ipv6hdr);
-		if (lb_serve_protocol(w, &j, end, &v, sent))
+	return lb_answer(LB_ODD_ASKED);
+}
+
+/* The fate of a rare one. In one place, behind the fast path: a verifier gets there once. Each family has a copy here,
+ * too. */
+static __always_inline __u32 lb_serve_odd(struct lb_world *w)
+{
+	void *data = lb_world_data(w), *end = lb_world_data_end(w), *ip = data + sizeof(struct ethhdr);
+	struct lb_job j = {0};
+	enum lb_verdict v;
+	__u32 sent = 0;
+	__be16 type;
+
+	lb_parse_eth(data, end, &type);
+	if (!type || ip + sizeof(struct iphdr) > end)
+		return LB_V_PASS_TRUNCATED;
+	if (type == lb_htons(ETH_P_IP)) {
+		v = lb_parse_ip4(ip, &j.pkt, false);
+		if (v != LB_V_FORWARDED)
 			return v;
+		v = lb_serve(w, &j, end, false, &sent);
+	} else {
+		v = lb_parse_ip6(ip, end, &j.pkt, false);
+		if (v != LB_V_FORWARDED)
+			return v;
+		v = lb_serve(w, &j, end, false, &sent);
 	}
-	return lb_serve(w, &j, end, false, sent);
+	return LB_FATE(v, sent);
 }
 
 static __always_inline enum lb_verdict lb_judge(struct lb_world *w, __u32 *sent)
@@ -310,14 +335,21 @@ static __always_inline enum lb_verdict lb_judge(struct lb_world *w, __u32 *sent)
  * of one that does not fit can do something about it. */
 static __always_inline __u32 lb_look_closer(struct lb_world *w, __u32 fate, __u64 tags)
 {
-	const enum lb_verdict v = LB_FATE_VERDICT(fate);
+	enum lb_verdict v;
 
+	if (LB_FATE_VERDICT(fate) == LB_ODD_ASKED)
+		fate = lb_forget(lb_serve_odd(w), lb_world_ingress(w));
+	v = LB_FATE_VERDICT(fate);
 	if (lb_world_has(w, LB_HAS_NAT) && v == LB_NAT_ASKED)
 		fate = lb_serve_nat(w, tags);
 	if (v == LB_V_PASS_PROTOCOL && lb_world_has(w, LB_HAS_ICMP | LB_HAS_PING))
 		return lb_world_icmp(w);
 	if (v == LB_V_PASS_FRAGMENT && lb_world_has(w, LB_HAS_FRAGMENTS))
 		fate = lb_world_fragment(w);
+	if (lb_world_has(w, LB_HAS_MSS) && LB_FATE_VERDICT(fate) == LB_CLAMP_ASKED) {
+		lb_world_clamp(w);
+		return LB_FATE(LB_V_FORWARDED, LB_FATE_SENT(fate));
+	}
 	if (LB_FATE_VERDICT(fate) != LB_V_DROP_TOO_BIG)
 		return fate;
 	return lb_world_has(w, LB_HAS_ICMP) ? lb_world_too_big(w, LB_FATE_BACKEND(fate)) : LB_V_DROP_TOO_BIG;
@@ -343,7 +375,7 @@ static __always_inline enum lb_verdict lb_pipeline(struct lb_world *w, __u32 *se
 
 	if (lb_unlikely(v != LB_V_FORWARDED)) {
 		struct lb_verdict_cpu *row;
-		__u32 fate = LB_FATE(v, v == LB_V_DROP_TOO_BIG ? *sent : 0);
+		__u32 fate = LB_FATE(v, v == LB_V_DROP_TOO_BIG || v == LB_CLAMP_ASKED ? *sent : 0);
 
 		fate = lb_look_closer(w, lb_forget(fate, lb_world_ingress(w)), tags);
 		if (tags)
@@ -359,6 +391,5 @@ static __always_inline enum lb_verdict lb_pipeline(struct lb_world *w, __u32 *se
 
 #include "fragment.h"
 #include "icmp.h"
-#include "mss.h"
 
 #endif

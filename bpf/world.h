@@ -70,7 +70,7 @@ static __always_inline __u32 lb_world_fragment(struct lb_world *w);
 static __always_inline __u32 lb_world_fragment_first(struct lb_world *w, bool v6);
 static __always_inline void lb_world_fragment_teach(struct lb_world *w, __u32 backend_idx);
 static __always_inline __u32 lb_world_too_big(struct lb_world *w, __u32 backend_idx);
-static __always_inline void lb_world_clamp(struct lb_world *w, __u32 service_idx, __u32 l4_off);
+static __always_inline void lb_world_clamp(struct lb_world *w);
 
 /* lb_gue_checksum6 of the frame, whose headers are written; the world may do it in a frame of its own, too. */
 static __always_inline void lb_world_gue_checksum(struct lb_world *w);
@@ -173,6 +173,11 @@ static __always_inline bool lb_verdict_passes(enum lb_verdict v)
 #define LB_FATE(verdict, sent) ((sent) << 8 | (verdict))
 #define LB_FATE_VERDICT(fate) ((enum lb_verdict)((fate)&0xff))
 #define LB_FATE_SENT(fate) ((fate) >> 8)
+/* No verdicts, but what is left for lb_look_closer to do: serve the packet, which is no common one; lb_serve_nat, which
+ * it was put aside for; lb_clamp, before it leaves. */
+#define LB_ODD_ASKED ((enum lb_verdict)LB_V_COUNT)
+#define LB_NAT_ASKED ((enum lb_verdict)(LB_V_COUNT + 1))
+#define LB_CLAMP_ASKED ((enum lb_verdict)(LB_V_COUNT + 2))
 /* Until lb_look_closer has seen it, one that was too big for its backend says for which. */
 #define LB_FATE_TOO_BIG(backend) LB_FATE(LB_V_DROP_TOO_BIG, backend)
 #define LB_FATE_BACKEND(fate) ((fate) >> 8)

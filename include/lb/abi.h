@@ -434,7 +434,9 @@ struct lb_verdict_cpu {
 	__u32 answer_count;    /* made in it */
 	__u32 pad0;
 	__u64 fragment; /* the datagram of the last first fragment: lb_fragment_hash */
-	__u64 pad1[5];
+	__u32 syn_service; /* of the last SYN that may be clamped: its service, */
+	__u32 syn_bytes;   /* and from its TCP header to the end of its frame */
+	__u64 pad1[4];
 };
 _Static_assert(sizeof(struct lb_verdict_cpu) % 64 == 0, "whole cache lines");
 

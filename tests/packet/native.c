@@ -471,9 +471,9 @@ static __always_inline __u32 lb_world_too_big(struct lb_world *w, __u32 backend_
 	return lb_too_big(w, backend_idx);
 }
 
-static __always_inline void lb_world_clamp(struct lb_world *w, __u32 service_idx, __u32 l4_off)
+static __always_inline void lb_world_clamp(struct lb_world *w)
 {
-	lb_clamp(w, service_idx, l4_off);
+	lb_clamp(w);
 }
 
 static __always_inline void lb_world_gue_checksum(struct lb_world *w)

@@ -274,7 +274,7 @@ static void test_same_flow(void **state)
 			put_ip4(&pkt, CLIENT4, VIP4, IPPROTO_TCP, 0, 20);
 		put_tcp(&pkt, 51000, 443, 20);
 		c = copy_of(&pkt, pkt.len);
-		assert_int_equal(v6 ? lb_parse_ip6(c.b, c.end, &direct) : lb_parse_ip4(c.b, &direct, false),
+		assert_int_equal(v6 ? lb_parse_ip6(c.b, c.end, &direct, false) : lb_parse_ip4(c.b, &direct, false),
 				 LB_V_FORWARDED);
 		assert_int_equal(lb_parse_l4(c.end, &direct), LB_V_FORWARDED);
 		lb_parse_source(&direct);

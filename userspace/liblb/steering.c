@@ -14,7 +14,7 @@ static bool parse_flow(const void *ip, const void *end, bool v6, struct lb_packe
 
 	if (!v6 && ip + sizeof(struct iphdr) > end)
 		return false;
-	v = v6 ? lb_parse_ip6(ip, end, p) : lb_parse_ip4(ip, p, false);
+	v = v6 ? lb_parse_ip6(ip, end, p, false) : lb_parse_ip4(ip, p, false);
 	if (v == LB_V_FORWARDED)
 		v = lb_parse_l4(end, p);
 	if (v != LB_V_FORWARDED)

@@ -50,7 +50,7 @@
 static __always_inline __u32 lb_forget(__u32 word, __u32 any)
 {
 #ifdef __bpf__
-	__asm__ volatile("%0 += %1\n\t%0 -= %1" : "+r"(word) : "r"(any));
+	__asm__ volatile("%0 += %1\n\t%0 -= %1" : "+w"(word) : "w"(any));
 #endif
 	return word;
 }

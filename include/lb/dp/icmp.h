@@ -61,7 +61,7 @@ static __always_inline enum lb_verdict lb_icmp_flow(const void *ip, const void *
 	p->l4_len = 4;
 	p->tcp_flags = 0;
 	p->fragment = false;
-	lb_packet_forget(p);
+	lb_packet_forget(p, lb_get32(ip));
 	return LB_V_FORWARDED;
 }
 
@@ -299,7 +299,7 @@ static __always_inline __u64 lb_icmp_sum(const void *quote, __u32 from, __u32 to
 	__u64 sum = 0;
 
 #ifdef __clang__
-#pragma clang loop unroll(disable)
+#pragma clang loop unroll_count(7)
 #endif
 	for (__u32 i = from; i < to; i += 4)
 		sum += lb_get32(quote + i);

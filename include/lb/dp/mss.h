@@ -48,9 +48,10 @@ static __always_inline bool lb_mss_clamp(void *tcp, const void *data_end, __u16 
 	for (int i = 0; i < LB_TCP_HLEN_MAX - LB_TCP_HLEN_MIN; i++) {
 		__u8 *opt;
 
+		/* here, where the ways round the loop meet, or a verifier would follow each of them on */
+		off = lb_offset(off, lb_get32(tcp + 4));
 		if (off + 2 > hlen)
 			return false;
-		off = lb_offset(off, lb_get32(tcp + 4));
 		opt = tcp + off;
 		if ((void *)opt + 2 > data_end)
 			return false;

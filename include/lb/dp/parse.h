@@ -251,28 +251,41 @@ static __always_inline enum lb_verdict lb_parse_ext(const void *ip, const void *
 	return lb_proto_is_followed(*next) ? LB_V_FORWARDED : LB_V_PASS_EXTENSION;
 }
 
-static __always_inline enum lb_verdict lb_parse_ip6(const void *data, const void *data_end, struct lb_packet *p)
+/* Is the header at @data, of at least 40 bytes, one with TCP, UDP or ICMP right behind it? */
+static __always_inline bool lb_ip6_common(const void *data)
+{
+	const __u8 next = ((const struct ipv6hdr *)data)->nexthdr;
+
+	return next == IPPROTO_TCP || next == IPPROTO_UDP || next == IPPROTO_ICMPV6;
+}
+
+/* The rest of it, where that was asked. @common: the answer. */
+static __always_inline enum lb_verdict lb_parse_ip6(const void *data, const void *data_end, struct lb_packet *p,
+						    const bool common)
 {
 	const struct ipv6hdr *ip6 = data;
 	enum lb_verdict v;
 	__u8 next;
 
-	if (data + sizeof(*ip6) > data_end)
+	if (!common && data + sizeof(*ip6) > data_end)
 		return LB_V_PASS_TRUNCATED;
-	if (ip6->version != 6)
-		return LB_V_PASS_NOT_IP;
-
+	if (lb_unlikely(ip6->version != 6))
+		return lb_answer(LB_V_PASS_NOT_IP);
 	p->ip = data;
 	p->v6 = true;
 	p->daddr[0] = lb_get64(data + 24);
 	p->daddr[1] = lb_get64(data + 32);
 	if (!p->daddr[0] && p->daddr[1] == lb_addr_of4(lb_addr_to4(p->daddr[1])))
-		return LB_V_PASS_NO_SERVICE; /* ::ffff:a.b.c.d is nobody's address on a wire; here it would be an IPv4
-						VIP */
+		return lb_answer(LB_V_PASS_NO_SERVICE); /* ::ffff:a.b.c.d is nobody's address on a wire; here it would
+							   be an IPv4 VIP */
 	p->l4_off = sizeof(*ip6);
 	p->len = sizeof(*ip6) + lb_ntohs(ip6->payload_len);
 	p->fragment = false;
 	next = ip6->nexthdr;
+	if (common) {
+		p->proto = next;
+		return lb_likely(next != IPPROTO_ICMPV6) ? LB_V_FORWARDED : lb_answer(LB_V_PASS_PROTOCOL);
+	}
 	v = lb_parse_ext(data, data_end, p, &next);
 	if (v != LB_V_FORWARDED)
 		return v;
@@ -299,11 +312,12 @@ static __always_inline void lb_parse_source(struct lb_packet *p)
 		p->tcp_flags = p->proto == IPPROTO_TCP ? *(const __u8 *)(l4 + 13) : 0;
 }
 
-/* lb_packet_forget - let a verifier, once @p was read, go on with all protocols and their flags as one. */
-static __always_inline void lb_packet_forget(struct lb_packet *p)
+/* lb_packet_forget - let a verifier, once @p was read, go on with all protocols and their flags as one. @any: as
+ * lb_forget has it. */
+static __always_inline void lb_packet_forget(struct lb_packet *p, __u32 any)
 {
-	p->proto = (__u8)lb_forget(p->proto, p->dport);
-	p->tcp_flags = (__u16)lb_forget(p->tcp_flags, p->dport);
+	p->proto = (__u8)lb_forget(p->proto, any);
+	p->tcp_flags = (__u16)lb_forget(p->tcp_flags, any);
 }
 
 /* lb_parse_eth - the type of the frame [@data, @data_end), 0 where it is too short to have one; the verdict is for
