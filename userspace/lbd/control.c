@@ -395,7 +395,6 @@ static int make_parts(struct lb_control *c, struct lb_err *err)
 	c->open = calloc(LB_MAX_BACKENDS, sizeof(*c->open));
 	c->upkeep_event = event_new(c->base, -1, EV_PERSIST, on_upkeep, c);
 	c->links_event = evtimer_new(c->base, on_links_settled, c);
-	c->work = lb_work_new(c->base);
 	c->facts = lb_facts_new(c);
 	c->prober = lb_prober_new(c->base, lb_control_on_health, c);
 	c->check_path = lb_check_path_new(c->base, c->dp);
@@ -404,7 +403,7 @@ static int make_parts(struct lb_control *c, struct lb_err *err)
 	c->names_taken = true;
 	c->resolver = lb_resolver_new(c->base, c->events, lb_control_names_soon, c);
 	if (!c->commit_event || !c->tick_event || !c->upkeep_event || !c->links_event || !c->time_event ||
-	    !c->drain_event || !c->open || !c->prober || !c->work || !c->facts || !c->names_event || !c->resolver ||
+	    !c->drain_event || !c->open || !c->prober || !c->facts || !c->names_event || !c->resolver ||
 	    !c->collector || !c->check_path)
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	lb_prober_on_share(c->prober, lb_control_on_share);
@@ -503,13 +502,10 @@ static int start_timers(struct lb_control *c, struct lb_err *err)
 	return 0;
 }
 
-int lb_control_start(struct event_base *base, const struct lb_control_options *options, struct lb_control **out,
-		     struct lb_err *err)
+int lb_control_new(struct event_base *base, const struct lb_control_options *options, struct lb_control **out,
+		   struct lb_err *err)
 {
 	struct lb_control *c = calloc(1, sizeof(*c));
-	struct lb_config *previous = NULL;
-	struct lb_state state = {0};
-	int ret;
 
 	*out = c;
 	if (!c)
@@ -517,24 +513,40 @@ int lb_control_start(struct event_base *base, const struct lb_control_options *o
 	c->base = base;
 	c->options = *options;
 	c->start_ns = lb_now_ns();
+	c->work = lb_work_new(base);
 	c->store = lb_store_new(c->options.state_dir);
 	c->events = lb_events_new();
 	c->watch = lb_watch_new(c->events);
 	c->traffic = lb_traffic_new(c);
-	if (!c->store || !c->events || !c->watch || !c->traffic)
+	if (!c->work || !c->store || !c->events || !c->watch || !c->traffic)
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
-	ret = lb_source_start(options, &state, &previous, err);
+	return 0;
+}
+
+int lb_control_start(struct lb_control *c, struct lb_err *err)
+{
+	struct lb_config *previous = NULL;
+	struct lb_state state = {0};
+	int ret;
+
+	/* Nobody knows yet what is made in the first two. */
+	lb_block_begin();
+	ret = lb_source_start(&c->options, &state, &previous, err);
+	lb_block_end();
 	if (ret)
 		return ret;
 	c->config = state.config;
 	c->generation = state.generation;
 	c->drains = state.drains;
 	memcpy(c->fingerprint, state.fingerprint, sizeof(c->fingerprint));
+	lb_block_begin();
 	ret = open_dataplane(c, err);
+	lb_block_end();
 	if (!ret)
 		ret = make_parts(c, err);
 	if (!ret)
-		ret = lb_announce_new(base, previous ? &previous->announce : &c->config->announce, &c->announce, err);
+		ret = lb_announce_new(c->base, previous ? &previous->announce : &c->config->announce, &c->announce,
+				      err);
 	if (!ret)
 		ret = first_apply(c, previous, &state, err);
 	if (!ret)

@@ -101,10 +101,13 @@ struct lb_control {
 	struct lb_job names_job;
 };
 
-/* lb_control_start - read file and state, adopt or make the dataplane, apply. Errors leave the dataplane alone, except
- * when it is the dataplane that refuses. *@out is to be freed after an error, too. */
-int lb_control_start(struct event_base *base, const struct lb_control_options *options, struct lb_control **out,
-		     struct lb_err *err);
+/* lb_control_new - nothing but what lb_control_start needs. *@out is to be freed after an error, too. */
+int lb_control_new(struct event_base *base, const struct lb_control_options *options, struct lb_control **out,
+		   struct lb_err *err);
+/* lb_control_start - read file and state, adopt or make the dataplane, apply; in .work, for it takes as long as there
+ * are services, and the verifier its time. Errors leave the dataplane alone, except when it is the dataplane that
+ * refuses. Until .started, @c can do nothing but be freed. */
+int lb_control_start(struct lb_control *c, struct lb_err *err);
 /* Stops checking and following; the dataplane goes on forwarding. */
 void lb_control_free(struct lb_control *c);
 

@@ -8,6 +8,7 @@
 
 #include "ifaces.h"
 #include "log.h"
+#include "pause.h"
 #include "stats.h"
 
 void lb_ifaces_fini(struct lb_ifaces *f)
@@ -43,8 +44,14 @@ static void log_attached(const struct lb_iface *i)
 
 static int attach(struct lb_dataplane *dp, struct lb_iface *i, struct lb_err *err)
 {
-	int ret = lb_dataplane_attach(dp, i->conf.name, i->conf.mode, &i->at, err);
+	struct lb_attachment at;
+	int ret;
 
+	/* The verifier looks at the program once more. */
+	lb_block_begin();
+	ret = lb_dataplane_attach(dp, i->conf.name, i->conf.mode, &at, err);
+	lb_block_end();
+	i->at = at;
 	i->attached = !ret;
 	if (!ret) {
 		i->note[0] = '\0';

@@ -36,9 +36,14 @@ struct daemon {
 	struct event_base *base;
 	struct lb_control *control;
 	struct lb_http *api, *metrics;
+	int api_fd, metrics_fd; /* until those have them; -1: none */
 	struct event *signals[3];
-	struct lb_job reload;
+	struct lb_job start, reload;
 	bool reloading, again; /* SIGHUP came, and came again */
+	bool stopping;
+	const struct options *options;
+	int failed; /* why it could not start; 0: it could, or has not yet */
+	struct lb_err err;
 };
 
 static const char usage_text[] =
@@ -161,6 +166,7 @@ static void on_stop(evutil_socket_t sig, short what, void *ctx)
 	struct daemon *d = ctx;
 
 	lb_log(LB_LOG_INFO, "msg=\"stopping\" signal=%d", (int)sig);
+	d->stopping = true;
 	event_base_loopbreak(d->base);
 }
 
@@ -168,7 +174,8 @@ static void run_reload(void *ctx)
 {
 	struct daemon *d = ctx;
 
-	lb_control_reload(d->control);
+	if (d->control->started)
+		lb_control_reload(d->control);
 }
 
 static void reload(struct daemon *d)
@@ -242,39 +249,71 @@ static void wake_readers(void *ctx)
 	lb_http_wake(ctx);
 }
 
-static int start(struct daemon *d, const struct options *o, struct lb_err *err)
+static int use_fd(struct daemon *d, int *fd, lb_http_handler_fn handler, struct lb_http **out)
 {
-	int api_fd, metrics_fd, ret;
+	*out = lb_http_new(d->base, *fd, handler, d->control, &d->err);
+	if (!*out)
+		return d->err.code ? d->err.code : -ENOMEM;
+	*fd = -1;
+	return 0;
+}
 
-	ret = lb_privileges_check(err);
+static void run_start(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	d->failed = lb_control_start(d->control, &d->err);
+	lb_privileges_drop(); /* this thread's; those that it starts have no more than it has */
+}
+
+static void on_started(void *ctx)
+{
+	struct daemon *d = ctx;
+	const struct options *o = d->options;
+
+	lb_privileges_drop();
+	if (d->stopping)
+		return;
+	if (!d->failed)
+		d->failed = use_fd(d, &d->api_fd, lb_api_handle, &d->api);
+	if (d->failed) {
+		event_base_loopbreak(d->base);
+		return;
+	}
+	lb_events_on_add(d->control->events, wake_readers, d->api);
+	lb_traffic_on_add(d->control->traffic, wake_readers, d->api);
+	lb_log(LB_LOG_INFO, "msg=\"ready\" version=%s pid=%d socket=%s metrics=%s", LB_VERSION, (int)getpid(),
+	       o->socket, o->metrics);
+	lb_notify("READY=1");
+}
+
+/* What takes long is done once the event loop runs, which tells who asks until then that lbd lives. */
+static int start(struct daemon *d)
+{
+	const struct options *o = d->options;
+	int ret;
+
+	ret = lb_privileges_check(&d->err);
 	if (!ret)
-		ret = lb_store_lock(o->control.state_dir, err);
+		ret = lb_store_lock(o->control.state_dir, &d->err);
 	if (ret)
 		return ret;
 	d->base = event_base_new();
 	if (!d->base || watch_signals(d))
-		return lb_err_set(err, -ENOMEM, NULL, "cannot make the event loop");
+		return lb_err_set(&d->err, -ENOMEM, NULL, "cannot make the event loop");
 	/* Taken before the dataplane is touched: another lbd that is alive is found here. */
-	api_fd = lb_listen_unix(o->socket, err);
-	if (api_fd < 0)
-		return api_fd;
-	metrics_fd = lb_listen_tcp(&o->metrics_at, err);
-	ret = metrics_fd < 0 ? metrics_fd : lb_control_start(d->base, &o->control, &d->control, err);
-	if (ret) {
-		close(api_fd);
-		unlink(o->socket);
-		if (metrics_fd >= 0)
-			close(metrics_fd);
-		return ret;
-	}
-	lb_privileges_drop();
-	d->api = lb_http_new(d->base, api_fd, lb_api_handle, d->control, err);
-	d->metrics = lb_http_new(d->base, metrics_fd, lb_metrics_handle, d->control, err);
-	if (!d->api || !d->metrics)
-		return -ENOMEM;
-	lb_events_on_add(d->control->events, wake_readers, d->api);
-	lb_traffic_on_add(d->control->traffic, wake_readers, d->api);
-	return 0;
+	d->api_fd = lb_listen_unix(o->socket, &d->err);
+	if (d->api_fd < 0)
+		return d->api_fd;
+	d->metrics_fd = lb_listen_tcp(&o->metrics_at, &d->err);
+	if (d->metrics_fd < 0)
+		return d->metrics_fd;
+	ret = lb_control_new(d->base, &o->control, &d->control, &d->err);
+	if (!ret)
+		ret = use_fd(d, &d->metrics_fd, lb_metrics_handle, &d->metrics);
+	if (!ret)
+		lb_work_add(d->control->work, &d->start);
+	return ret;
 }
 
 static void stop(struct daemon *d, const struct options *o)
@@ -285,10 +324,14 @@ static void stop(struct daemon *d, const struct options *o)
 		lb_work_finish(d->control->work);
 	if (d->control && d->control->started)
 		lb_control_leave(d->control, o->detach_on_exit);
-	if (d->api)
+	if (d->api || d->api_fd >= 0)
 		unlink(o->socket);
 	lb_http_free(d->api);
 	lb_http_free(d->metrics);
+	if (d->api_fd >= 0)
+		close(d->api_fd);
+	if (d->metrics_fd >= 0)
+		close(d->metrics_fd);
 	if (d->control && d->control->started && o->detach_on_exit) {
 		if (lb_dataplane_destroy(d->control->dp, &err))
 			lb_log(LB_LOG_ERROR, "msg=\"cannot remove the dataplane\" error=%s",
@@ -314,8 +357,11 @@ int main(int argc, char **argv)
 		.socket = "/run/lbd/lbd.sock",
 		.metrics = "127.0.0.1:9707",
 	};
-	struct daemon d = {.reload = {run_reload, on_reloaded, &d, NULL}};
-	struct lb_err err = {0};
+	struct daemon d = {.start = {run_start, on_started, &d, NULL},
+			   .reload = {run_reload, on_reloaded, &d, NULL},
+			   .api_fd = -1,
+			   .metrics_fd = -1,
+			   .options = &o};
 	int ret = parse_options(argc, argv, &o);
 
 	if (ret >= 0)
@@ -324,17 +370,16 @@ int main(int argc, char **argv)
 		return check_config(&o);
 	raise_limits();
 	choose_memory();
-	ret = start(&d, &o, &err);
-	if (ret) {
-		fprintf(stderr, "lbd: %s\n", lb_err_str(&err));
-	} else {
-		lb_log(LB_LOG_INFO, "msg=\"ready\" version=%s pid=%d socket=%s metrics=%s", LB_VERSION, (int)getpid(),
-		       o.socket, o.metrics);
-		lb_notify("READY=1");
+	d.failed = start(&d);
+	if (!d.failed) {
 		lb_loop_watch();
 		event_base_dispatch(d.base);
-		lb_notify("STOPPING=1");
 	}
+	if (!d.failed)
+		lb_notify("STOPPING=1");
 	stop(&d, &o);
-	return ret ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (!d.failed)
+		return EXIT_SUCCESS;
+	fprintf(stderr, "lbd: %s\n", lb_err_str(&d.err));
+	return EXIT_FAILURE;
 }

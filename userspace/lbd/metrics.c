@@ -605,7 +605,7 @@ static bool metrics_step(void *ctx, struct lb_http_response *resp)
 {
 	struct job *j = ctx;
 
-	if (lb_work_busy(j->control->work)) {
+	if (!j->control->started || lb_work_busy(j->control->work)) {
 		resp->job.rests = true;
 		return false;
 	}
@@ -677,7 +677,11 @@ void lb_metrics_handle(void *ctx, const struct lb_http_request *req, struct lb_h
 		answer_line(resp, req->busy ? 503 : req->too_large ? 413 : 431, "too much at once");
 	} else if (!strcmp(req->path, "/metrics")) {
 		answer_metrics(c, req->full, resp);
-	} else if (!strcmp(req->path, "/healthz") || lb_control_ready(c, why, sizeof(why))) {
+	} else if (!strcmp(req->path, "/healthz")) {
+		answer_line(resp, 200, "ok");
+	} else if (!c->started) {
+		answer_line(resp, 503, "lbd is starting");
+	} else if (lb_control_ready(c, why, sizeof(why))) {
 		answer_line(resp, 200, "ok");
 	} else {
 		answer_line(resp, 503, why);

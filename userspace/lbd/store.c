@@ -530,10 +530,12 @@ int lb_store_end(struct lb_store *s, struct lb_err *err)
 {
 	int ret;
 
-	lb_block_begin();
-	if (s->writing)
+	/* Mostly it is done by now, and to let others go on and come back costs more than it takes. */
+	if (s->writing && pthread_tryjoin_np(s->thread, NULL)) {
+		lb_block_begin();
 		pthread_join(s->thread, NULL);
-	lb_block_end();
+		lb_block_end();
+	}
 	ret = s->result;
 	free(s->text);
 	s->text = NULL;
