@@ -40,6 +40,9 @@ static const struct figure figures[] = {
 	{"cps_ratio", true, 0.05, 0.10, 0},
 	{"cpu_request_ratio", false, 0.05, 0.10, 0},
 	{"cpu_connection_ratio", false, 0.05, 0.10, 0},
+	{"cpu_percent", false, 0.25, 0.25, 0.5},
+	{"lbd_10000_services_bytes", false, 0.10, 0.10, 0},
+	{"lbd_10000_backends_bytes", false, 0.10, 0.10, 0},
 };
 #define NR_FIGURES (sizeof(figures) / sizeof(figures[0]))
 

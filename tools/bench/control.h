@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The names of what is measured with a real lbd. Used by control.c, which asks for it, and control_lab.c, which does
+/* The names of what is measured with a real lbd. Used by control.c, which asks for it, and control_*.c, which do
  * it. */
 #ifndef TOOLS_BENCH_CONTROL_H
 #define TOOLS_BENCH_CONTROL_H
@@ -11,6 +11,8 @@
 #define BENCH_APPLY "apply-10000-services"
 #define BENCH_RELOAD "apply-10000-unchanged"
 #define BENCH_ADOPT_10000 "adopt-10000-services"
+#define BENCH_CHECKS "checks-1000-per-second"
+#define BENCH_FLAP "flap-1-of-10000"
 #define BENCH_MEMORY "memory-lbd"
 
 #endif

@@ -20,6 +20,7 @@
 
 #include "bench.h"
 #include "control.h"
+#include "control_priv.h"
 #include "env.h"
 #include "lab_lbd.h"
 
@@ -29,13 +30,14 @@
 #define APPLY_ROUNDS 3
 #define BACKENDS 1000
 #define SERVICES 10000
+#define MOST_BACKENDS 10000 /* of one service */
 #define VIP "192.0.2.30"
 #define CHECK_INTERVAL_MS 50
 #define CHECK_FALL 2
 #define PACKET_EVERY_S 20e-6
 
-/* A configuration of @services services with @backends backends each, malloc'ed. */
-static char *config_text(unsigned int services, unsigned int backends)
+/* A configuration of @services services with @backends backends each, malloc'ed. The first @checked are checked. */
+static char *config_text(unsigned int services, unsigned int backends, unsigned int checked)
 {
 	char *text = NULL;
 	size_t size;
@@ -43,10 +45,8 @@ static char *config_text(unsigned int services, unsigned int backends)
 
 	fprintf(f, "{\"interfaces\":[{\"name\":\"lb0\"}],\"services\":[");
 	for (unsigned int s = 0; s < services; s++) {
-		fprintf(f,
-			"%s{\"name\":\"s%05u\",\"vip\":\"198.18.%u.%u:80/tcp\",\"check\":{\"type\":\"none\"},"
-			"\"backends\":[",
-			s ? "," : "", s, s >> 8, s & 255);
+		fprintf(f, "%s{\"name\":\"s%05u\",\"vip\":\"198.18.%u.%u:80/tcp\",\"check\":%s,\"backends\":[",
+			s ? "," : "", s, s >> 8, s & 255, s < checked ? LAB_CHECK : "{\"type\":\"none\"}");
 		for (unsigned int b = 0; b < backends; b++) {
 			unsigned int i = s * backends + b;
 
@@ -59,13 +59,18 @@ static char *config_text(unsigned int services, unsigned int backends)
 	return text;
 }
 
-static double put_config(unsigned int services, unsigned int backends)
+double lab_put_config(unsigned int services, unsigned int backends, unsigned int checked)
 {
-	char *text = config_text(services, backends);
+	char *text = config_text(services, backends, checked);
 	double ms = text ? lab_ask("PUT", "/v1/config", text, NULL) : -1;
 
 	free(text);
 	return ms;
+}
+
+static double put_config(unsigned int services, unsigned int backends)
+{
+	return lab_put_config(services, backends, 0);
 }
 
 /* ---- the pinned maps ---- */
@@ -97,7 +102,7 @@ static void keep_fd(void *ctx, int fd)
 	*(int *)ctx = dup(fd);
 }
 
-static const void *map_pinned(const char *name, size_t bytes)
+const void *lab_map_pinned(const char *name, size_t bytes)
 {
 	int fd = -1;
 	void *p;
@@ -125,7 +130,7 @@ static void add_bytes(void *ctx, int fd)
 
 /* ---- what is measured ---- */
 
-static void add_row(json_t *rows, const char *name, double *ms, size_t nr, json_t *more)
+void lab_add_row(json_t *rows, const char *name, double *ms, size_t nr, json_t *more)
 {
 	json_t *row = json_pack("{s:s}", "name", name);
 
@@ -147,7 +152,7 @@ static int measure_start(json_t *rows)
 			return -1;
 	}
 	if (bench_wanted(BENCH_START))
-		add_row(rows, BENCH_START, ms, START_ROUNDS, NULL);
+		lab_add_row(rows, BENCH_START, ms, START_ROUNDS, NULL);
 	return 0;
 }
 
@@ -163,7 +168,7 @@ static int measure_adopt(json_t *rows, const char *name, json_int_t services)
 		if (!lab_adopted() || lab_services() != services)
 			return lab_fail("lbd did not adopt what was there");
 	}
-	add_row(rows, name, ms, START_ROUNDS, NULL);
+	lab_add_row(rows, name, ms, START_ROUNDS, NULL);
 	return 0;
 }
 
@@ -189,8 +194,8 @@ static int measure_change(json_t *rows)
 	const size_t services_bytes = LB_MAX_SERVICES * sizeof(struct lb_service),
 		     slots_bytes = LB_SLOTS * sizeof(__u32);
 	const char *path = "/v1/services/s00000/backends/10.1.1.100";
-	const struct lb_service *services = map_pinned(LB_MAP_SERVICES, services_bytes);
-	const __u32 *slots = map_pinned(LB_MAP_SLOTS, slots_bytes);
+	const struct lb_service *services = lab_map_pinned(LB_MAP_SERVICES, services_bytes);
+	const __u32 *slots = lab_map_pinned(LB_MAP_SLOTS, slots_bytes);
 	__u32 *before = malloc(slots_bytes), *after = malloc(slots_bytes);
 	double ms[CHANGE_ROUNDS], moved[CHANGE_ROUNDS] = {0};
 	int ret = -1;
@@ -214,8 +219,8 @@ static int measure_change(json_t *rows)
 			goto out;
 		}
 	}
-	add_row(rows, BENCH_CHANGE, ms, CHANGE_ROUNDS,
-		json_pack("{s:f}", "slots_moved", bench_median(moved, CHANGE_ROUNDS)));
+	lab_add_row(rows, BENCH_CHANGE, ms, CHANGE_ROUNDS,
+		    json_pack("{s:f}", "slots_moved", bench_median(moved, CHANGE_ROUNDS)));
 	ret = 0;
 out:
 	if (services)
@@ -242,16 +247,15 @@ static int measure_apply(json_t *rows)
 			return -1;
 	}
 	if (bench_wanted(BENCH_APPLY))
-		add_row(rows, BENCH_APPLY, ms, APPLY_ROUNDS, NULL);
+		lab_add_row(rows, BENCH_APPLY, ms, APPLY_ROUNDS, NULL);
 	if (bench_wanted(BENCH_RELOAD))
-		add_row(rows, BENCH_RELOAD, unchanged, APPLY_ROUNDS, NULL);
+		lab_add_row(rows, BENCH_RELOAD, unchanged, APPLY_ROUNDS, NULL);
 	return 0;
 }
 
 /* ---- from a verdict to the first packet elsewhere ---- */
 
-/* A socket on host @name, bound to @addr:@port where that is given. */
-static int socket_on(const char *name, int type, const char *addr, uint16_t port)
+int lab_socket_on(const char *name, int type, const char *addr, uint16_t port)
 {
 	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(port)};
 	int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), there, fd = -1, one = 1;
@@ -302,7 +306,7 @@ static int flow_to(const struct race *r, int backend)
 
 	inet_pton(AF_INET, VIP, &vip.sin_addr);
 	for (int i = 0; i < 100; i++) {
-		int fd = socket_on("client", SOCK_DGRAM, NULL, 0);
+		int fd = lab_socket_on("client", SOCK_DGRAM, NULL, 0);
 		bool here;
 
 		if (fd < 0 || connect(fd, (struct sockaddr *)&vip, sizeof(vip)) || send(fd, "?", 1, 0) != 1)
@@ -366,15 +370,16 @@ static int race_once(struct race *r, double *verdict_ms, double *failure_ms)
 	}
 	close(flow);
 	lab_forget_log();
-	r->checked[0] = socket_on("b1", SOCK_STREAM, "10.0.0.11", 8000);
+	r->checked[0] = lab_socket_on("b1", SOCK_STREAM, "10.0.0.11", 8000);
 	return ret || r->checked[0] < 0 ? lab_fail("no packet goes elsewhere") : wait_verdict("10.0.0.11", "up");
 }
 
 static int measure_verdict(json_t *rows)
 {
-	struct race r = {.checked = {socket_on("b1", SOCK_STREAM, "10.0.0.11", 8000),
-				     socket_on("b2", SOCK_STREAM, "10.0.0.12", 8000)},
-			 .served = {socket_on("b1", SOCK_DGRAM, VIP, 9000), socket_on("b2", SOCK_DGRAM, VIP, 9000)}};
+	struct race r = {
+		.checked = {lab_socket_on("b1", SOCK_STREAM, "10.0.0.11", 8000),
+			    lab_socket_on("b2", SOCK_STREAM, "10.0.0.12", 8000)},
+		.served = {lab_socket_on("b1", SOCK_DGRAM, VIP, 9000), lab_socket_on("b2", SOCK_DGRAM, VIP, 9000)}};
 	double verdict_ms[VERDICT_ROUNDS], failure_ms[VERDICT_ROUNDS];
 	char text[1024];
 	json_t *more;
@@ -398,7 +403,7 @@ static int measure_verdict(json_t *rows)
 			goto out;
 	more = json_pack("{s:i s:i}", "check_interval_ms", CHECK_INTERVAL_MS, "fall", CHECK_FALL);
 	bench_add_spread(more, "failure_to_packet_ms", failure_ms, VERDICT_ROUNDS);
-	add_row(rows, BENCH_VERDICT, verdict_ms, VERDICT_ROUNDS, more);
+	lab_add_row(rows, BENCH_VERDICT, verdict_ms, VERDICT_ROUNDS, more);
 	ret = 0;
 out:
 	for (int i = 0; i < 2; i++) {
@@ -423,7 +428,7 @@ static int start_afresh(void)
 /* Anonymous memory: the pages of the maps are counted as the maps'. */
 static int measure_memory(json_t *rows)
 {
-	json_int_t maps = 0, start, with_backends, with_services;
+	json_int_t maps = 0, start, with_backends, with_services, with_most;
 
 	if (start_afresh())
 		return -1;
@@ -435,11 +440,15 @@ static int measure_memory(json_t *rows)
 	if (start_afresh() || put_config(SERVICES, 1) < 0)
 		return -1;
 	with_services = lab_lbd_bytes("RssAnon");
-	json_array_append_new(rows, json_pack("{s:s s:I s:I s:I s:I s:I}", "name", BENCH_MEMORY, "maps_bytes", maps,
-					      "lbd_start_bytes", start, "lbd_per_backend_bytes",
-					      (with_backends - start) / BACKENDS, "lbd_per_service_bytes",
-					      (with_services - start) / SERVICES, "per_million_flows_bytes",
-					      (json_int_t)(sizeof(struct lb_flow_set) * 1000000 / LB_FLOW_WAYS)));
+	if (start_afresh() || put_config(1, MOST_BACKENDS) < 0)
+		return -1;
+	with_most = lab_lbd_bytes("RssAnon");
+	json_array_append_new(
+		rows, json_pack("{s:s s:I s:I s:I s:I s:I s:I s:I}", "name", BENCH_MEMORY, "maps_bytes", maps,
+				"lbd_start_bytes", start, "lbd_per_backend_bytes", (with_backends - start) / BACKENDS,
+				"lbd_per_service_bytes", (with_services - start) / SERVICES, "lbd_10000_services_bytes",
+				with_services, "lbd_10000_backends_bytes", with_most, "per_million_flows_bytes",
+				(json_int_t)(sizeof(struct lb_flow_set) * 1000000 / LB_FLOW_WAYS)));
 	return 0;
 }
 
@@ -459,6 +468,8 @@ static int measure_all(json_t *rows)
 		    (bench_wanted(BENCH_ADOPT_10000) && measure_adopt(rows, BENCH_ADOPT_10000, SERVICES)))
 			return -1;
 	}
+	if ((bench_wanted(BENCH_CHECKS) || bench_wanted(BENCH_FLAP)) && lab_measure_checks(rows))
+		return -1;
 	return bench_wanted(BENCH_MEMORY) ? measure_memory(rows) : 0;
 }
 

@@ -147,6 +147,7 @@ peers)
 control)
 	lab_up 2
 	ip -n lb route add 10.1.0.0/16 via 10.0.0.11
+	ip -n b1 route add local 10.1.0.0/16 dev lo
 	lab_vip 192.0.2.30 2
 	host lb "$BENCH_PROGRAM" --in-lab control "$ROOT/build/lbd" $RUN
 	;;

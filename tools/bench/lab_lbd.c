@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "client.h"
@@ -182,6 +183,16 @@ json_int_t lab_lbd_bytes(const char *key)
 	if (f)
 		fclose(f);
 	return bytes;
+}
+
+double lab_lbd_cpu_s(void)
+{
+	struct timespec ts;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(lbd.pid, &clock) || clock_gettime(clock, &ts))
+		return -1;
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
 const char *lab_log(void)

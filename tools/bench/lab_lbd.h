@@ -27,6 +27,9 @@ bool lab_adopted(void);
 /* A line of its /proc/PID/status, in bytes. */
 json_int_t lab_lbd_bytes(const char *key);
 
+/* Its CPU time until now, of all its threads, in seconds; -1: it is gone. */
+double lab_lbd_cpu_s(void);
+
 /* What it has logged lately. lab_read_log takes what came since, without waiting, and says whether there was anything;
  * lab_wait_log waits a while for it. */
 const char *lab_log(void);

@@ -177,6 +177,14 @@ static void print_control(const json_t *cases)
 			printf("%-28s %9.3f %9.3f %9.3f\n", json_string_value(json_object_get(row, "name")),
 			       number(row, "ms"), number(row, "ms_q1"), number(row, "ms_q3"));
 	}
+	if (any_has(cases, "cpu_percent"))
+		printf("%-28s %9s %9s %6s\n", "lbd's CPU", "%", "checks/s", "valid");
+	json_array_foreach (cases, i, row) {
+		if (json_object_get(row, "cpu_percent"))
+			printf("%-28s %9.2f %9.0f %6s\n", json_string_value(json_object_get(row, "name")),
+			       number(row, "cpu_percent"), number(row, "checks_per_s"),
+			       json_is_true(json_object_get(row, "valid")) ? "yes" : "NO");
+	}
 	printf("%-28s %9s\n", "memory", "bytes");
 	json_array_foreach (cases, i, row) {
 		if (strncmp(json_string_value(json_object_get(row, "name")), "memory", strlen("memory")))
