@@ -6,6 +6,7 @@
 #include "follow.h"
 #include "log.h"
 #include "pause.h"
+#include "sort.h"
 
 static int compare(const void *a, const void *b)
 {
@@ -44,7 +45,7 @@ static size_t sort(struct lb_followed *list, size_t nr)
 	size_t unique = 0;
 
 	lb_pause();
-	qsort(list, nr, sizeof(*list), compare);
+	lb_sort(list, nr, sizeof(*list), compare);
 	lb_pause();
 	for (size_t i = 0; i < nr; i++)
 		if (!unique || compare(&list[i], &list[unique - 1]))

@@ -173,9 +173,12 @@ static void tell(struct lb_nexthops *n, const struct lb_model *m, bool known)
 		lb_pause();
 		for (size_t j = 0; j < services[i]->conf.nr_backends; j++) {
 			const struct lb_model_backend *b = &services[i]->backends[j];
-			const struct lb_followed *w = lb_follow_find(&n->follow, b->conf.address.addr);
+			const struct lb_followed *w;
 
-			if (w && !w->nh.ifindex == !known && !b->next_hop.ifindex == known)
+			if (!b->next_hop.ifindex != known)
+				continue;
+			w = lb_follow_find(&n->follow, b->conf.address.addr);
+			if (w && !w->nh.ifindex == !known)
 				n->changed(n->ctx, w->addr, &w->nh);
 		}
 	}

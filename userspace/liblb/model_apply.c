@@ -155,7 +155,7 @@ static int build_backends(struct change *c, struct lb_service_entry *s, const st
 
 	for (size_t i = 0; i < conf->nr_backends; i++) {
 		struct lb_model_backend *b = &s->pub.backends[i];
-		const struct lb_model_backend *was = old ? lb_entry_backend(old, &conf->backends[i].address) : NULL;
+		const struct lb_model_backend *was = old ? lb_entry_backend(old, &conf->backends[i].address, i) : NULL;
 		int ret;
 
 		if (was)
@@ -176,7 +176,7 @@ static int build_backends(struct change *c, struct lb_service_entry *s, const st
 		known_next_hop(c->m, b);
 	}
 	for (size_t i = 0; old && i < old->pub.conf.nr_backends; i++) {
-		if (!lb_entry_backend(s, &old->pub.backends[i].conf.address))
+		if (!lb_entry_backend(s, &old->pub.backends[i].conf.address, i))
 			free_backend_id(c, old->pub.backends[i].idx);
 	}
 	return 0;

@@ -62,8 +62,9 @@ uint16_t lb_pool_get(struct lb_pool *p); /* 0: none left */
 struct lb_service_entry *lb_service_entry_new(size_t nr_backends);
 void lb_service_entry_free(struct lb_service_entry *s);
 
-/* lb_entry_backend - the backend of @s with exactly this address and port, or NULL. */
-struct lb_model_backend *lb_entry_backend(const struct lb_service_entry *s, const struct lb_endpoint *ep);
+/* lb_entry_backend - the backend of @s with exactly this address and port, or NULL. @near: its index, if it is where one
+ * would think. */
+struct lb_model_backend *lb_entry_backend(const struct lb_service_entry *s, const struct lb_endpoint *ep, size_t near);
 /* lb_ids_kill - backend @idx no longer serves: what the flow cache has of it is void. */
 void lb_ids_kill(struct lb_ids *ids, uint16_t idx);
 bool lb_ids_alive(void *ids, uint16_t idx);

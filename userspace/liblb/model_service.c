@@ -10,6 +10,7 @@
 #include "model_priv.h"
 #include "pause.h"
 #include "share.h"
+#include "sort.h"
 
 #define FILL_SLOTS (1U << 15) /* a millisecond's work */
 
@@ -66,10 +67,12 @@ void lb_service_entry_free(struct lb_service_entry *s)
 	free(s);
 }
 
-struct lb_model_backend *lb_entry_backend(const struct lb_service_entry *s, const struct lb_endpoint *ep)
+struct lb_model_backend *lb_entry_backend(const struct lb_service_entry *s, const struct lb_endpoint *ep, size_t near)
 {
 	size_t low = 0, high = s->pub.conf.nr_backends;
 
+	if (near < high && !memcmp(&s->pub.backends[near].conf.address, ep, sizeof(*ep)))
+		return &s->pub.backends[near];
 	while (low < high) {
 		size_t mid = (low + high) / 2;
 		int order = memcmp(&s->pub.backends[mid].conf.address, ep, sizeof(*ep));
@@ -195,10 +198,16 @@ static int change_slots(struct lb_model *m, struct lb_service_entry *s, struct l
 
 static void count_slots(struct lb_model *m, struct lb_service_entry *s)
 {
-	for (size_t i = 0; i < 1UL << s->pub.policy_shift; i++) {
-		if (!(i % FILL_SLOTS))
-			lb_pause();
-		m->counts[s->pub.policy_table[i]]++;
+	const uint16_t *table = s->pub.policy_table;
+	const size_t nr = 1UL << s->pub.policy_shift;
+	uint32_t *counts = m->counts;
+
+	for (size_t from = 0; from < nr; from += FILL_SLOTS) {
+		size_t to = from + FILL_SLOTS < nr ? from + FILL_SLOTS : nr;
+
+		for (size_t i = from; i < to; i++)
+			counts[table[i]]++;
+		lb_pause();
 	}
 	for (size_t i = 0; i < s->pub.conf.nr_backends; i++) {
 		s->pub.backends[i].nr_slots = m->counts[s->pub.backends[i].idx];
@@ -644,6 +653,6 @@ struct lb_service_image *lb_entry_image(const struct lb_config *c, const struct 
 		image->tagged |= image->backends[i].vlan.oif;
 	}
 	image->nr_backends = conf->nr_backends;
-	qsort(image->backends, image->nr_backends, sizeof(*image->backends), by_idx);
+	lb_sort(image->backends, image->nr_backends, sizeof(*image->backends), by_idx);
 	return image;
 }

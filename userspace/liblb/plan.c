@@ -95,10 +95,13 @@ static bool same_line(const struct pair *p)
 	return !memcmp(&line, &p->new->line, sizeof(line));
 }
 
-static const struct lb_backend_image *find_backend(const struct lb_service_image *s, uint16_t idx)
+/* @near: where one would think that it is. */
+static const struct lb_backend_image *find_backend(const struct lb_service_image *s, uint16_t idx, size_t near)
 {
 	size_t low = 0, high = s ? s->nr_backends : 0;
 
+	if (near < high && s->backends[near].idx == idx)
+		return &s->backends[near];
 	while (low < high) {
 		size_t mid = (low + high) / 2;
 
@@ -157,7 +160,7 @@ static int plan_backends_set(struct work *w, const struct pair *p)
 {
 	for (size_t i = 0; p->new &&i < p->new->nr_backends; i++) {
 		const struct lb_backend_image *b = &p->new->backends[i];
-		const struct lb_backend_image *before = find_backend(p->old, b->idx);
+		const struct lb_backend_image *before = find_backend(p->old, b->idx, i);
 		struct lb_op *op;
 
 		if (before && !memcmp(&before->line, &b->line, sizeof(b->line)) &&
@@ -262,7 +265,7 @@ static int plan_backends_del(struct work *w, const struct pair *p)
 		uint16_t idx = p->old->backends[i].idx;
 		struct lb_op *op;
 
-		if (find_backend(p->new, idx))
+		if (find_backend(p->new, idx, i))
 			continue;
 		op = add_op(w, LB_OP_BACKEND_DEL, idx);
 		if (!op)

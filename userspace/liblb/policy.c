@@ -9,6 +9,7 @@
 #include "maglev.h"
 #include "policy.h"
 #include "share.h"
+#include "sort.h"
 
 /* Could @c take new connections, were it healthy? */
 static bool usable(const struct lb_candidate *c)
@@ -162,7 +163,7 @@ struct lb_maglev *lb_policy_begin(const struct lb_candidate *candidates, size_t 
 		members[nr_members++].value = c->idx;
 	}
 	set_weights(members, products, nr_members);
-	qsort(members, nr_members, sizeof(*members), compare_members);
+	lb_sort(members, nr_members, sizeof(*members), compare_members);
 	*shift = lb_maglev_shift(weights, nr);
 	build = policy == LB_POLICY_ROUND_ROBIN ? lb_maglev_in_turn(members, nr_members, *shift)
 						: lb_maglev_new(members, nr_members, key, *shift);

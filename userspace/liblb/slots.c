@@ -28,6 +28,7 @@
 #include "slots.h"
 
 #define PAUSE_EVERY (1U << 16) /* slots */
+#define LOOK_AT (1U << LB_TABLE_SHIFT_MIN)
 #define SETTLE_S 2 /* whole seconds of a clock that counts only those: more than one has passed */
 
 struct lb_slots *lb_slots_new(unsigned int shift)
@@ -223,11 +224,15 @@ size_t lb_slots_tick(struct lb_slots *s, unsigned int policy_shift, const bool *
 
 bool lb_slots_stable(const struct lb_slots *s)
 {
-	uint32_t all = 0;
+	for (uint32_t from = 0; from < 1U << s->shift; from += LOOK_AT) {
+		uint32_t all = 0;
 
-	for (uint32_t i = 0; i < 1U << s->shift; i++)
-		all |= s->word[i];
-	return LB_SLOT_PHASE(all) == LB_PHASE_STABLE;
+		for (uint32_t i = 0; i < LOOK_AT; i++)
+			all |= s->word[from + i];
+		if (LB_SLOT_PHASE(all) != LB_PHASE_STABLE)
+			return false;
+	}
+	return true;
 }
 
 void lb_slots_count(const struct lb_slots *s, size_t count[3])
