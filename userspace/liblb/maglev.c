@@ -19,7 +19,7 @@
 #define SLOTS_PER_BACKEND 100
 #define WIDE_SHIFT_MAX 16 /* how far weights that are far apart may enlarge a table */
 
-#define BLOCK 64     /* turns that are searched for at once */
+#define BLOCK 128    /* turns that are searched for at once */
 #define VISITS_MAX 6 /* members to look at for a turn: beyond that sorting all turns is faster */
 
 #define LAST_MAX (1U << (LB_TABLE_SHIFT_MAX / 2))
