@@ -92,6 +92,19 @@ static bool next_due(double now_s, double *due_s)
 	return *due_s <= now_s && *due_s < run.end_s;
 }
 
+/* Its request failed. Of a run's failures the first is told: it makes the row invalid, and somebody will ask why. */
+static void conn_fail(struct conn *c, const char *what, int err)
+{
+	socklen_t len = sizeof(err);
+
+	if (!err && c->fd >= 0)
+		getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &len);
+	if (!run.result->failed)
+		fprintf(stderr, "bench: %s: a request failed: %s%s%s\n", run.target->name, what, err ? ": " : "",
+			err ? strerror(err) : "");
+	conn_end(c, false);
+}
+
 static void begin_due(double now_s)
 {
 	double due_s;
@@ -105,7 +118,7 @@ static void begin_due(double now_s)
 		run.outstanding++;
 		err = c->fd < 0 ? conn_open(c) : conn_send(c);
 		if (err) {
-			conn_end(c, false);
+			conn_fail(c, "it cannot be sent", -err);
 			return; /* not again and again in one go */
 		}
 	}
@@ -157,15 +170,20 @@ static void conn_read(struct conn *c)
 		if (n < 0 && errno == EAGAIN)
 			return;
 		if (n <= 0) {
+			int err = n ? errno : 0;
+
 			/* Only what the server closes as it was asked to is a good end, and only after its answer. */
 			length = n ? -1 : answer_length(c);
-			conn_end(c, run.plan->connect && length > 0 && (size_t)length == c->got);
+			if (run.plan->connect && length > 0 && (size_t)length == c->got)
+				conn_end(c, true);
+			else
+				conn_fail(c, "its connection ended before the answer did", err);
 			return;
 		}
 		c->got += (size_t)n;
 		length = answer_length(c);
 		if (length < 0 || (length && (size_t)length < c->got)) {
-			conn_end(c, false);
+			conn_fail(c, "this is not the answer", 0);
 			return;
 		}
 		if (length && (size_t)length == c->got && !run.plan->connect) {
@@ -185,11 +203,11 @@ static void conn_event(struct conn *c, uint32_t events)
 		return;
 	}
 	if (events & EPOLLERR) {
-		conn_end(c, false);
+		conn_fail(c, c->state == CONN_CONNECTING ? "no connection" : "its connection broke", 0);
 		return;
 	}
 	if (c->state == CONN_CONNECTING && (events & EPOLLOUT) && conn_send(c)) {
-		conn_end(c, false);
+		conn_fail(c, "it cannot be sent", errno);
 		return;
 	}
 	if (c->state == CONN_WAITING && (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)))
@@ -277,6 +295,9 @@ int load_run(const struct load_target *target, const struct load_plan *plan, str
 		double used_s = cpu_end();
 
 		result->cpu_us = run.done ? used_s / (double)run.done * 1e6 : 0;
+		if (run.outstanding)
+			fprintf(stderr, "bench: %s: %llu requests are not answered after %.0f s\n", target->name,
+				(unsigned long long)run.outstanding, DRAIN_S);
 		result->failed += run.outstanding;
 	}
 	took_s = plan->rate ? wall_s : plan->seconds;
