@@ -88,4 +88,20 @@ nginx_start 1 200 fine
 wait_serving web 1
 talk load mark
 ok "one is back: 500 answers" wait_for 10 answered_since 500
+
+echo "# what is found out while the service is removed"
+nsenter --net=/run/netns/lb -- strace -qq -f -p "${LBD_PID[lb]}" -e trace=fsync -e inject=fsync:delay_enter=1000000 -o "$RUN/strace" &
+tracer=$!
+ok "strace holds lbd" wait_for 10 grep -q '^TracerPid:	[1-9]' "/proc/${LBD_PID[lb]}/status"
+: >"$RUN/lb/log"
+lbctl service del web &
+del=$!
+ok "it is being removed" wait_for 5 grep -q 'op=remove path=services.web. ' "$RUN/lb/log"
+nginx_kill 1
+wait $del
+is "it is removed" $? 0
+kill $tracer
+wait $tracer 2>/dev/null
+ok "another one" lbctl service add other 192.0.2.11:80
+is "nobody hears of what is not there any more" "$(grep -c 'msg="health"\|level=error' "$RUN/lb/log")" 0
 done_testing

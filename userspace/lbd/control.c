@@ -216,6 +216,8 @@ void lb_control_on_health(void *ctx, const char *service, const struct lb_endpoi
 	detail = stats ? stats->detail : NULL;
 	ret = lb_model_set_health(c->model, service, backend, h->health, lb_now_s());
 	c->build_ns += lb_now_ns() - start_ns;
+	if (ret == -ENOENT)
+		return; /* it was removed while this waited */
 	lb_log(h->health == LB_HEALTH_DOWN ? LB_LOG_WARN : LB_LOG_INFO,
 	       "msg=\"health\" service=%s backend=%s from=%s to=%s reason=%s%s%s", service,
 	       lb_endpoint_format(backend, text), lb_health_name(from), lb_health_name(h->health),
@@ -240,6 +242,8 @@ void lb_control_on_share(void *ctx, const char *service, const struct lb_endpoin
 		return;
 	ret = lb_model_set_share(c->model, service, backend, to, lb_now_s());
 	c->build_ns += lb_now_ns() - start_ns;
+	if (ret == -ENOENT)
+		return; /* likewise */
 	lb_log(LB_LOG_INFO, "msg=\"weight\" service=%s backend=%s from=%u%% to=%u%% reason=%s", service,
 	       lb_endpoint_format(backend, text), from, to, said ? "said" : "unread");
 	lb_tell_share(c, service, backend, from, to, said);
