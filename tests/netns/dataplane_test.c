@@ -614,6 +614,28 @@ static void test_more_connections(void)
 	lb_image_free(two);
 }
 
+/* As many interfaces as may be attached at a time are attached, and go. */
+static void come_and_go(struct lb_dataplane *dp)
+{
+	struct lb_attachment at;
+	char name[16];
+	int nr = 0, fd;
+
+	tap_need(!lb_dataplane_attach(dp, "lbt0", LB_ATTACH_AUTO, &at, &err), "attach: %s", err.message);
+	fd = bpf_prog_get_fd_by_id(prog_on("lbt0"));
+	tap_need(!lb_dataplane_detach(dp, "lbt0", &err), "detach: %s", err.message);
+	command("for i in $(seq 32); do echo link add come$i type veth peer name go$i; done | ip -batch -");
+	for (int i = 0; i < 64; i++) {
+		snprintf(name, sizeof(name), "%s%d", i < 32 ? "come" : "go", i % 32 + 1);
+		/* By hand, as that is quick. */
+		nr += !bpf_xdp_attach((int)if_nametoindex(name), fd, XDP_FLAGS_SKB_MODE, NULL) &&
+		      !lb_dataplane_attached(dp, name, &at);
+	}
+	close(fd);
+	tap_ok(nr == 64, "64 interfaces are attached");
+	command("for i in $(seq 32); do echo link del come$i; done | ip -batch -");
+}
+
 /* What the program does changes with the configuration: another one takes its place, and nothing else changes. */
 static void test_variants(void)
 {
@@ -627,6 +649,7 @@ static void test_variants(void)
 	rich->features = LB_HAS_ALL;
 	rich->conf.max_conns = 1024;
 	dp = open_dataplane(&adopted);
+	come_and_go(dp);
 	tap_need(!bring_from_maps(dp, plain) && !lb_dataplane_attach(dp, "lbt0", LB_ATTACH_AUTO, &at, &err), "%s",
 		 err.message);
 	id = prog_on("lbt0");

@@ -148,6 +148,17 @@ static void forget(struct lb_dataplane *dp, uint32_t ifindex)
 	}
 }
 
+/* One that is made again has another index: those that are gone must not fill the list. */
+static void forget_gone(struct lb_dataplane *dp)
+{
+	char name[IF_NAMESIZE];
+
+	for (size_t i = 0; i < dp->nr_ifaces; i++) {
+		if (!if_indextoname(dp->ifaces[i], name))
+			forget(dp, dp->ifaces[i--]);
+	}
+}
+
 static void remember(struct lb_dataplane *dp, uint32_t ifindex)
 {
 	bool known = false;
@@ -155,6 +166,8 @@ static void remember(struct lb_dataplane *dp, uint32_t ifindex)
 	write_link(dp, ifindex, true);
 	for (size_t i = 0; i < dp->nr_ifaces; i++)
 		known |= dp->ifaces[i] == ifindex;
+	if (!known)
+		forget_gone(dp);
 	if (!known && dp->nr_ifaces < LB_DATAPLANE_IFACES)
 		dp->ifaces[dp->nr_ifaces++] = ifindex;
 }
