@@ -2,6 +2,7 @@
 /* The kernel's world: the program as it is shipped, with maps of its own that are pinned nowhere, run by
  * BPF_PROG_TEST_RUN on the one CPU that this process is bound to. */
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -115,6 +116,9 @@ static int kernel_run(struct world *w, const struct frame *in, bool no_headroom,
 	return 0;
 }
 
+/* The verifier's summary; a buffer that it does not fit would be an error. */
+static char verifier_log[1 << 16];
+
 static int kernel_load(void)
 {
 	int rc;
@@ -130,11 +134,21 @@ static int kernel_load(void)
 	rc = lb_program_prepare(skel, 0, LB_HAS_ALL);
 	if (rc >= 0)
 		rc = bpf_map__set_max_entries(skel->maps.lb_conns, NR_CONNS);
+	bpf_program__set_log_buf(skel->progs.lb_main, verifier_log, sizeof(verifier_log));
+	bpf_program__set_log_level(skel->progs.lb_main, 4);
 	if (rc >= 0)
 		rc = lb_bpf__load(skel);
 	if (rc)
-		fprintf(stderr, "kernel: the program does not load: %s\n", strerror(-rc));
+		fprintf(stderr, "%s\nkernel: the program does not load: %s\n", verifier_log, strerror(-rc));
 	return rc;
+}
+
+unsigned int world_kernel_verified(void)
+{
+	const char *said = strstr(verifier_log, "processed ");
+	unsigned int insns = 0;
+
+	return said && sscanf(said, "processed %u insns", &insns) == 1 ? insns : UINT_MAX;
 }
 
 int world_kernel_open(struct world *w)

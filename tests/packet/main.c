@@ -443,6 +443,18 @@ static int add_ports(struct world *w)
 	return rc;
 }
 
+/* Kernels take a million instructions, which old ones count otherwise than new ones. Far below that a program of every
+ * feature leaves room for more, and loads fast. */
+#define VERIFIED_MAX 200000
+
+static void test_verified(void)
+{
+	const unsigned int insns = world_kernel_verified();
+
+	report(insns <= VERIFIED_MAX, "the verifier looks at %u instructions of the program with every feature, of %u",
+	       insns, VERIFIED_MAX);
+}
+
 int main(int argc, char **argv)
 {
 	bool native = argc < 2 || !strcmp(argv[1], "--native"), kernel = argc < 2 || !strcmp(argv[1], "--kernel");
@@ -460,6 +472,8 @@ int main(int argc, char **argv)
 		if (add_ports(&worlds[k]))
 			return 1;
 
+	if (kernel)
+		test_verified();
 	test_rows();
 	test_prefixes();
 	for (unsigned int k = 0; k < nr_worlds; k++)

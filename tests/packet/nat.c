@@ -110,6 +110,7 @@ static struct spec to_backend(struct story *t, const struct spec *in, int backen
 	size_t l4 = 14 + (t->backend == 4 ? 20 + (size_t)in->options : 40);
 
 	want.family = t->backend;
+	want.mss = in->mss > t->setup.mss ? t->setup.mss : in->mss;
 	want.dst = addr_text(t->backend, backend, buf);
 	want.dport = BACKEND_PORT;
 	want.ttl = or_default(in->ttl, 64) - 1;
@@ -457,6 +458,20 @@ static void story_vlan(struct story *t)
 	counted(t, "it is one connection", 1, 0);
 }
 
+static void story_mss(struct story *t)
+{
+	struct spec s = from_client(t, SYN);
+	char buf[INET6_ADDRSTRLEN];
+
+	s.mss = 1460;
+	client_sends(t, "a SYN announces too much", s, LB_V_FORWARDED, OLD);
+	client_sends(t, "it is sent again", s, LB_V_FORWARDED, OLD);
+	s = from_backend(t, OLD, SYNACK, buf);
+	s.mss = 1460;
+	backend_sends(t, "the backend's is its own affair", s, LB_V_REPLIED);
+	client_sends(t, "the client goes on", from_client(t, ACK), LB_V_FORWARDED, OLD);
+}
+
 static void tell(struct world *w, const char *what, void (*story)(struct story *), int forward, int client, int backend,
 		 int proto, bool wild)
 {
@@ -466,6 +481,7 @@ static void tell(struct world *w, const char *what, void (*story)(struct story *
 			  .proto = proto,
 			  .setup = {.forward = forward,
 				    .outer = backend,
+				    .mss = 1300,
 				    .flags = LB_SERVICE_F_NO_STATE | LB_SERVICE_F_NAT,
 				    .wild = wild}};
 
@@ -485,6 +501,7 @@ void test_nat(struct world *w)
 				continue;
 			tell(w, "a TCP connection", story_tcp, forward, client, backend, IPPROTO_TCP, false);
 			tell(w, "a UDP flow", story_udp, forward, client, backend, IPPROTO_UDP, false);
+			tell(w, "segment sizes", story_mss, forward, client, backend, IPPROTO_TCP, false);
 			tell(w, "VLANs", story_vlan, forward, client, backend, IPPROTO_TCP, false);
 			tell(w, "limits", story_limits, forward, client, backend, IPPROTO_TCP, false);
 			if (forward == LB_FORWARD_NAT)

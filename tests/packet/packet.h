@@ -214,6 +214,8 @@ int world_native_open(struct world *w);
 int world_kernel_open(struct world *w);
 void world_native_close(void);
 void world_kernel_close(void);
+/* Instructions that the verifier looked at, of the program with every feature. */
+unsigned int world_kernel_verified(void);
 
 void world_reset(struct world *w);
 void world_clear_counters(struct world *w);
