@@ -13,6 +13,8 @@
 #include "clock.h"
 #include "loop.h"
 
+#define ROUND_NS (4 * LB_NSEC_PER_SEC / 1000)
+
 static struct {
 	bool on;
 	pthread_t thread;
@@ -52,6 +54,19 @@ int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
 	if (loops)
 		note_wake();
 	return nr;
+}
+
+struct event_base *lb_loop_new(void)
+{
+	const struct timeval round = lb_timeval(ROUND_NS);
+	struct event_config *conf = event_config_new();
+	struct event_base *base = NULL;
+
+	if (conf && !event_config_set_max_dispatch_interval(conf, &round, -1, 0))
+		base = event_base_new_with_config(conf);
+	if (conf)
+		event_config_free(conf);
+	return base;
 }
 
 void lb_loop_watch(void)

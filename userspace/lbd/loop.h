@@ -6,6 +6,8 @@
 #ifndef LB_LOOP_H
 #define LB_LOOP_H
 
+#include <event2/event.h>
+
 #include "histogram.h"
 
 struct lb_loop_times {
@@ -13,6 +15,9 @@ struct lb_loop_times {
 	struct lb_histogram busy; /* CPU time of it */
 };
 
+/* lb_loop_new - an event loop that looks at what else there is after some milliseconds, however much there is to do:
+ * after a time without a CPU hundreds of checks are due at once. NULL: no memory. */
+struct event_base *lb_loop_new(void);
 /* lb_loop_watch - from now on, in this thread. */
 void lb_loop_watch(void);
 const struct lb_loop_times *lb_loop_times(void);

@@ -298,7 +298,7 @@ static int start(struct daemon *d)
 		ret = lb_store_lock(o->control.state_dir, &d->err);
 	if (ret)
 		return ret;
-	d->base = event_base_new();
+	d->base = lb_loop_new();
 	if (!d->base || watch_signals(d))
 		return lb_err_set(&d->err, -ENOMEM, NULL, "cannot make the event loop");
 	/* Taken before the dataplane is touched: another lbd that is alive is found here. */
