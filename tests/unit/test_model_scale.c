@@ -8,28 +8,7 @@
 #include <time.h>
 #include <cmocka.h>
 
-#include "model_conf.h"
-#include "plan.h"
-
-static struct lb_err err;
-
-static void apply(struct lb_model *m, const struct lb_config *c, uint32_t now_s)
-{
-	assert_int_equal(lb_model_apply(m, c, now_s, &err), 0);
-	conf_reach(m, now_s);
-	lb_image_free(lb_model_image(m));
-}
-
-static size_t plan_size(const struct lb_image *a, const struct lb_image *b)
-{
-	struct lb_plan plan;
-	size_t nr;
-
-	assert_int_equal(lb_plan_make(a, b, &plan), 0);
-	nr = plan.nr;
-	lb_plan_fini(&plan);
-	return nr;
-}
+#include "model_web.h"
 
 /* @nr services of @each backends with addresses from @from on, by hand: adding them one by one checks too much. */
 static struct lb_config *large(size_t nr, size_t each, uint32_t from)
