@@ -146,8 +146,11 @@ struct row {
 	int live_old, live_new; /* what it adds to the open connections */
 };
 
-extern const struct row rows[];
-extern const size_t nr_rows;
+/* One for each rows_*.c. */
+extern const struct row_list {
+	const struct row *rows;
+	size_t nr;
+} rows_forward, rows_state, rows_icmp, rows_sctp, rows_wrong;
 
 /* A trie: in this process @nr lines of key and value, the key's first word being its length in bits; or a map. */
 #define TRIE_MAX 64
