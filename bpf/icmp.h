@@ -10,6 +10,7 @@
 #include "lb/dp/icmp.h"
 #include "classify.h"
 #include "forward.h"
+#include "nat_icmp.h"
 #include "select.h"
 #include "world.h"
 
@@ -21,11 +22,11 @@ static __always_inline __u32 lb_serve_error(struct lb_world *w, struct lb_job *j
 	enum lb_verdict v = lb_classify(w, j);
 	__u32 sent;
 
+	/* what a connection's addresses are behind its VIP, its entry alone knows */
+	if (lb_world_has(w, LB_HAS_NAT) && (v != LB_V_FORWARDED || lb_job_flags(j) & LB_VIP_F_NAT))
+		return lb_nat_ask_error(w, j, v);
 	if (v != LB_V_FORWARDED)
 		return v;
-	/* what a connection's addresses are behind its VIP, its entry alone knows */
-	if (lb_world_has(w, LB_HAS_NAT) && lb_job_flags(j) & LB_VIP_F_NAT)
-		return LB_V_PASS_PROTOCOL;
 	if (j->pkt.len > j->pkt.room)
 		return lb_account_flawed(w, j, LB_V_DROP_MALFORMED);
 	v = lb_select(w, j);

@@ -496,6 +496,46 @@ static __always_inline enum lb_verdict lb_world_nat_cross(struct lb_world *w, co
 	return (enum lb_verdict)lb_nat_cross_ctx(w->ctx, c, l4_off, proto, v6);
 }
 
+static __attribute__((noinline)) __u32 lb_nat_error_cross_ctx(struct xdp_md *ctx, const struct lb_conn *c, __u32 here,
+							      __u32 there)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	return lb_nat_error_cross(&w, c, (struct lb_icmp_mtus){.here = here, .there = there});
+}
+
+static __always_inline enum lb_verdict lb_world_nat_error_cross(struct lb_world *w, const struct lb_conn *c,
+								struct lb_icmp_mtus mtus)
+{
+	return (enum lb_verdict)lb_nat_error_cross_ctx(w->ctx, c, mtus.here, mtus.there);
+}
+
+static __attribute__((noinline)) __u32 lb_nat_error_same_ctx(struct xdp_md *ctx, const struct lb_conn *c, __u32 keeps,
+							     __u32 mtu)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	return lb_nat_error_same(&w, c, keeps, mtu);
+}
+
+static __always_inline enum lb_verdict lb_world_nat_error_same(struct lb_world *w, const struct lb_conn *c, bool keeps,
+							       __u32 mtu)
+{
+	return (enum lb_verdict)lb_nat_error_same_ctx(w->ctx, c, keeps, mtu);
+}
+
+static __attribute__((noinline)) __u32 lb_nat_error_ctx(struct xdp_md *ctx)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	return lb_nat_error(&w);
+}
+
+static __always_inline __u32 lb_world_nat_error(struct lb_world *w)
+{
+	return lb_nat_error_ctx(w->ctx);
+}
+
 static __attribute__((noinline)) __u32 lb_nat_ctx(struct xdp_md *ctx, struct lb_nat_job *n)
 {
 	struct lb_world w = {.ctx = ctx};

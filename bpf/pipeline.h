@@ -342,8 +342,10 @@ static __always_inline __u32 lb_look_closer(struct lb_world *w, __u32 fate, __u6
 	v = LB_FATE_VERDICT(fate);
 	if (lb_world_has(w, LB_HAS_NAT) && v == LB_NAT_ASKED)
 		fate = lb_serve_nat(w, tags);
-	if (v == LB_V_PASS_PROTOCOL && lb_world_has(w, LB_HAS_ICMP | LB_HAS_PING))
-		return lb_world_icmp(w);
+	if (v == LB_V_PASS_PROTOCOL && lb_world_has(w, LB_HAS_ICMP | LB_HAS_PING)) {
+		fate = lb_world_icmp(w);
+		return lb_world_has(w, LB_HAS_NAT) && fate == LB_NAT_ASKED ? lb_world_nat_error(w) : fate;
+	}
 	if (v == LB_V_PASS_FRAGMENT && lb_world_has(w, LB_HAS_FRAGMENTS))
 		fate = lb_world_fragment(w);
 	if (lb_world_has(w, LB_HAS_MSS) && LB_FATE_VERDICT(fate) == LB_CLAMP_ASKED) {

@@ -121,6 +121,13 @@ static __always_inline __u32 lb_world_nat_attend(struct lb_world *w, __u32 backe
 						 __u32 tcp_flags);
 static __always_inline enum lb_verdict lb_world_nat_cross(struct lb_world *w, const struct lb_conn *c, __u32 l4_off,
 							  __u32 proto, bool v6);
+/* Likewise lb_nat_error, lb_nat_error_same and lb_nat_error_cross. */
+struct lb_icmp_mtus;
+static __always_inline __u32 lb_world_nat_error(struct lb_world *w);
+static __always_inline enum lb_verdict lb_world_nat_error_same(struct lb_world *w, const struct lb_conn *c, bool keeps,
+							       __u32 mtu);
+static __always_inline enum lb_verdict lb_world_nat_error_cross(struct lb_world *w, const struct lb_conn *c,
+								struct lb_icmp_mtus mtus);
 
 /* What the packets write: the flow cache, and this CPU's rows of counters. */
 static __always_inline __u64 lb_world_now_ns(struct lb_world *w);

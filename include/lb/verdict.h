@@ -37,7 +37,8 @@
 	X(DROP_NAT_NO_ENTRY, "drop_nat_no_entry", DROP, "for a service that translates, of no connection it knows")    \
 	X(DROP_NAT_FULL, "drop_nat_full", DROP, "a new connection that there is no room for among the translated ones") \
 	X(DROP_SNAT_FULL, "drop_snat_full", DROP, "a new connection to a backend that all of snat's ports are used to") \
-	X(DROP_NAT_IMPOSSIBLE, "drop_nat_impossible", DROP, "of another family than its backend, with what that lacks")
+	X(DROP_NAT_IMPOSSIBLE, "drop_nat_impossible", DROP, "of another family than its backend, with what that lacks") \
+	X(REPLIED_ICMP, "replied_icmp", TX, "an ICMP error about a translated packet, translated back for its client")
 
 enum lb_verdict {
 #define X(id, name, action, help) LB_V_##id,

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # ICMP errors reach the flow's backend, in both modes and families: a large answer gets through a router with a smaller
-# MTU, and a large request into a tunnel that it does not fit. Fragmented datagrams arrive whole, and VIPs answer pings.
+# MTU, and a large request into a tunnel that it does not fit. Where addresses are translated, so does a large request to
+# a backend behind such a router, also between families. Fragmented datagrams arrive whole, and VIPs answer pings.
 . "$(dirname "$0")/lib.sh"
 
 VIP4=192.0.2.10 VIP6=2001:db8::10
@@ -30,12 +31,9 @@ ip -n router -batch - <<-END
 	route add $VIP4/32 via 10.0.0.2
 	route add $VIP6/128 via fd00::2
 END
-for i in 1 2; do
-	ip -n "b$i" -batch - <<-END
-		route add 10.1.0.0/24 via 10.0.0.200
-		route add fd01::/64 via fd00::200
-	END
-	dir=$RUN/web$i
+web_start() { # HOST: nginx, with a large file
+	local dir=$RUN/web-$1 n
+
 	mkdir -p "$dir"
 	for ((n = 0; n < 20000; n++)); do
 		echo "line $n of a large answer"
@@ -49,13 +47,21 @@ for i in 1 2; do
 			server {
 				listen 80; listen [::]:80; listen 81; listen [::]:81;
 				root $dir;
-				location = /name { return 200 "b$i\n"; }
+				location = /name { return 200 "$1\n"; }
 			}
 		}
 	END
-	nsenter --net="/run/netns/b$i" -- nginx -p "$dir" -c "$dir/nginx.conf" -e "$dir/log" &
-	wait_for 10 host "b$i" curl -sf -o /dev/null http://127.0.0.1/name || bail "nginx on b$i starts"
+	nsenter --net="/run/netns/$1" -- nginx -p "$dir" -c "$dir/nginx.conf" -e "$dir/log" &
+	wait_for 10 host "$1" curl -sf -o /dev/null http://127.0.0.1/name || bail "nginx on $1 starts"
+}
+for i in 1 2; do
+	ip -n "b$i" -batch - <<-END
+		route add 10.1.0.0/24 via 10.0.0.200
+		route add fd01::/64 via fd00::200
+	END
+	web_start b$i
 done
+web_start far
 servers_start 2 5301 5302
 nodes_attach 2
 lbd_config </dev/null
@@ -88,11 +94,11 @@ forget_mtus() {
 }
 
 large_answer() { # HOST URL
-	[ "$(host "$1" curl -sf --max-time 20 "$2/large" | sha256sum)" = "$(sha256sum <"$RUN/web1/large")" ]
+	[ "$(host "$1" curl -sf --max-time 20 "$2/large" | sha256sum)" = "$(sha256sum <"$RUN/web-b1/large")" ]
 }
 
 large_request() { # URL
-	[ "$(host client curl -s --max-time 20 -H Expect: -o /dev/null -w '%{http_code}' --data-binary "@$RUN/web1/large" "$1/name")" = 200 ]
+	[ "$(host client curl -s --max-time 20 -H Expect: -o /dev/null -w '%{http_code}' --data-binary "@$RUN/web-b1/large" "$1/name")" = 200 ]
 }
 
 datagrams() { # VIP BYTES N: of different flows, each answered
@@ -141,6 +147,34 @@ ok "one of them gives it up" lbctl service set ipip4-tcp --ping false
 ok "the VIP still answers" rises answered_echo host client ping -c 1 -W 2 $VIP4
 ok "so does the other" lbctl service set ipip4-udp --ping false
 ok "the VIP does not answer any more" fails host client ping -c 1 -W 1 $VIP4
+
+echo "# translated connections"
+# The router's link is between client and load balancer, or between that and a backend, which is far then.
+ip -n lb route add 10.1.0.0/24 via 10.0.0.200
+ip -n lb route add fd01::/64 via fd00::200
+ip -n router route add 10.0.0.1/32 via 10.0.0.2
+ip -n router route add fd00::1/128 via fd00::2
+for i in 1 2; do
+	ip -n "b$i" route replace 10.1.0.0/24 via 10.0.0.2
+	ip -n "b$i" route replace fd01::/64 via fd00::2
+done
+
+translated() { # NAME VIP-OF-URL PORT BACKEND FAR-BACKEND OPTION...
+	ok "$1: a service, and one with a backend far away" lbctl service add "$1" "$2:$3" --check none "${@:6}" || exit 1
+	ok "$1: the other one" lbctl service add "$1-far" "$2:$(($3 + 1))" --check none "${@:6}" || exit 1
+	lbctl backend add "$1" "$4:80" && lbctl backend add "$1-far" "$5:80" || bail "backend add $1"
+	wait_serving "$1" 1
+	wait_serving "$1-far" 1
+	forget_mtus
+	ok "$1: a large answer through a smaller MTU" rises forwarded_icmp large_answer far "http://$2:$3"
+	ok "$1: a large request through a smaller MTU" rises replied_icmp large_request "http://$2:$(($3 + 1))"
+}
+translated nat4 $VIP4 90 10.0.0.11 10.1.0.2 --forward nat
+translated nat6 "[$VIP6]" 90 '[fd00::11]' '[fd01::2]' --forward nat
+translated fullnat4 $VIP4 92 10.0.0.11 10.1.0.2 --forward fullnat --snat 10.0.0.2
+translated fullnat64 "[$VIP6]" 92 10.0.0.11 10.1.0.2 --forward fullnat --snat 10.0.0.2
+translated fullnat46 $VIP4 94 '[fd00::11]' '[fd01::2]' --forward fullnat --snat fd00::2
+is "none was without a counterpart" "$(counted drop_nat_impossible)" 0
 
 echo "# segment sizes"
 mss_of() { # what b1 and b2 may send at most, of the connection to PORT

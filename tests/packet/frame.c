@@ -12,11 +12,10 @@
 
 const uint8_t mac_hop[6] = {0x02, 0x11, 0x22, 0x33, 0x44, 0x55};
 const uint8_t mac_own[6] = {0x02, 0xaa, 0xbb, 0xcc, 0xdd, 0xee};
+const uint8_t mac_client[6] = {0x02, 0x99, 0x88, 0x77, 0x66, 0x55};
 static const uint8_t mac_group[6] = {0x01, 0x00, 0x5e, 0x00, 0x02, 0x0a},
 		     mac_all[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 const uint64_t hash_key[2] = {0x0706050403020100ULL, 0x0f0e0d0c0b0a0908ULL};
-
-static const uint8_t mac_client[6] = {0x02, 0x99, 0x88, 0x77, 0x66, 0x55};
 
 static void put(struct frame *f, const void *p, size_t len)
 {
@@ -577,6 +576,31 @@ void frame_expect_echo(const struct spec *s, struct frame *out)
 	out->len = 0;
 	put_eth(out, mac_client, mac_own, family_of(s) == 4 ? 0x0800 : 0x86dd);
 	make_icmp(&reply, out);
+}
+
+void frame_make_error(const struct spec *outer, unsigned int kind, uint32_t rest, const struct spec *quoted,
+		      size_t quoted_bytes, struct frame *out)
+{
+	struct spec head = *outer;
+	struct frame in;
+	size_t at;
+
+	make_untagged(quoted, &in);
+	assert(quoted_bytes <= in.len - 14);
+	head.proto = icmp_proto(outer);
+	head.payload = (int)quoted_bytes;
+	out->len = 0;
+	put_eth(out, mac_own, mac_client, family_of(outer) == 4 ? 0x0800 : 0x86dd);
+	put_ip(out, &head);
+	at = out->len;
+	put16(out, kind);
+	put16(out, 0);
+	put16(out, rest >> 16);
+	put16(out, rest);
+	put(out, in.data + 14, quoted_bytes);
+	set_icmp_checksum(out, at, family_of(outer), out->len - at);
+	for (int i = 0; i < outer->pad; i++)
+		put8(out, 'p');
 }
 
 void frame_expect_too_big(const struct spec *s, int mtu, struct frame *out)

@@ -5,37 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "packet.h"
+#include "nat_story.h"
 
-#define SYN 0x02
-#define SYNACK 0x12
-#define ACK 0x10
-#define FIN 0x11
-#define RST 0x14
-#define BACKEND_PORT 7002
-#define SNAT_FIRST 20000
-#define SNAT_PORTS 1000
+static const uint8_t mac_router[6] = {0x02, 1, 2, 3, 4, 5};
 
-static const uint8_t mac_client[6] = {0x02, 0x99, 0x88, 0x77, 0x66, 0x55}, mac_router[6] = {0x02, 1, 2, 3, 4, 5};
-
-/* Which kind of connection, in which world. */
-struct story {
-	struct world *w;
-	struct setup setup;
-	int client, backend; /* families */
-	int proto;
-	int snat_port;		 /* what the backend sees: of the last packet to it */
-	const uint8_t *mac_from; /* of the client's frames */
-	uint32_t tag[2], backend_tag[2]; /* of the client's frames, and of the backend's */
-	bool failed;
-};
-
-static const char *snat_addr(int family)
+const char *snat_addr(int family)
 {
 	return family == 4 ? "10.9.9.9" : "2001:db8:5::9";
 }
 
-static const char *addr_text(int family, int backend, char buf[INET6_ADDRSTRLEN])
+const char *addr_text(int family, int backend, char buf[INET6_ADDRSTRLEN])
 {
 	uint8_t addr[16];
 
@@ -44,12 +23,12 @@ static const char *addr_text(int family, int backend, char buf[INET6_ADDRSTRLEN]
 			   : inet_ntop(AF_INET6, addr, buf, INET6_ADDRSTRLEN);
 }
 
-static const char *client_addr(int family)
+const char *client_addr(int family)
 {
 	return family == 4 ? "198.51.100.7" : "2001:db8:1::7";
 }
 
-static const char *vip_addr(int family)
+const char *vip_addr(int family)
 {
 	return family == 4 ? "192.0.2.10" : "2001:db8::10";
 }
@@ -81,14 +60,14 @@ static void begin(struct story *t)
 	}
 }
 
-static void check(struct story *t, const char *what, bool bad)
+void check(struct story *t, const char *what, bool bad)
 {
 	if (bad)
 		printf("# ... when %s\n", what);
 	t->failed |= bad;
 }
 
-static struct spec from_client(const struct story *t, int flags)
+struct spec from_client(const struct story *t, int flags)
 {
 	return (struct spec){.family = t->client, .proto = t->proto, .flags = flags};
 }
@@ -125,7 +104,7 @@ static struct spec to_backend(struct story *t, const struct spec *in, int backen
 	return want;
 }
 
-static struct spec from_backend(const struct story *t, int backend, int flags, char buf[INET6_ADDRSTRLEN])
+struct spec from_backend(const struct story *t, int backend, int flags, char buf[INET6_ADDRSTRLEN])
 {
 	return (struct spec){.family = t->backend,
 			     .proto = t->proto,
@@ -152,14 +131,14 @@ static struct spec to_client(const struct story *t, const struct spec *in, const
 	return want;
 }
 
-static void set_macs(struct frame *f, const uint8_t dst[6], const uint8_t src[6])
+void set_macs(struct frame *f, const uint8_t dst[6], const uint8_t src[6])
 {
 	memcpy(f->data, dst, 6);
 	memcpy(f->data + 6, src, 6);
 }
 
 /* Takes the tags off what is sent, when they are @tag. */
-static void untag(struct story *t, const char *what, const uint32_t tag[2], struct frame *f)
+void untag(struct story *t, const char *what, const uint32_t tag[2], struct frame *f)
 {
 	struct frame bare = *f, again;
 	unsigned int nr = !!tag[0] + !!tag[1];
@@ -202,7 +181,7 @@ static bool played(struct story *t, const char *what, const struct spec *in, boo
 	return o->action == XDP_TX;
 }
 
-static void client_sends(struct story *t, const char *what, struct spec in, enum lb_verdict verdict, int backend)
+void client_sends(struct story *t, const char *what, struct spec in, enum lb_verdict verdict, int backend)
 {
 	char buf[INET6_ADDRSTRLEN];
 	struct outcome o;
@@ -223,7 +202,7 @@ static void client_sends(struct story *t, const char *what, struct spec in, enum
 			      t->snat_port >= t->w->conf->snat_first + t->w->conf->snat_ports);
 }
 
-static void backend_sends(struct story *t, const char *what, struct spec in, enum lb_verdict verdict)
+void backend_sends(struct story *t, const char *what, struct spec in, enum lb_verdict verdict)
 {
 	struct outcome o;
 	struct frame want;
@@ -239,7 +218,7 @@ static void backend_sends(struct story *t, const char *what, struct spec in, enu
 	check(t, what, frames_differ(t->w, &o.out, &want));
 }
 
-static void counted(struct story *t, const char *what, int conns, int half_open)
+void counted(struct story *t, const char *what, int conns, int half_open)
 {
 	const struct lb_nat_load *all = &t->w->nat_loads[0], *mine = &t->w->nat_loads[SERVICE];
 
@@ -472,7 +451,7 @@ static void story_mss(struct story *t)
 	client_sends(t, "the client goes on", from_client(t, ACK), LB_V_FORWARDED, OLD);
 }
 
-static void tell(struct world *w, const char *what, void (*story)(struct story *), int forward, int client, int backend,
+void tell(struct world *w, const char *what, void (*story)(struct story *), int forward, int client, int backend,
 		 int proto, bool wild)
 {
 	struct story t = {.w = w,
@@ -506,6 +485,7 @@ void test_nat(struct world *w)
 			tell(w, "limits", story_limits, forward, client, backend, IPPROTO_TCP, false);
 			if (forward == LB_FORWARD_NAT)
 				tell(w, "two VIPs", story_two_vips, forward, client, backend, IPPROTO_TCP, true);
+			test_nat_icmp(w, forward, client, backend);
 		}
 	w->conn_clear(w);
 }

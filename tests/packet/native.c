@@ -405,6 +405,23 @@ static __always_inline enum lb_verdict lb_world_nat_cross(struct lb_world *w, co
 	return lb_nat_cross(w, c, l4_off, (__u8)proto, v6);
 }
 
+static __always_inline enum lb_verdict lb_world_nat_error_cross(struct lb_world *w, const struct lb_conn *c,
+								struct lb_icmp_mtus mtus)
+{
+	return lb_nat_error_cross(w, c, mtus);
+}
+
+static __always_inline enum lb_verdict lb_world_nat_error_same(struct lb_world *w, const struct lb_conn *c, bool keeps,
+							       __u32 mtu)
+{
+	return lb_nat_error_same(w, c, keeps, mtu);
+}
+
+static __always_inline __u32 lb_world_nat_error(struct lb_world *w)
+{
+	return lb_nat_error(w);
+}
+
 static __always_inline __u32 lb_world_nat(struct lb_world *w, struct lb_nat_job *n)
 {
 	return lb_nat(w, n);

@@ -233,6 +233,10 @@ void frame_expect(const struct setup *setup, const struct spec *s, int backend, 
 /* The reply to an echo request, and what says that @s should have had @mtu bytes at most. */
 void frame_expect_echo(const struct spec *s, struct frame *out);
 void frame_expect_too_big(const struct spec *s, int mtu, struct frame *out);
+/* What @outer describes as an ICMP error of type << 8 | code @kind and the word @rest, which quotes the first
+ * @quoted_bytes of the IP packet @quoted. */
+void frame_make_error(const struct spec *outer, unsigned int kind, uint32_t rest, const struct spec *quoted,
+		      size_t quoted_bytes, struct frame *out);
 /* Puts @nr tags into a frame. */
 void frame_tag(struct frame *f, const uint32_t *tag, size_t nr);
 
@@ -242,7 +246,7 @@ uint64_t steer_hash(const struct setup *setup, const struct spec *s); /* the flo
 #define NAME_ID 0x5eed0fa5e41ce000ULL
 void backend_addr(int family, int backend, uint8_t out[16]);
 void outer_src(int family, uint8_t out[16]);
-extern const uint8_t mac_hop[6], mac_own[6];
+extern const uint8_t mac_hop[6], mac_own[6], mac_client[6];
 extern const uint64_t hash_key[2];
 
 static inline int or_default(int value, int usual)

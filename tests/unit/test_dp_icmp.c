@@ -247,6 +247,7 @@ static void test_followed(void **state)
 		assert_int_equal(p.len, pkt.len - e->pad);
 		assert_int_equal(p.room, pkt.len);
 		assert_int_equal(p.l4_off, l4);
+		assert_int_equal(p.icmp_off, (e->v6 ? 40 : 20) + e->outer_opts);
 		free(c.mem);
 	}
 }

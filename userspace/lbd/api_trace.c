@@ -183,6 +183,8 @@ static void say_why(const struct lb_trace_result *r, const struct lb_model_servi
 		snprintf(why, WHY_STRLEN, "%s", lb_verdict_help(r->verdict) ?: "the program failed");
 	else if (r->via == LB_TRACE_BY_FLOW)
 		snprintf(why, WHY_STRLEN, "the flow cache has an entry of its flow");
+	else if (r->via == LB_TRACE_BY_CONN)
+		snprintf(why, WHY_STRLEN, "its connection is translated, and this backend has it");
 	else if (r->via == LB_TRACE_BY_CID)
 		snprintf(why, WHY_STRLEN, "its QUIC connection ID names the backend");
 	else if (r->remembered)
@@ -230,7 +232,7 @@ static void put_result(struct lb_text *t, const struct lb_control *c, const stru
 					      [XDP_PASS] = "pass",
 					      [XDP_TX] = "tx",
 					      [XDP_REDIRECT] = "redirect"};
-	static const char *const vias[] = {NULL, "table", "flow", "cid", "source"};
+	static const char *const vias[] = {NULL, "table", "flow", "cid", "source", "connection"};
 	static const char *const entries[] = {NULL, "none", "found", "made"};
 	const struct lb_model_service *s = find_service(c, r->service);
 	char address[LB_ADDR_STRLEN], why[WHY_STRLEN], out[IF_NAMESIZE] = "";

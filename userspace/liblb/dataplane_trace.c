@@ -14,6 +14,7 @@
 
 #include "dataplane_priv.h"
 #include "lb/dp/flow.h"
+#include "lb/dp/nat.h"
 #include "lb/dp/quic.h"
 #include "lb/dp/source.h"
 #include "lb/dp/steer.h"
@@ -362,6 +363,8 @@ struct before {
 	struct lb_steering at;
 	uint32_t word;
 	uint64_t entry, client;
+	bool is_known; /* .conn: the entry of its translated connection, or of the one that an error is about */
+	struct lb_conn conn;
 };
 
 static uint8_t now_age(void)
@@ -400,12 +403,15 @@ static void look_before(const struct lb_trace *t, const uint8_t *frame, size_t b
 {
 	const struct lb_dataplane *dp = t->dp;
 	const struct lb_service *s;
+	struct lb_conn_key key;
 	uint8_t age = now_age();
 	bool tcp;
 
 	*b = (struct before){.kind = lb_steering_parse(frame, bytes, &b->pkt), .pkt = b->pkt};
 	if (b->kind == LB_STEERING_NONE)
 		return;
+	lb_nat_key(&b->pkt, &key);
+	b->is_known = !bpf_map_lookup_elem(bpf_map__fd(t->skel->maps.lb_conns), &key, &b->conn);
 	b->service = find_service(dp, &b->pkt);
 	if (!b->service || b->service >= LB_MAX_SERVICES)
 		return;
@@ -487,6 +493,23 @@ static void explain(const struct lb_trace *t, const struct before *b, uint64_t h
 		r->has_slot = r->decided = false;
 }
 
+/* What a translated connection's entry says, which asks neither table nor flow cache. */
+static void explain_known(const struct before *b, struct lb_trace_result *r)
+{
+	const struct lb_conn *c = &b->conn;
+
+	if (!b->is_known)
+		return;
+	if (r->verdict == LB_V_REPLIED || r->verdict == LB_V_REPLIED_ICMP)
+		r->service = c->service;
+	if ((r->verdict != LB_V_FORWARDED && r->verdict != LB_V_FORWARDED_ICMP) || r->service != c->service ||
+	    (r->verdict == LB_V_FORWARDED && r->backend != c->backend))
+		return;
+	r->backend = c->backend;
+	r->via = LB_TRACE_BY_CONN;
+	r->has_slot = r->decided = r->remembered = r->opens = false;
+}
+
 /* ---- one packet ---- */
 
 /* What the run counted; the rows are as before then, but for what limits are reckoned with. */
@@ -523,17 +546,19 @@ static void read_counters(struct lb_trace *t, struct lb_trace_result *r, uint64_
 }
 
 /* Where it leaves, and, on a kernel that was not told the interface, how. */
-static void find_way_out(const struct lb_trace *t, struct lb_trace_result *r)
+static void find_way_out(const struct lb_trace *t, const struct before *before, struct lb_trace_result *r)
 {
+	bool replied = r->verdict == LB_V_REPLIED || r->verdict == LB_V_REPLIED_ICMP;
 	const struct lb_backend *b = &t->dp->backends[r->backend];
+	uint32_t back = replied && before->is_known ? before->conn.hop.ifindex : t->ifindex;
 	struct lb_vlan vlan;
 	bool redirect;
 
 	if (r->action != XDP_TX && r->action != XDP_REDIRECT)
 		return;
-	r->out_ifindex = r->backend ? b->oif : t->ifindex;
+	r->out_ifindex = r->backend ? b->oif : back;
 	redirect = r->backend ? b->flags & LB_BACKEND_F_REDIRECT
-			      : t->dp->links[t->ifindex % LB_LINKS].flags & LB_LINK_F_REDIRECT;
+			      : t->dp->links[back % LB_LINKS].flags & LB_LINK_F_REDIRECT;
 	if (r->backend && b->flags & LB_BACKEND_F_TAGGED &&
 	    !bpf_map_lookup_elem(bpf_map__fd(t->dp->skel->maps.lb_vlans), &b->oif, &vlan)) {
 		r->out_ifindex = vlan.oif;
@@ -569,6 +594,7 @@ int lb_trace_run(struct lb_trace *t, const uint8_t *frame, size_t bytes, struct 
 	*out = (struct lb_trace_result){.action = opts.retval, .frame = t->out, .frame_bytes = opts.data_size_out};
 	read_counters(t, out, &hits, &misses);
 	explain(t, &before, hits, misses, out);
-	find_way_out(t, out);
+	explain_known(&before, out);
+	find_way_out(t, &before, out);
 	return 0;
 }

@@ -18,6 +18,7 @@ enum lb_trace_via {
 	LB_TRACE_BY_FLOW,   /* the flow cache remembers the flow */
 	LB_TRACE_BY_CID,    /* its QUIC connection ID names the backend */
 	LB_TRACE_BY_SOURCE, /* its client's slot, or what is remembered of its client */
+	LB_TRACE_BY_CONN,   /* its connection is translated, and known */
 };
 
 enum lb_trace_entry {

@@ -103,6 +103,7 @@ static __always_inline enum lb_verdict lb_icmp_parse4(const void *data, const vo
 	p->daddr4 = quoted->saddr;
 	p->proto = quoted->protocol;
 	p->len = lb_ntohs(ip->tot_len);
+	p->icmp_off = (__u16)icmp_off;
 	p->l4_off = icmp_off + LB_ICMP_HLEN + quoted->ihl * 4;
 	return lb_icmp_flow(data, data_end, p);
 }
@@ -139,6 +140,7 @@ static __always_inline enum lb_verdict lb_icmp_parse6(const void *data, const vo
 	if (!p->daddr[0] && p->daddr[1] == lb_addr_of4(lb_addr_to4(p->daddr[1])))
 		return LB_V_PASS_NO_SERVICE; /* as in lb_parse_ip6 */
 	next = ((const __u8 *)quoted)[6];
+	p->icmp_off = (__u16)off;
 	off += LB_ICMP_HLEN + sizeof(struct ipv6hdr);
 	v = lb_ext6_walk(data, data_end, &off, &next, false, true);
 	if (v != LB_V_FORWARDED)

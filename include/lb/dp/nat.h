@@ -8,6 +8,7 @@
 
 #include "lb/abi.h"
 #include "lb/dp/base.h"
+#include "lb/dp/icmp_nat.h"
 #include "lb/dp/parse.h"
 #include "lb/dp/translate.h"
 
@@ -36,7 +37,8 @@ struct lb_nat_work {
 	struct lb_nat_job job;
 	__u64 vip_word, vip_fold, table;
 	__u32 none; /* its verdict if it is nobody's */
-	__u32 pad0;
+	__u32 icmp_off; /* of an ICMP error: lb_packet's; the job is that of the flow which it is about */
+	struct lb_icmp_cross error;
 };
 
 static __always_inline __u32 lb_ports_turn(__u32 ports)

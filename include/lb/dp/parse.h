@@ -64,7 +64,7 @@ struct lb_packet {
 	bool v6;       /* the packet is IPv6 */
 	__u8 pad0;
 	__u16 tcp_flags; /* LB_TCP_*; of UDP none of TCP's, of SCTP lb_sctp_flags; after lb_parse_source */
-	__u16 pad1;
+	__u16 icmp_off;	 /* of a flow that an ICMP error is about: bytes to that error's ICMP header */
 };
 
 /* The second word of an IPv4 address, and the address in it. */

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What stories about translated connections are told with: nat.c has them, and nat_icmp.c tells some of its own. */
+#ifndef TESTS_NAT_STORY_H
+#define TESTS_NAT_STORY_H
+
+#include <arpa/inet.h>
+
+#include "packet.h"
+
+#define SYN 0x02
+#define SYNACK 0x12
+#define ACK 0x10
+#define FIN 0x11
+#define RST 0x14
+#define BACKEND_PORT 7002
+#define SNAT_FIRST 20000
+#define SNAT_PORTS 1000
+
+/* Which kind of connection, in which world. */
+struct story {
+	struct world *w;
+	struct setup setup;
+	int client, backend; /* families */
+	int proto;
+	int snat_port;			 /* what the backend sees: of the last packet to it */
+	const uint8_t *mac_from;	 /* of the client's frames */
+	uint32_t tag[2], backend_tag[2]; /* of the client's frames, and of the backend's */
+	bool failed;
+};
+
+/* Addresses of a family. */
+const char *snat_addr(int family);
+const char *addr_text(int family, int backend, char buf[INET6_ADDRSTRLEN]);
+const char *client_addr(int family);
+const char *vip_addr(int family);
+
+/* Packets of the connection as each side sends them. */
+struct spec from_client(const struct story *t, int flags);
+struct spec from_backend(const struct story *t, int backend, int flags, char buf[INET6_ADDRSTRLEN]);
+void set_macs(struct frame *f, const uint8_t dst[6], const uint8_t src[6]);
+
+/* The story fails when @bad, and says that it was when @what. */
+void check(struct story *t, const char *what, bool bad);
+/* Takes the tags off what is sent, when they are @tag. */
+void untag(struct story *t, const char *what, const uint32_t tag[2], struct frame *f);
+/* Plays a packet and holds what becomes of it against @verdict and, where it is sent, against what it means. */
+void client_sends(struct story *t, const char *what, struct spec in, enum lb_verdict verdict, int backend);
+void backend_sends(struct story *t, const char *what, struct spec in, enum lb_verdict verdict);
+void counted(struct story *t, const char *what, int conns, int half_open);
+
+void tell(struct world *w, const char *what, void (*story)(struct story *), int forward, int client, int backend,
+	  int proto, bool wild);
+
+void test_nat_icmp(struct world *w, int forward, int client, int backend);
+
+#endif
