@@ -8,6 +8,7 @@
 
 #include "lb/dp/fragment.h"
 #include "forward.h"
+#include "nat_parts.h"
 #include "world.h"
 
 static __always_inline enum lb_verdict lb_fragment_verdict(enum lb_fragment_flaw flaw)
@@ -21,10 +22,8 @@ static __always_inline enum lb_verdict lb_fragment_verdict(enum lb_fragment_flaw
 
 /* A later one: follows. Who knows whose it is when its first one was not seen, or went to one who is gone? */
 static __always_inline enum lb_verdict lb_fragment_follow(struct lb_world *w, struct lb_job *j,
-							  const struct lb_fragment *f, const struct lb_flow_set *set,
-							  __u64 hash, __u8 age)
+							  const struct lb_fragment *f, __u32 where)
 {
-	__u32 where = lb_fragment_find(set, hash, j->pkt.v6, age);
 	__u64 its;
 
 	if (!where)
@@ -66,19 +65,35 @@ static __always_inline __u32 lb_fragment_first(struct lb_world *w, bool v6)
 	return lb_fragment_verdict(f.flaw);
 }
 
+static __always_inline void lb_fragment_enter(struct lb_world *w, __u64 hash, __u32 where)
+{
+	struct lb_flow_set *set = lb_world_frags(w, lb_fragment_set_idx(hash));
+	__u8 age = lb_fragment_age(lb_world_now_ns(w));
+
+	if (set)
+		lb_store(&set->entry[lb_fragment_way(set, hash, age) & (LB_FLOW_WAYS - 1)],
+			 lb_fragment_entry(hash, where, age));
+}
+
 /* It went to @backend_idx, and the later ones are to. */
 static __always_inline void lb_fragment_teach(struct lb_world *w, __u32 backend_idx)
 {
 	const struct lb_verdict_cpu *row = lb_world_verdict_cpu(w);
 	const struct lb_backend *b = lb_world_backend(w, backend_idx);
-	struct lb_flow_set *set = row ? lb_world_frags(w, lb_fragment_set_idx(row->fragment)) : NULL;
-	__u8 age;
 
-	if (!lb_world_has(w, LB_HAS_FRAGMENTS) || !row || !set || !b)
+	if (lb_world_has(w, LB_HAS_FRAGMENTS) && row && b)
+		lb_fragment_enter(w, row->fragment, (__u32)LB_FLOW(0, 0, lb_life_of(b).gen, true, backend_idx));
+}
+
+/* It was translated, and the later ones are to find its connection. */
+static __always_inline void lb_fragment_teach_ports(struct lb_world *w, __u32 ports, __u32 proto)
+{
+	const struct lb_verdict_cpu *row = lb_world_verdict_cpu(w);
+
+	if (!lb_world_has(w, LB_HAS_FRAGMENTS) || !lb_world_has(w, LB_HAS_NAT) || !row)
 		return;
-	age = lb_fragment_age(lb_world_now_ns(w));
-	lb_store(&set->entry[lb_fragment_way(set, row->fragment, age) & (LB_FLOW_WAYS - 1)],
-		 lb_fragment_entry(row->fragment, (__u32)LB_FLOW(0, 0, lb_life_of(b).gen, true, backend_idx), age));
+	lb_fragment_enter(w, row->fragment, lb_fragment_ports(ports >> 16, proto));
+	lb_fragment_enter(w, lb_fragment_other(row->fragment), lb_fragment_ports(ports & 0xffff, proto));
 }
 
 /* What was not parsed to the end, as it has no transport header, or not all of one. */
@@ -90,9 +105,10 @@ static __always_inline __u32 lb_fragment(struct lb_world *w)
 	struct lb_fragment f;
 	struct lb_flow_set *set;
 	enum lb_verdict v;
-	__u32 sent = 0;
+	__u32 sent = 0, where;
 	__be16 type;
 	__u64 hash;
+	__u8 age;
 
 	lb_parse_eth(data, end, &type);
 	if (!lb_world_has(w, LB_HAS_FRAGMENTS) || !type || !conf)
@@ -107,7 +123,11 @@ static __always_inline __u32 lb_fragment(struct lb_world *w)
 	set = lb_world_frags(w, lb_fragment_set_idx(hash));
 	if (!set)
 		return LB_V_PASS_FRAGMENT;
-	v = lb_fragment_follow(w, &j, &f, set, hash, lb_fragment_age(lb_world_now_ns(w)));
+	age = lb_fragment_age(lb_world_now_ns(w));
+	where = lb_fragment_find(set, hash, j.pkt.v6, age);
+	if (lb_world_has(w, LB_HAS_NAT) && lb_fragment_is_ports(where))
+		return lb_nat_ask_fragment(w, &j.pkt, hash, where, age, lb_fragment_verdict(f.flaw));
+	v = lb_fragment_follow(w, &j, &f, where);
 	if (v != LB_V_FORWARDED || !j.backend)
 		return lb_verdict_passes(v) ? v : lb_account_flawed(w, &j, v);
 	/* One datagram's fragments are packets of their own in a tunnel; IPv4 tells them apart by IDs made of this. */

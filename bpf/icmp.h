@@ -10,7 +10,7 @@
 #include "lb/dp/icmp.h"
 #include "classify.h"
 #include "forward.h"
-#include "nat_icmp.h"
+#include "nat_parts.h"
 #include "select.h"
 #include "world.h"
 

@@ -313,6 +313,19 @@ __attribute__((noinline)) __u32 lb_fragment_teach_words(__u32 backend_idx)
 	return 0;
 }
 
+__attribute__((noinline)) __u32 lb_fragment_teach_ports_words(__u32 ports, __u32 proto)
+{
+	struct lb_world w = {0};
+
+	lb_fragment_teach_ports(&w, ports, proto);
+	return 0;
+}
+
+static __always_inline void lb_world_fragment_teach_ports(struct lb_world *w, __u32 ports, __u32 proto)
+{
+	lb_fragment_teach_ports_words(ports, proto);
+}
+
 static __attribute__((noinline)) __u32 lb_too_big_ctx(struct xdp_md *ctx, __u32 backend_idx)
 {
 	struct lb_world w = {.ctx = ctx};
@@ -510,30 +523,30 @@ static __always_inline enum lb_verdict lb_world_nat_error_cross(struct lb_world 
 	return (enum lb_verdict)lb_nat_error_cross_ctx(w->ctx, c, mtus.here, mtus.there);
 }
 
-static __attribute__((noinline)) __u32 lb_nat_error_same_ctx(struct xdp_md *ctx, const struct lb_conn *c, __u32 keeps,
+static __attribute__((noinline)) __u32 lb_nat_part_same_ctx(struct xdp_md *ctx, const struct lb_conn *c, __u32 keeps,
 							     __u32 mtu)
 {
 	struct lb_world w = {.ctx = ctx};
 
-	return lb_nat_error_same(&w, c, keeps, mtu);
+	return lb_nat_part_same(&w, c, keeps, mtu);
 }
 
-static __always_inline enum lb_verdict lb_world_nat_error_same(struct lb_world *w, const struct lb_conn *c, bool keeps,
+static __always_inline enum lb_verdict lb_world_nat_part_same(struct lb_world *w, const struct lb_conn *c, bool keeps,
 							       __u32 mtu)
 {
-	return (enum lb_verdict)lb_nat_error_same_ctx(w->ctx, c, keeps, mtu);
+	return (enum lb_verdict)lb_nat_part_same_ctx(w->ctx, c, keeps, mtu);
 }
 
-static __attribute__((noinline)) __u32 lb_nat_error_ctx(struct xdp_md *ctx)
+static __attribute__((noinline)) __u32 lb_nat_part_ctx(struct xdp_md *ctx)
 {
 	struct lb_world w = {.ctx = ctx};
 
-	return lb_nat_error(&w);
+	return lb_nat_part(&w);
 }
 
-static __always_inline __u32 lb_world_nat_error(struct lb_world *w)
+static __always_inline __u32 lb_world_nat_part(struct lb_world *w)
 {
-	return lb_nat_error_ctx(w->ctx);
+	return lb_nat_part_ctx(w->ctx);
 }
 
 static __attribute__((noinline)) __u32 lb_nat_ctx(struct xdp_md *ctx, struct lb_nat_job *n)

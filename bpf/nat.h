@@ -307,8 +307,11 @@ static __always_inline enum lb_verdict lb_nat_translate(struct lb_world *w, cons
 {
 	void *data = lb_world_data(w) + sizeof(struct ethhdr), *end = lb_world_data_end(w);
 
-	if (lb_unlikely(c->flags & LB_CONN_F_CROSS))
+	if (lb_unlikely(c->flags & LB_CONN_F_CROSS)) {
+		if (n->fragment)
+			return LB_V_DROP_NAT_IMPOSSIBLE;
 		return lb_world_nat_cross(w, c, n->l4_off & LB_L4_OFF_BITS, n->key.proto, n->v6);
+	}
 	if (n->v6)
 		return lb_nat_verdict(lb_xlate_packet6(data, end, n->l4_off & LB_L4_OFF_BITS, (__u8)n->key.proto, &c->xlate));
 	return lb_nat_verdict(lb_xlate_packet4(data, end, n->l4_off & LB_L4_OFF_BITS, (__u8)n->key.proto, &c->xlate));

@@ -84,14 +84,13 @@ static __always_inline enum lb_verdict lb_nat_ask(struct lb_world *w, const stru
 
 	if (!work)
 		return LB_V_PASS_NO_SERVICE;
-	if (lb_unlikely(p->tcp_flags & LB_TCP_FRAGMENT)) /* later ones have no ports to find the connection by */
-		return none == LB_V_FORWARDED ? lb_account_dropped(w, j, LB_V_DROP_FRAGMENT) : none;
 	lb_nat_key(p, &work->job.key);
 	work->job.len = p->len;
 	work->job.l4_off = p->l4_off;
 	work->job.service_idx = none == LB_V_FORWARDED ? lb_job_service(j) : 0;
 	work->job.backend_idx = 0;
 	work->job.tcp_flags = (__u8)p->tcp_flags;
+	work->job.fragment = p->tcp_flags & LB_TCP_FRAGMENT;
 	work->job.v6 = p->v6;
 	work->vip_word = j->vip_word;
 	work->vip_fold = j->vip_fold;
@@ -144,7 +143,11 @@ static __always_inline __u32 lb_nat_account(struct lb_world *w, __u32 fate)
 	struct lb_nat_work *work = lb_world_nat_work(w);
 	struct lb_job j = {0};
 
-	if (!lb_world_has(w, LB_HAS_NAT) || !work || v == LB_V_REPLIED)
+	if (!lb_world_has(w, LB_HAS_NAT) || !work)
+		return fate;
+	if (lb_world_has(w, LB_HAS_FRAGMENTS) && work->job.fragment && (v == LB_V_FORWARDED || v == LB_V_REPLIED))
+		lb_world_fragment_teach_ports(w, work->job.key.ports, work->job.key.proto);
+	if (v == LB_V_REPLIED)
 		return fate;
 	j.pkt.tcp_flags = work->job.tcp_flags;
 	j.pkt.len = work->job.len;
@@ -342,12 +345,12 @@ static __always_inline __u32 lb_look_closer(struct lb_world *w, __u32 fate, __u6
 	v = LB_FATE_VERDICT(fate);
 	if (lb_world_has(w, LB_HAS_NAT) && v == LB_NAT_ASKED)
 		fate = lb_serve_nat(w, tags);
-	if (v == LB_V_PASS_PROTOCOL && lb_world_has(w, LB_HAS_ICMP | LB_HAS_PING)) {
+	if (v == LB_V_PASS_PROTOCOL && lb_world_has(w, LB_HAS_ICMP | LB_HAS_PING))
 		fate = lb_world_icmp(w);
-		return lb_world_has(w, LB_HAS_NAT) && fate == LB_NAT_ASKED ? lb_world_nat_error(w) : fate;
-	}
 	if (v == LB_V_PASS_FRAGMENT && lb_world_has(w, LB_HAS_FRAGMENTS))
 		fate = lb_world_fragment(w);
+	if (lb_world_has(w, LB_HAS_NAT) && fate == LB_NAT_ASKED)
+		fate = lb_world_nat_part(w);
 	if (lb_world_has(w, LB_HAS_MSS) && LB_FATE_VERDICT(fate) == LB_CLAMP_ASKED) {
 		lb_world_clamp(w);
 		return LB_FATE(LB_V_FORWARDED, LB_FATE_SENT(fate));

@@ -63,12 +63,13 @@ struct lb_flow_query {
 
 /* Answers with lb_flow_steer; the world may have it do so in a frame of its own. */
 static __always_inline __u32 lb_world_flow_steer(struct lb_world *w, struct lb_flow_query q);
-/* lb_flow_look, lb_icmp, lb_fragment, lb_fragment_first, lb_fragment_teach, lb_too_big, lb_clamp: likewise. */
+/* lb_flow_look, lb_icmp, lb_fragment, lb_fragment_first, lb_fragment_teach, lb_fragment_teach_ports, lb_too_big, lb_clamp: likewise. */
 static __always_inline __u32 lb_world_flow_look(struct lb_world *w, struct lb_flow_query q);
 static __always_inline __u32 lb_world_icmp(struct lb_world *w);
 static __always_inline __u32 lb_world_fragment(struct lb_world *w);
 static __always_inline __u32 lb_world_fragment_first(struct lb_world *w, bool v6);
 static __always_inline void lb_world_fragment_teach(struct lb_world *w, __u32 backend_idx);
+static __always_inline void lb_world_fragment_teach_ports(struct lb_world *w, __u32 ports, __u32 proto);
 static __always_inline __u32 lb_world_too_big(struct lb_world *w, __u32 backend_idx);
 static __always_inline void lb_world_clamp(struct lb_world *w);
 
@@ -121,10 +122,10 @@ static __always_inline __u32 lb_world_nat_attend(struct lb_world *w, __u32 backe
 						 __u32 tcp_flags);
 static __always_inline enum lb_verdict lb_world_nat_cross(struct lb_world *w, const struct lb_conn *c, __u32 l4_off,
 							  __u32 proto, bool v6);
-/* Likewise lb_nat_error, lb_nat_error_same and lb_nat_error_cross. */
+/* Likewise lb_nat_part, lb_nat_part_same and lb_nat_error_cross. */
 struct lb_icmp_mtus;
-static __always_inline __u32 lb_world_nat_error(struct lb_world *w);
-static __always_inline enum lb_verdict lb_world_nat_error_same(struct lb_world *w, const struct lb_conn *c, bool keeps,
+static __always_inline __u32 lb_world_nat_part(struct lb_world *w);
+static __always_inline enum lb_verdict lb_world_nat_part_same(struct lb_world *w, const struct lb_conn *c, bool keeps,
 							       __u32 mtu);
 static __always_inline enum lb_verdict lb_world_nat_error_cross(struct lb_world *w, const struct lb_conn *c,
 								struct lb_icmp_mtus mtus);

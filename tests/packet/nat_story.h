@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What stories about translated connections are told with: nat.c has them, and nat_icmp.c tells some of its own. */
+/* What stories about translated connections are told with: nat.c has them, and nat_icmp.c and
+ * nat_fragment.c tell some of their own. */
 #ifndef TESTS_NAT_STORY_H
 #define TESTS_NAT_STORY_H
 
@@ -52,5 +53,6 @@ void tell(struct world *w, const char *what, void (*story)(struct story *), int 
 	  int proto, bool wild);
 
 void test_nat_icmp(struct world *w, int forward, int client, int backend);
+void test_nat_fragment(struct world *w, int forward, int client, int backend);
 
 #endif

@@ -411,15 +411,15 @@ static __always_inline enum lb_verdict lb_world_nat_error_cross(struct lb_world 
 	return lb_nat_error_cross(w, c, mtus);
 }
 
-static __always_inline enum lb_verdict lb_world_nat_error_same(struct lb_world *w, const struct lb_conn *c, bool keeps,
+static __always_inline enum lb_verdict lb_world_nat_part_same(struct lb_world *w, const struct lb_conn *c, bool keeps,
 							       __u32 mtu)
 {
-	return lb_nat_error_same(w, c, keeps, mtu);
+	return lb_nat_part_same(w, c, keeps, mtu);
 }
 
-static __always_inline __u32 lb_world_nat_error(struct lb_world *w)
+static __always_inline __u32 lb_world_nat_part(struct lb_world *w)
 {
-	return lb_nat_error(w);
+	return lb_nat_part(w);
 }
 
 static __always_inline __u32 lb_world_nat(struct lb_world *w, struct lb_nat_job *n)
@@ -476,6 +476,11 @@ static __always_inline __u32 lb_world_fragment_first(struct lb_world *w, bool v6
 static __always_inline void lb_world_fragment_teach(struct lb_world *w, __u32 backend_idx)
 {
 	lb_fragment_teach(w, backend_idx);
+}
+
+static __always_inline void lb_world_fragment_teach_ports(struct lb_world *w, __u32 pair, __u32 proto)
+{
+	lb_fragment_teach_ports(w, pair, proto);
 }
 
 static __always_inline __u32 lb_world_flow_look(struct lb_world *w, struct lb_flow_query q)

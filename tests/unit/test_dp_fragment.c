@@ -451,6 +451,28 @@ static void test_set_random(void **state)
 	}
 }
 
+/* Halves of ports come back as they went in, and are no backends. */
+static void test_ports(void **state)
+{
+	const __u64 hash = 0x0123456789abcdefULL;
+
+	for (__u32 half = 0; half <= 0xffff; half++)
+		for (__u32 tcp = 0; tcp < 2; tcp++) {
+			__u32 proto = tcp ? IPPROTO_TCP : IPPROTO_UDP, where = lb_fragment_ports(half, proto);
+
+			assert_true(lb_fragment_is_ports(where));
+			assert_int_equal(lb_fragment_half(where), half);
+			assert_int_equal(lb_fragment_proto(where), proto);
+			assert_int_equal(where & ~LB_FRAGMENT_WHERE, 0);
+		}
+	for (__u32 gen = 0; gen < 256; gen++)
+		for (__u32 backend = 1; backend < LB_MAX_BACKENDS; backend = 2 * backend + 1)
+			assert_false(lb_fragment_is_ports((__u32)LB_FLOW(0, 0, gen, true, backend)));
+	assert_false(lb_fragment_is_ports(0));
+	assert_int_equal(lb_fragment_other(lb_fragment_other(hash)), hash);
+	assert_int_not_equal(lb_flow_tag(lb_fragment_other(hash)), lb_flow_tag(hash));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -465,6 +487,7 @@ int main(void)
 		cmocka_unit_test(test_ages),
 		cmocka_unit_test(test_where),
 		cmocka_unit_test_setup(test_set_random, seed),
+		cmocka_unit_test(test_ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -180,6 +180,40 @@ static __always_inline enum lb_verdict lb_fragment_parse6(const void *data, cons
 #define LB_FRAGMENT_IDLE6 14	   /* 60 s */
 #define LB_FRAGMENT_WHERE 0xffffff /* the caller's bits of an entry */
 
+/* A translated connection is found by its ports beside what each fragment has, and they do not fit: each half has an
+ * entry, the second one under lb_fragment_other(hash). No LB_FLOW_PROVEN: that tells them from LB_FLOW()s. */
+#define LB_FRAGMENT_PROVEN (1U << 15)
+#define LB_FRAGMENT_PORTS (1U << 17)
+#define LB_FRAGMENT_TCP (1U << 18)
+
+static __always_inline __u64 lb_fragment_other(__u64 hash)
+{
+	return hash << 32 | hash >> 32;
+}
+
+/* lb_fragment_ports - what is entered for half of the ports, @half, of a datagram of @proto, IPPROTO_TCP or
+ * IPPROTO_UDP. */
+static __always_inline __u32 lb_fragment_ports(__u32 half, __u32 proto)
+{
+	return (half & 0x7fff) | (half & 0x8000) << 1 | LB_FRAGMENT_PORTS |
+	       (proto == IPPROTO_TCP ? LB_FRAGMENT_TCP : 0);
+}
+
+static __always_inline bool lb_fragment_is_ports(__u32 where)
+{
+	return (where & (LB_FRAGMENT_PROVEN | LB_FRAGMENT_PORTS)) == LB_FRAGMENT_PORTS;
+}
+
+static __always_inline __u32 lb_fragment_half(__u32 where)
+{
+	return (where & 0x7fff) | (where >> 1 & 0x8000);
+}
+
+static __always_inline __u32 lb_fragment_proto(__u32 where)
+{
+	return where & LB_FRAGMENT_TCP ? IPPROTO_TCP : IPPROTO_UDP;
+}
+
 static __always_inline __u8 lb_fragment_age(__u64 now_ns)
 {
 	return (__u8)(now_ns >> LB_FRAGMENT_AGE_SHIFT);

@@ -23,7 +23,8 @@ struct lb_nat_job {
 	__u32 now;	   /* in seconds */
 	__u8 tcp_flags;
 	bool v6;
-	__u16 pad0;
+	bool fragment; /* the first one of a datagram */
+	__u8 pad0;
 };
 
 /* What a CPU has no room for on a program's stack. */
@@ -37,7 +38,7 @@ struct lb_nat_work {
 	struct lb_nat_job job;
 	__u64 vip_word, vip_fold, table;
 	__u32 none; /* its verdict if it is nobody's */
-	__u32 icmp_off; /* of an ICMP error: lb_packet's; the job is that of the flow which it is about */
+	__u32 icmp_off; /* of an ICMP error: lb_packet's, the job being that of its flow; 0: a later fragment */
 	struct lb_icmp_cross error;
 };
 

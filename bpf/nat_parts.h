@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ICMP errors about translated connections, off the fast path: from the clients' side they go to the connection's
- * backend, from that side to the client. They change nothing of what is known of the connection. Included by icmp.h.
+ * What has not the headers of a translated connection's packets, off the fast path: ICMP errors about them, which go
+ * from the clients' side to the connection's backend and from that side to the client, and later fragments, which
+ * follow the first one. They change nothing of what is known of the connection. Included by icmp.h and fragment.h.
  */
-#ifndef BPF_NAT_ICMP_H
-#define BPF_NAT_ICMP_H
+#ifndef BPF_NAT_PARTS_H
+#define BPF_NAT_PARTS_H
 
+#include "lb/dp/fragment.h"
 #include "lb/dp/icmp_nat.h"
 #include "forward.h"
 #include "nat.h"
@@ -13,7 +15,7 @@
 #include "world.h"
 
 /* An error about the flow of @j, which is to a service that translates or, as those about what went to backends, to
- * none: it is put aside for lb_nat_error. @v: what lb_classify says. */
+ * none: it is put aside for lb_nat_part. @v: what lb_classify says. */
 static __always_inline __u32 lb_nat_ask_error(struct lb_world *w, struct lb_job *j, enum lb_verdict v)
 {
 	struct lb_nat_work *work = lb_world_nat_work(w);
@@ -30,6 +32,36 @@ static __always_inline __u32 lb_nat_ask_error(struct lb_world *w, struct lb_job 
 	work->job.v6 = p->v6;
 	work->icmp_off = p->icmp_off;
 	work->none = v;
+	return LB_NAT_ASKED;
+}
+
+/* A later fragment whose first one was translated: put aside likewise, with @flaw if that is no LB_V_FORWARDED. What
+ * the first one left behind has the ports, in @where and in another entry. */
+static __always_inline __u32 lb_nat_ask_fragment(struct lb_world *w, const struct lb_packet *p, __u64 hash, __u32 where,
+						 __u8 age, enum lb_verdict flaw)
+{
+	const __u64 other = lb_fragment_other(hash);
+	const struct lb_flow_set *set = lb_world_frags(w, lb_fragment_set_idx(other));
+	struct lb_nat_work *work = lb_world_nat_work(w);
+	__u32 rest;
+
+	if (!work || !set)
+		return LB_V_PASS_FRAGMENT;
+	rest = lb_fragment_find(set, other, p->v6, age);
+	if (!lb_fragment_is_ports(rest))
+		return LB_V_PASS_FRAGMENT;
+	work->job.key.saddr[0] = p->saddr[0];
+	work->job.key.saddr[1] = p->saddr[1];
+	work->job.key.daddr[0] = p->daddr[0];
+	work->job.key.daddr[1] = p->daddr[1];
+	work->job.key.ports = lb_fragment_half(where) << 16 | lb_fragment_half(rest);
+	work->job.key.proto = lb_fragment_proto(where);
+	work->job.len = p->len;
+	work->job.v6 = p->v6;
+	work->job.tcp_flags = 0;
+	work->job.fragment = false; /* there is nothing to be learned from it */
+	work->icmp_off = 0;
+	work->none = flaw;
 	return LB_NAT_ASKED;
 }
 
@@ -72,9 +104,9 @@ static __always_inline enum lb_verdict lb_nat_error_cross(struct lb_world *w, co
 	return lb_nat_verdict(lb_icmp_cross_write6(l3, end, c, proto, &conn->xlate));
 }
 
-/* The same in its own family, where @mtu bytes fit; @keeps: see struct lb_icmp_quote. */
-static __always_inline enum lb_verdict lb_nat_error_same(struct lb_world *w, const struct lb_conn *c, bool keeps,
-							 __u32 mtu)
+/* The same in its own family, where @mtu bytes fit, or the fragment; @keeps: see struct lb_icmp_quote. */
+static __always_inline enum lb_verdict lb_nat_part_same(struct lb_world *w, const struct lb_conn *c, bool keeps,
+							__u32 mtu)
 {
 	void *l3 = lb_world_data(w) + sizeof(struct ethhdr), *end = lb_world_data_end(w);
 	const struct lb_nat_work *work = lb_world_nat_work(w);
@@ -88,13 +120,16 @@ static __always_inline enum lb_verdict lb_nat_error_same(struct lb_world *w, con
 	q.proto = (__u8)work->job.key.proto;
 	if (q.len > mtu)
 		return LB_V_DROP_TOO_BIG;
+	if (!q.icmp_off)
+		return lb_nat_verdict(work->job.v6 ? lb_xlate_fragment6(l3, end, &c->xlate)
+						   : lb_xlate_fragment4(l3, end, &c->xlate));
 	return lb_nat_verdict(work->job.v6 ? lb_icmp_nat6(l3, end, &q, &c->xlate)
 					   : lb_icmp_nat4(l3, end, &q, &c->xlate));
 }
 
-/* Sends the error of the entry @c to the backend with @hop, or to the client. */
-static __always_inline __u32 lb_nat_error_send(struct lb_world *w, const struct lb_conn *c, const struct lb_hop *hop,
-					       const struct lb_link *link, struct lb_life life)
+/* Sends what is the entry @c's to the backend with @hop, or to the client; @error: it is one. */
+static __always_inline __u32 lb_nat_part_send(struct lb_world *w, const struct lb_conn *c, const struct lb_hop *hop,
+					      const struct lb_link *link, struct lb_life life, bool error)
 {
 	const bool reply = c->flags & LB_CONN_F_REPLY;
 	void *data = lb_world_data(w);
@@ -108,7 +143,8 @@ static __always_inline __u32 lb_nat_error_send(struct lb_world *w, const struct 
 			sent = lb_world_send(w, hop->oif, life.flags & LB_BACKEND_F_REDIRECT);
 		else if (lb_vlan_send(w, hop->oif, &sent) != LB_V_FORWARDED)
 			return LB_V_DROP_NO_NEXT_HOP;
-		return sent == LB_UNSENT ? LB_V_DROP_NO_NEXT_HOP : LB_FATE(LB_V_FORWARDED_ICMP, sent);
+		return sent == LB_UNSENT ? LB_V_DROP_NO_NEXT_HOP
+					 : LB_FATE(error ? LB_V_FORWARDED_ICMP : LB_V_FORWARDED, sent);
 	}
 	lb_put64(data, c->hop.mac0);
 	lb_put32(data + 8, c->hop.mac1);
@@ -119,11 +155,11 @@ static __always_inline __u32 lb_nat_error_send(struct lb_world *w, const struct 
 			return LB_V_DROP_NO_HEADROOM;
 	}
 	sent = lb_world_send(w, c->hop.ifindex, lb_load(&link->flags) & LB_LINK_F_REDIRECT);
-	return sent == LB_UNSENT ? LB_V_DROP_NO_NEXT_HOP : LB_FATE(LB_V_REPLIED_ICMP, sent);
+	return sent == LB_UNSENT ? LB_V_DROP_NO_NEXT_HOP : LB_FATE(error ? LB_V_REPLIED_ICMP : LB_V_REPLIED, sent);
 }
 
-/* The fate of the error that was put aside, whose entry is @c. */
-static __always_inline __u32 lb_nat_error_of(struct lb_world *w, const struct lb_conn *c)
+/* The fate of what was put aside, whose entry is @c; @error: it is one. */
+static __always_inline __u32 lb_nat_part_of(struct lb_world *w, const struct lb_conn *c, bool error)
 {
 	const struct lb_link *link = lb_world_link(w, c->hop.ifindex % LB_LINKS);
 	const struct lb_backend *b = lb_world_backend(w, c->backend);
@@ -148,34 +184,28 @@ static __always_inline __u32 lb_nat_error_of(struct lb_world *w, const struct lb
 	}
 	if (!reply && !hop.oif)
 		return LB_V_DROP_NO_NEXT_HOP;
+	if (!error && c->flags & LB_CONN_F_CROSS)
+		return LB_V_DROP_NAT_IMPOSSIBLE;
 	mtus.here = reply ? lb_hop_mtu(&hop) : mtu;
 	mtus.there = reply ? mtu : lb_hop_mtu(&hop);
 	v = c->flags & LB_CONN_F_CROSS
 		    ? lb_world_nat_error_cross(w, c, mtus)
-		    : lb_world_nat_error_same(w, c, !reply && life.forward == LB_FORWARD_NAT, mtus.there);
-	return v == LB_V_FORWARDED ? lb_nat_error_send(w, c, &hop, link, life) : v;
+		    : lb_world_nat_part_same(w, c, !reply && life.forward == LB_FORWARD_NAT, mtus.there);
+	return v == LB_V_FORWARDED ? lb_nat_part_send(w, c, &hop, link, life, error) : v;
 }
 
-/* What becomes of the error that was put aside. It is counted for its service unless it goes to the client, as answers
- * do. */
-static __always_inline __u32 lb_nat_error(struct lb_world *w)
+/* What becomes of the error that was put aside, whose entry is @c, or NULL. It is counted for its service unless it
+ * goes to the client, as answers do. */
+static __always_inline __u32 lb_nat_error(struct lb_world *w, const struct lb_nat_work *work, const struct lb_conn *c)
 {
-	const struct lb_nat_work *work = lb_world_nat_work(w);
+	__u32 fate = LB_V_DROP_NAT_NO_ENTRY, service_idx = work->job.service_idx;
 	struct lb_service_cpu *row;
-	const struct lb_conn *c;
-	__u32 fate, service_idx;
 
-	/* here as well: old kernels verify it also where nobody calls it */
-	if (!lb_world_has(w, LB_HAS_NAT) || !work)
-		return LB_V_PASS_NO_SERVICE;
-	c = lb_world_conn(w, &work->job.key);
-	service_idx = work->job.service_idx;
 	if (!service_idx && (!c || !(c->flags & LB_CONN_F_REPLY)))
 		return work->none & 0xff;
-	fate = LB_V_DROP_NAT_NO_ENTRY;
 	if (c) {
 		service_idx = c->service;
-		fate = lb_nat_error_of(w, c);
+		fate = lb_nat_part_of(w, c, true);
 	}
 	row = lb_world_service_cpu(w, service_idx);
 	if (row && LB_FATE_VERDICT(fate) != LB_V_REPLIED_ICMP) {
@@ -183,6 +213,28 @@ static __always_inline __u32 lb_nat_error(struct lb_world *w)
 		row->total.bytes += work->job.len;
 	}
 	return fate;
+}
+
+/* What becomes of the later fragment. It is counted as packets are. */
+static __always_inline __u32 lb_nat_fragment(struct lb_world *w, struct lb_nat_work *work, const struct lb_conn *c)
+{
+	if (!c)
+		return LB_V_PASS_FRAGMENT;
+	work->job.service_idx = c->service;
+	work->job.backend_idx = c->flags & LB_CONN_F_REPLY ? 0 : c->backend;
+	return lb_world_nat_account(w, work->none == LB_V_FORWARDED ? lb_nat_part_of(w, c, false) : work->none & 0xff);
+}
+
+static __always_inline __u32 lb_nat_part(struct lb_world *w)
+{
+	struct lb_nat_work *work = lb_world_nat_work(w);
+	const struct lb_conn *c;
+
+	/* here as well: old kernels verify it also where nobody calls it */
+	if (!lb_world_has(w, LB_HAS_NAT) || !work)
+		return LB_V_PASS_NO_SERVICE;
+	c = lb_world_conn(w, &work->job.key);
+	return work->icmp_off ? lb_nat_error(w, work, c) : lb_nat_fragment(w, work, c);
 }
 
 #endif
