@@ -176,6 +176,19 @@ translated fullnat64 "[$VIP6]" 92 10.0.0.11 10.1.0.2 --forward fullnat --snat 10
 translated fullnat46 $VIP4 94 '[fd00::11]' '[fd01::2]' --forward fullnat --snat fd00::2
 is "none was without a counterpart" "$(counted drop_nat_impossible)" 0
 
+pieces() { # NAME VIP-OF-URL PORT BACKEND OPTION...
+	local before vip=${2//[\[\]]/}
+
+	ok "$1: a service" lbctl service add "$1" "$2:$3/udp" --check none "${@:5}" || exit 1
+	lbctl backend add "$1" "$4:5301" || bail "backend add $1"
+	wait_serving "$1" 1
+	before=$(counted replied)
+	ok "$1: large datagrams, and as large answers" datagrams "$vip" 4000 4 "$3"
+	is "$1: the answers came in three pieces each" $(($(counted replied) - before)) 12
+}
+pieces fullnat4-udp $VIP4 97 10.0.0.11 --forward fullnat --snat 10.0.0.2
+pieces fullnat6-udp "[$VIP6]" 97 '[fd00::11]' --forward fullnat --snat fd00::2
+
 echo "# segment sizes"
 mss_of() { # what b1 and b2 may send at most, of the connection to PORT
 	{ host b1 ss -Htin "sport = $1"; host b2 ss -Htin "sport = $1"; } | grep -o ' mss:[0-9]*' | sort -u
@@ -186,4 +199,10 @@ talk_start held host client "$TRAFFIC" hold --to "$VIP4:5301" --count 1
 talk_read held
 matches "the backend's segments are clamped" "$(mss_of :5301)" '^ mss:(900|888)$'
 talk held quit
+
+echo "# translated fragments, with the way back that nat needs"
+ip -n b1 route replace 10.0.0.1/32 via 10.0.0.2
+ip -n b1 route replace fd00::1/128 via fd00::2
+pieces nat4-udp $VIP4 96 10.0.0.11 --forward nat
+pieces nat6-udp "[$VIP6]" 96 '[fd00::11]' --forward nat
 done_testing

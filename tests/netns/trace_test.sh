@@ -180,6 +180,26 @@ mount -t tmpfs -o size=4k tmpfs "$RUN/full"
 head -c 4096 /dev/zero >"$RUN/full/x"
 refused 1 'cannot write packets to' --pcap-in "$RUN/from.pcap" --pcap-out "$RUN/full/out.pcap"
 
+echo "# translated connections"
+ok "a service that translates" lbctl service add natted 192.0.2.14:80/tcp --forward nat --check none
+ok "backend add" lbctl backend add natted 10.0.0.11:8080
+wait_serving natted 1
+# from 10.0.0.99 to the VIP: fragmentation needed, of what went from there to 10.0.0.1:700; from b1: the host is
+# unreachable, of what went from 10.0.0.1:700 to 10.0.0.11:8080
+front=0000000000000200000000010800
+front+=450000380001000040010000
+needed=$front"0a000063c000020e"0304000000000578450005dc0001400040060000c000020e0a000001005002bc00000000
+gone=$front"0a00000b0a000001"03010000000000004500002800014000400600000a0000010a00000b02bc1f9000000000
+natted="10.0.0.1:700 > 192.0.2.14:80"
+fields verdict,via,service,backend --packet "$natted" --packet "$natted ack" --packet "10.0.0.11:8080 > 10.0.0.1:700 syn+ack" \
+	--packet "hex:$needed" --packet "hex:$gone" >"$RUN/natted"
+is "the first packet" "$(sed -n 1p "$RUN/natted")" "forwarded table natted 10.0.0.11:8080"
+is "the connection's next one" "$(sed -n 2p "$RUN/natted")" "forwarded connection natted 10.0.0.11:8080"
+is "its answer" "$(sed -n 3p "$RUN/natted")" "replied null natted null"
+is "an error from the client's side" "$(sed -n 4p "$RUN/natted")" "forwarded_icmp connection natted 10.0.0.11:8080"
+is "an error from the backend's side" "$(sed -n 5p "$RUN/natted")" "replied_icmp null natted null"
+is "nothing of it is left" "$(fields verdict --packet "$natted ack" --packet "hex:$needed" | tr '\n' ' ')" "drop_nat_no_entry drop_nat_no_entry "
+
 echo "# lbd meanwhile"
 for ((i = 0; i < 6; i++)); do
 	lbctl trace "${syns[@]}" >"$RUN/t$i" 2>"$RUN/e$i" &

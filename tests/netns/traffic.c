@@ -162,10 +162,12 @@ static void serve_stream(struct peer *p)
 	}
 }
 
-/* Answers from the address that was asked, which is the VIP and not what routing would choose. */
+/* Answers from the address that was asked, which is the VIP and not what routing would choose. A question of more than
+ * one packet gets as long an answer. */
 static void serve_datagram(struct peer *p)
 {
-	char data[65536], control[256], name[64];
+	char data[65536], control[256];
+	ssize_t asked, len;
 	struct sockaddr_storage from;
 	struct iovec iov = {.iov_base = data, .iov_len = sizeof(data)};
 	struct msghdr msg = {.msg_name = &from,
@@ -175,13 +177,14 @@ static void serve_datagram(struct peer *p)
 			     .msg_control = control,
 			     .msg_controllen = sizeof(control)};
 
-	if (recvmsg(p->fd, &msg, 0) < 0)
+	asked = recvmsg(p->fd, &msg, 0);
+	if (asked < 0)
 		return;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c))
 		if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
 			((struct in6_pktinfo *)CMSG_DATA(c))->ipi6_ifindex = 0;
-	iov.iov_base = name;
-	iov.iov_len = (size_t)snprintf(name, sizeof(name), "%s\n", opt.name);
+	len = snprintf(data, 64, "%s\n", opt.name);
+	iov.iov_len = (size_t)(asked > 1500 ? asked : len);
 	sendmsg(p->fd, &msg, 0);
 }
 
