@@ -108,7 +108,6 @@ static __always_inline __u32 lb_fragment(struct lb_world *w)
 	__u32 sent = 0, where;
 	__be16 type;
 	__u64 hash;
-	__u8 age;
 
 	lb_parse_eth(data, end, &type);
 	if (!lb_world_has(w, LB_HAS_FRAGMENTS) || !type || !conf)
@@ -123,10 +122,9 @@ static __always_inline __u32 lb_fragment(struct lb_world *w)
 	set = lb_world_frags(w, lb_fragment_set_idx(hash));
 	if (!set)
 		return LB_V_PASS_FRAGMENT;
-	age = lb_fragment_age(lb_world_now_ns(w));
-	where = lb_fragment_find(set, hash, j.pkt.v6, age);
+	where = lb_fragment_find(set, hash, j.pkt.v6, lb_fragment_age(lb_world_now_ns(w)));
 	if (lb_world_has(w, LB_HAS_NAT) && lb_fragment_is_ports(where))
-		return lb_nat_ask_fragment(w, &j.pkt, hash, where, age, lb_fragment_verdict(f.flaw));
+		return lb_nat_ask_fragment(w, &j.pkt, hash, where, lb_fragment_verdict(f.flaw));
 	v = lb_fragment_follow(w, &j, &f, where);
 	if (v != LB_V_FORWARDED || !j.backend)
 		return lb_verdict_passes(v) ? v : lb_account_flawed(w, &j, v);

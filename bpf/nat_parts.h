@@ -35,34 +35,43 @@ static __always_inline __u32 lb_nat_ask_error(struct lb_world *w, struct lb_job 
 	return LB_NAT_ASKED;
 }
 
-/* A later fragment whose first one was translated: put aside likewise, with @flaw if that is no LB_V_FORWARDED. What
- * the first one left behind has the ports, in @where and in another entry. */
+/* A later fragment whose first one was translated: put aside likewise, with @flaw if that is no LB_V_FORWARDED. @where:
+ * what the first one left behind, half of the ports; the other half is found in time. */
 static __always_inline __u32 lb_nat_ask_fragment(struct lb_world *w, const struct lb_packet *p, __u64 hash, __u32 where,
-						 __u8 age, enum lb_verdict flaw)
+						 enum lb_verdict flaw)
 {
-	const __u64 other = lb_fragment_other(hash);
-	const struct lb_flow_set *set = lb_world_frags(w, lb_fragment_set_idx(other));
 	struct lb_nat_work *work = lb_world_nat_work(w);
-	__u32 rest;
 
-	if (!work || !set)
-		return LB_V_PASS_FRAGMENT;
-	rest = lb_fragment_find(set, other, p->v6, age);
-	if (!lb_fragment_is_ports(rest))
+	if (!work)
 		return LB_V_PASS_FRAGMENT;
 	work->job.key.saddr[0] = p->saddr[0];
 	work->job.key.saddr[1] = p->saddr[1];
 	work->job.key.daddr[0] = p->daddr[0];
 	work->job.key.daddr[1] = p->daddr[1];
-	work->job.key.ports = lb_fragment_half(where) << 16 | lb_fragment_half(rest);
+	work->job.key.ports = lb_fragment_half(where) << 16;
 	work->job.key.proto = lb_fragment_proto(where);
 	work->job.len = p->len;
 	work->job.v6 = p->v6;
 	work->job.tcp_flags = 0;
 	work->job.fragment = false; /* there is nothing to be learned from it */
+	work->sum = hash;
 	work->icmp_off = 0;
 	work->none = flaw;
 	return LB_NAT_ASKED;
+}
+
+/* The other half of its ports, to the first one. False: it is not there. */
+static __always_inline bool lb_nat_find_ports(struct lb_world *w, struct lb_nat_work *work)
+{
+	const __u64 other = lb_fragment_other(work->sum);
+	const struct lb_flow_set *set = lb_world_frags(w, lb_fragment_set_idx(other));
+	__u32 where;
+
+	if (!set)
+		return false;
+	where = lb_fragment_find(set, other, work->job.v6, lb_fragment_age(lb_world_now_ns(w)));
+	work->job.key.ports |= lb_fragment_half(where);
+	return lb_fragment_is_ports(where);
 }
 
 /* The error that was put aside as one of the other family. */
@@ -233,6 +242,8 @@ static __always_inline __u32 lb_nat_part(struct lb_world *w)
 	/* here as well: old kernels verify it also where nobody calls it */
 	if (!lb_world_has(w, LB_HAS_NAT) || !work)
 		return LB_V_PASS_NO_SERVICE;
+	if (!work->icmp_off && !(lb_world_has(w, LB_HAS_FRAGMENTS) && lb_nat_find_ports(w, work)))
+		return LB_V_PASS_FRAGMENT;
 	c = lb_world_conn(w, &work->job.key);
 	return work->icmp_off ? lb_nat_error(w, work, c) : lb_nat_fragment(w, work, c);
 }

@@ -33,7 +33,7 @@ struct lb_nat_work {
 	struct lb_conn_key back;
 	struct lb_conn forward;
 	struct lb_conn reply;
-	__u64 sum; /* of a datagram */
+	__u64 sum; /* of a datagram; of a later fragment lb_fragment_hash */
 	/* the packet that was put aside, and what is known of its service */
 	struct lb_nat_job job;
 	__u64 vip_word, vip_fold, table;
