@@ -141,6 +141,7 @@ static __always_inline __u32 lb_nat_part_send(struct lb_world *w, const struct l
 					      const struct lb_link *link, struct lb_life life, bool error)
 {
 	const bool reply = c->flags & LB_CONN_F_REPLY;
+	enum lb_verdict v = LB_V_FORWARDED;
 	void *data = lb_world_data(w);
 	__u32 sent;
 
@@ -148,10 +149,12 @@ static __always_inline __u32 lb_nat_part_send(struct lb_world *w, const struct l
 		return LB_V_DROP_MALFORMED;
 	if (!reply) {
 		lb_eth_write(data, hop);
-		if (!lb_world_has(w, LB_HAS_VLAN) || !(life.flags & LB_BACKEND_F_TAGGED))
+		if (lb_world_has(w, LB_HAS_VLAN) && life.flags & LB_BACKEND_F_TAGGED)
+			v = lb_vlan_send(w, hop->oif, &sent);
+		else
 			sent = lb_world_send(w, hop->oif, life.flags & LB_BACKEND_F_REDIRECT);
-		else if (lb_vlan_send(w, hop->oif, &sent) != LB_V_FORWARDED)
-			return LB_V_DROP_NO_NEXT_HOP;
+		if (v != LB_V_FORWARDED)
+			return v;
 		return sent == LB_UNSENT ? LB_V_DROP_NO_NEXT_HOP
 					 : LB_FATE(error ? LB_V_FORWARDED_ICMP : LB_V_FORWARDED, sent);
 	}
@@ -197,6 +200,8 @@ static __always_inline __u32 lb_nat_part_of(struct lb_world *w, const struct lb_
 		return LB_V_DROP_NAT_IMPOSSIBLE;
 	mtus.here = reply ? lb_hop_mtu(&hop) : mtu;
 	mtus.there = reply ? mtu : lb_hop_mtu(&hop);
+	if (!mtus.here)
+		mtus.here = 0xffff; /* there is no way there now, which says nothing of its links */
 	v = c->flags & LB_CONN_F_CROSS
 		    ? lb_world_nat_error_cross(w, c, mtus)
 		    : lb_world_nat_part_same(w, c, !reply && life.forward == LB_FORWARD_NAT, mtus.there);

@@ -261,6 +261,13 @@ static struct play unreachable(const char *what, int family, enum lb_verdict ver
 	return q;
 }
 
+static struct play too_big(const char *what, int family)
+{
+	if (family == 4)
+		return (struct play){.what = what, .in = {0x0304, 1400}, .out = {0x0200, 1420}};
+	return (struct play){.what = what, .in = {0x0200, 1400}, .out = {0x0304, 1380}};
+}
+
 static void story_refused(struct story *t)
 {
 	struct play p = unreachable("nobody knows the connection", t->client, LB_V_DROP_NAT_NO_ENTRY);
@@ -285,6 +292,10 @@ static void story_refused(struct story *t)
 	client_side(t, &p);
 	q = unreachable("the client is told all the same", t->backend, LB_V_FORWARDED);
 	backend_side(t, &q);
+	q = too_big("the client is told what was too big, though nobody knows that way's MTU now", t->backend);
+	t->w->backends[OLD].mtu = 0;
+	backend_side(t, &q);
+	t->w->backends[OLD].mtu = 1500;
 	t->w->backends[OLD].oif = INGRESS;
 	p.verdict = LB_V_FORWARDED;
 	p.what = "there is a way again";

@@ -21,7 +21,7 @@ struct lb_icmp_quote {
 	__u32 l4_off;	/* of the quoted transport header, of which 4 bytes are there */
 	__u32 len;	/* bytes of the packet */
 	__u8 proto;	/* of what is quoted */
-	bool keeps;	/* its own source stays: a router on the clients' side, who see and are seen as they are */
+	bool keeps;	/* its own source stays, as those of the clients' packets do */
 	__u16 pad0;
 };
 
