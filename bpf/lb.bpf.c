@@ -14,6 +14,9 @@ const volatile __u64 lb_instance = 0;
 /* LB_HAS_*: what the configuration needs. */
 const volatile __u32 lb_features = LB_HAS_ALL;
 
+/* A CPU's sets of lines of translated connections, less one. */
+const volatile __u32 lb_nat_set_mask = 0;
+
 /* Does the kernel have bpf_ktime_get_coarse_ns (5.11)? To read a clock of a few milliseconds costs a fraction. */
 const volatile bool lb_coarse_clock = false;
 
@@ -138,6 +141,25 @@ static __always_inline __u8 lb_world_age(struct lb_world *w)
 	if (lb_likely(bpf_jiffies64() - (kept >> 8) < LB_AGE_JIFFIES))
 		return (__u8)kept;
 	return (__u8)lb_age_ask();
+}
+
+__attribute__((noinline)) __u32 lb_now_ask(void)
+{
+	struct lb_world w = {0};
+	__u64 jiffies = bpf_jiffies64();
+	__u32 now = lb_conn_now(lb_world_now_ns(&w));
+
+	lb_store(&lb_conf.now_kept, jiffies << 32 | now);
+	return now;
+}
+
+static __always_inline __u32 lb_world_now_s(struct lb_world *w)
+{
+	__u64 kept = lb_load(&lb_conf.now_kept);
+
+	if (lb_likely(kept && (__u32)(bpf_jiffies64() - (kept >> 32)) < LB_AGE_JIFFIES))
+		return (__u32)kept;
+	return lb_now_ask();
 }
 
 static __always_inline struct lb_flow_set *lb_world_flows(struct lb_world *w, __u32 set)
@@ -466,6 +488,18 @@ static __always_inline struct lb_nat_work *lb_world_nat_work(struct lb_world *w)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&lb_nat_work, &zero);
+}
+
+static __always_inline struct lb_nat_set *lb_world_nat_set(struct lb_world *w, __u32 idx)
+{
+	__u32 at = bpf_get_smp_processor_id() * (lb_nat_set_mask + 1) + (idx & lb_nat_set_mask);
+
+	return bpf_map_lookup_elem(&lb_nat_lines, &at);
+}
+
+static __always_inline struct lb_nat_epochs *lb_world_nat_epochs(struct lb_world *w, __u32 line)
+{
+	return bpf_map_lookup_elem(&lb_nat_epochs, &line);
 }
 
 __attribute__((noinline)) __u32 lb_nat_is_vip_words(__u64 hi, __u64 lo, __u32 port, __u32 proto)

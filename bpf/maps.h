@@ -13,6 +13,7 @@
 
 #include "lb/abi.h"
 #include "lb/dp/nat.h"
+#include "lb/dp/nat_line.h"
 
 #define LB_ARRAY(map, val_type, entries)                                                                               \
 	struct {                                                                                                       \
@@ -99,6 +100,16 @@ struct {
 } lb_snats SEC(".maps");
 
 LB_ARRAY(lb_nat_loads, struct lb_nat_load, LB_MAX_SERVICES);
+LB_ARRAY(lb_nat_epochs, struct lb_nat_epochs, LB_NAT_EPOCHS / 16);
+
+/* As many for each CPU; sized before loading, where anything is translated. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct lb_nat_set);
+} lb_nat_lines SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

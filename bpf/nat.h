@@ -12,6 +12,7 @@
 #include "lb/dp/translate.h"
 #include "choice.h"
 #include "classify.h"
+#include "nat_line.h"
 #include "select.h"
 #include "vlan.h"
 #include "world.h"
@@ -96,8 +97,10 @@ static __always_inline void lb_nat_forget(struct lb_world *w, struct lb_nat_work
 	__u32 service = c->service, backend = c->backend;
 
 	lb_world_conn_del(w, &n->back);
+	lb_nat_touch(w, &n->back);
 	if (lb_world_conn_del(w, &n->key))
 		return; /* lbd was faster */
+	lb_nat_touch(w, &n->key);
 	lb_nat_load_add(w, service, -1, half_open ? -1 : 0);
 	if (live)
 		lb_live_add(w, backend, -1);
@@ -123,6 +126,8 @@ static __always_inline void lb_nat_note(struct lb_world *w, struct lb_nat_work *
 	if (reply && !lb_nat_hop_same(&c->hop, &n->forward.hop)) {
 		c->hop = n->forward.hop;
 		lb_nat_hop_back(&n->forward.hop, &reply->hop);
+		lb_nat_touch(w, &n->key);
+		lb_nat_touch(w, &n->back);
 	}
 }
 
@@ -223,6 +228,7 @@ static __always_inline enum lb_verdict lb_nat_open(struct lb_world *w, struct lb
 	/* a CPU that makes an entry of the same key meanwhile makes the same one, or the client sends once more */
 	if (lb_world_conn_add(w, &n->back, &n->reply, life.forward == LB_FORWARD_FULLNAT ? LB_NOEXIST : 0))
 		return LB_V_DROP_NAT_FULL;
+	lb_nat_touch(w, &n->back);
 	ret = lb_world_conn_add(w, &n->key, &n->forward, LB_NOEXIST);
 	if (ret == LB_EEXIST && life.forward == LB_FORWARD_NAT)
 		return LB_V_FORWARDED;
@@ -332,6 +338,7 @@ static __always_inline __u32 lb_nat_send(struct lb_world *w, const struct lb_nat
 	__u32 sent;
 	void *data;
 
+	lb_nat_keep_line(w, n, c);
 	lb_hop_read(b, &hop);
 	if (lb_unlikely(!hop.oif))
 		return lb_answer(LB_V_DROP_NO_NEXT_HOP);
@@ -373,6 +380,7 @@ static __always_inline __u32 lb_nat_reply(struct lb_world *w, struct lb_nat_job 
 		if (n->key.proto != IPPROTO_TCP && lb_conn_leaves_udp(old, new))
 			lb_nat_load_add(w, c->service, 0, -1);
 	}
+	lb_nat_keep_line(w, n, c);
 	v = lb_nat_translate(w, n, c);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return v;
@@ -429,15 +437,17 @@ static __always_inline __u32 lb_nat_see_to(struct lb_world *w, const struct lb_n
 /* What becomes of the packet: its fate, or LB_NAT_NEW or LB_NAT_NOT_OURS. Leaves in the job whose it is. */
 static __always_inline __u32 lb_nat(struct lb_world *w, struct lb_nat_job *n)
 {
-	struct lb_conn *c = lb_world_conn(w, &n->key);
 	const bool opens = (n->tcp_flags & (LB_TCP_SYN | LB_TCP_ACK)) == LB_TCP_SYN;
 	const struct lb_backend *b;
 	struct lb_life life;
+	struct lb_conn *c;
 	__u32 v;
 
+	lb_nat_line_ask(w, n);
+	c = lb_world_conn(w, &n->key);
 	if (!n->service_idx && (!c || !(c->flags & LB_CONN_F_REPLY)))
 		return LB_NAT_NOT_OURS;
-	n->now = lb_conn_now(lb_world_now_ns(w));
+	n->now = lb_world_now_s(w);
 	if (!c || n->backend_idx || opens || (!(c->flags & LB_CONN_F_REPLY) && lb_nat_says_more(w, n, c))) {
 		if (!n->backend_idx && opens)
 			return LB_NAT_NEW;

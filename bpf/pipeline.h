@@ -210,7 +210,9 @@ static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_jo
 			return v;
 		if (common)
 			lb_parse_source(&j->pkt);
-		return lb_nat_ask(w, j, v); /* what backends answer is to no service */
+		if (lb_nat_line_reply(w, j, sent)) /* what backends answer is to no service */
+			return LB_V_REPLIED;
+		return lb_nat_ask(w, j, v);
 	}
 	if (common)
 		lb_parse_source(&j->pkt);
@@ -223,7 +225,9 @@ static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_jo
 	}
 	if (lb_world_has(w, LB_HAS_NAT) && lb_job_flags(j) & LB_VIP_F_NAT) {
 		v = lb_asks_source(w, j) ? lb_admit_source(w, j) : LB_V_FORWARDED;
-		return v == LB_V_FORWARDED ? lb_nat_ask(w, j, LB_V_FORWARDED) : lb_account_dropped(w, j, v);
+		if (lb_unlikely(v != LB_V_FORWARDED))
+			return lb_account_dropped(w, j, v);
+		return lb_nat_line_forward(w, j, sent) ? LB_V_FORWARDED : lb_nat_ask(w, j, LB_V_FORWARDED);
 	}
 	v = lb_select(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
@@ -258,9 +262,10 @@ static __always_inline bool lb_is_ours(struct lb_world *w, const void *data)
 
 /* So has each family. What is rare is left to lb_serve_odd: SCTP, what has something between the IP header and the
  * transport header, and fragments. */
-static __always_inline enum lb_verdict lb_judge_ip4(struct lb_world *w, const void *ip, const void *end, __u32 *sent)
+static __always_inline enum lb_verdict lb_judge_ip4(struct lb_world *w, const void *ip, const void *end, __u64 tags,
+						    __u32 *sent)
 {
-	struct lb_job j = {0};
+	struct lb_job j = {.tags = tags};
 	enum lb_verdict v;
 
 	if (lb_unlikely(ip + sizeof(struct iphdr) > end))
@@ -315,7 +320,8 @@ static __always_inline __u32 lb_serve_odd(struct lb_world *w)
 	return LB_FATE(v, sent);
 }
 
-static __always_inline enum lb_verdict lb_judge(struct lb_world *w, __u32 *sent)
+/* @tags: that were taken off the frame. */
+static __always_inline enum lb_verdict lb_judge(struct lb_world *w, __u64 tags, __u32 *sent)
 {
 	void *data = lb_world_data(w), *end = lb_world_data_end(w), *ip = data + sizeof(struct ethhdr);
 	enum lb_verdict v;
@@ -325,7 +331,7 @@ static __always_inline enum lb_verdict lb_judge(struct lb_world *w, __u32 *sent)
 	if (lb_likely(type == lb_htons(ETH_P_IP))) {
 		if (lb_unlikely(!lb_is_ours(w, data)))
 			return lb_answer(LB_V_PASS_OTHER_HOST);
-		return lb_judge_ip4(w, ip, end, sent);
+		return lb_judge_ip4(w, ip, end, tags, sent);
 	}
 	if (lb_unlikely(type != lb_htons(ETH_P_IPV6)))
 		return lb_answer(v);
@@ -376,11 +382,12 @@ static __always_inline __u64 lb_untag(struct lb_world *w)
 static __always_inline enum lb_verdict lb_pipeline(struct lb_world *w, __u32 *sent)
 {
 	const __u64 tags = lb_world_has(w, LB_HAS_VLAN) ? lb_untag(w) : 0;
-	enum lb_verdict v = lb_judge(w, sent);
+	enum lb_verdict v = lb_judge(w, tags, sent);
 
 	if (lb_unlikely(v != LB_V_FORWARDED)) {
 		struct lb_verdict_cpu *row;
-		__u32 fate = LB_FATE(v, v == LB_V_DROP_TOO_BIG || v == LB_CLAMP_ASKED ? *sent : 0);
+		const bool says = v == LB_V_DROP_TOO_BIG || v == LB_CLAMP_ASKED || v == LB_V_REPLIED;
+		__u32 fate = LB_FATE(v, says ? *sent : 0);
 
 		fate = lb_look_closer(w, lb_forget(fate, lb_world_ingress(w)), tags);
 		if (tags)

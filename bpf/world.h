@@ -112,6 +112,10 @@ static __always_inline struct lb_nat_load *lb_world_nat_load(struct lb_world *w,
 /* An address of fullnat, as two words. */
 static __always_inline const __u64 *lb_world_snat(struct lb_world *w, const struct lb_snat *at);
 static __always_inline struct lb_nat_work *lb_world_nat_work(struct lb_world *w);
+/* This CPU's set at @idx, of which it has fewer; the epochs of which @line is the place. NULL: there are none. */
+struct lb_nat_set;
+static __always_inline struct lb_nat_set *lb_world_nat_set(struct lb_world *w, __u32 idx);
+static __always_inline struct lb_nat_epochs *lb_world_nat_epochs(struct lb_world *w, __u32 line);
 /* Is what @back is sent to a VIP? Answers with lb_nat_is_vip. */
 static __always_inline bool lb_world_nat_is_vip(struct lb_world *w, const struct lb_conn_key *back);
 /* Answer with lb_nat, lb_nat_choose, lb_nat_account, lb_nat_attend and lb_nat_cross; in frames of their own. */
@@ -132,7 +136,8 @@ static __always_inline enum lb_verdict lb_world_nat_error_cross(struct lb_world 
 
 /* What the packets write: the flow cache, and this CPU's rows of counters. */
 static __always_inline __u64 lb_world_now_ns(struct lb_world *w);
-static __always_inline __u8 lb_world_age(struct lb_world *w); /* lb_flow_age, a little late at most */
+static __always_inline __u8 lb_world_age(struct lb_world *w);   /* lb_flow_age, a little late at most */
+static __always_inline __u32 lb_world_now_s(struct lb_world *w); /* lb_conn_now, likewise */
 static __always_inline struct lb_flow_set *lb_world_flows(struct lb_world *w, __u32 set);
 static __always_inline struct lb_flow_set *lb_world_frags(struct lb_world *w, __u32 set);
 static __always_inline struct lb_verdict_cpu *lb_world_verdict_cpu(struct lb_world *w);
@@ -151,6 +156,7 @@ struct lb_job {
 	__u64 vip_fold;
 	__u32 backend_idx;
 	__u64 hash;
+	__u64 tags;	     /* that the frame came with, 0: none; of IPv4 only */
 	bool look_only; /* it is none of its flow's: nothing is to be learned from it */
 	bool translated; /* it opens a connection that gets entries of its own */
 };

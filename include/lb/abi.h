@@ -12,7 +12,7 @@
 #include <linux/types.h>
 
 /* Raised whenever a layout or a meaning below changes; the pin folder carries it. */
-#define LB_ABI_VERSION 6
+#define LB_ABI_VERSION 7
 
 #define LB_MAX_SERVICES 16384 /* service 0 is never used */
 #define LB_MAX_BACKENDS 32768 /* backend 0 means "none" */
@@ -57,6 +57,8 @@
 #define LB_MAP_SNATS "lb_snats"
 #define LB_MAP_NAT_LOADS "lb_nat_loads"
 #define LB_MAP_VLANS "lb_vlans"
+#define LB_MAP_NAT_LINES "lb_nat_lines"
+#define LB_MAP_NAT_EPOCHS "lb_nat_epochs"
 
 /* What a program can do beyond forwarding by table: bits of lb_features in its .rodata. The verifier removes the code
  * of those that are not set. */
@@ -101,7 +103,7 @@ struct lb_conf {
 	__u16 snat_first; /* host order: fullnat's source ports are this one and those behind it */
 	__u16 snat_ports;
 	__u64 age_kept; /* the packets' own: what the clock said a moment ago, see lb_world_age */
-	__u64 pad1;
+	__u64 now_kept; /* likewise, lb_world_now_s */
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct lb_conf) == 128, "two cache lines");
 
@@ -403,6 +405,20 @@ struct lb_conn {
 	__u16 pad0;
 };
 _Static_assert(sizeof(struct lb_conn) == 80, "no hole");
+
+/* ---- lb_nat_epochs: ARRAY [LB_NAT_EPOCHS / 16] of lines, mmapable: whoever removes an entry of lb_conns or changes where
+ * its packets go adds to its key's (lb/dp/nat_line.h).
+ * ---- lb_nat_lines: ARRAY, LB_NAT_SETS of two lines each shared out among the CPUs, 1 where nothing is translated; only
+ * programs know its values ---- */
+#define LB_NAT_EPOCHS (1U << 16)
+struct lb_nat_epochs {
+	__u32 epoch[16];
+};
+_Static_assert(sizeof(struct lb_nat_epochs) == 64, "one cache line");
+
+#define LB_NAT_SETS (1U << 19) /* 64 MiB */
+#define LB_NAT_SETS_CPU_MAX (1U << 16)
+#define LB_NAT_SETS_CPU_MIN (1U << 11)
 
 /* ---- lb_nat_loads: ARRAY [LB_MAX_SERVICES], mmapable: a service's connections in lb_conns, at 0 those of all. Packets
  * of all CPUs add to it, lbd takes away. ---- */

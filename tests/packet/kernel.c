@@ -185,6 +185,7 @@ int world_kernel_open(struct world *w)
 		.trie_clear = kernel_trie_clear,
 		.live = map_memory(skel->maps.lb_live),
 		.nat_loads = map_memory(skel->maps.lb_nat_loads),
+		.nat_epochs = map_memory(skel->maps.lb_nat_epochs),
 		.conn_clear = kernel_conn_clear,
 		.snat_add = kernel_snat_add,
 		.turn_reset = kernel_turn_reset,
@@ -195,7 +196,7 @@ int world_kernel_open(struct world *w)
 	};
 	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows ||
 	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu || !w->live || !w->rates || !w->frags ||
-	    !w->nat_loads)
+	    !w->nat_loads || !w->nat_epochs)
 		return -ENOMEM;
 	return 0;
 }

@@ -33,12 +33,20 @@ const char *vip_addr(int family)
 	return family == 4 ? "192.0.2.10" : "2001:db8::10";
 }
 
+/* Whoever removes entries says so to those who have copied them. */
+static void forget_lines(struct world *w)
+{
+	for (unsigned int i = 0; i < LB_NAT_EPOCHS; i++)
+		w->nat_epochs[i / 16].epoch[i % 16]++;
+}
+
 static void begin(struct story *t)
 {
 	struct world *w = t->w;
 
 	world_reset(w);
 	w->conn_clear(w);
+	forget_lines(w);
 	world_setup(w, &t->setup, &(struct spec){.family = t->client, .proto = t->proto});
 	w->conf->max_conns = 1024;
 	w->conf->timers = (struct lb_conn_timers){30, 7440, 240, 30, 300};
@@ -447,6 +455,41 @@ static void story_mss(struct story *t)
 	client_sends(t, "the client goes on", from_client(t, ACK), LB_V_FORWARDED, OLD);
 }
 
+/* What is copied of the entries to be quick is used, and given up with them. */
+static void story_lines(struct story *t)
+{
+	const bool has_lines = t->client == 4 && t->backend == 4;
+	char buf[INET6_ADDRSTRLEN];
+
+	client_sends(t, "it begins", from_client(t, SYN), LB_V_FORWARDED, OLD);
+	backend_sends(t, "it is answered", from_backend(t, OLD, SYNACK, buf), LB_V_REPLIED);
+	for (int i = 0; i < 2; i++) {
+		client_sends(t, "it is open", from_client(t, ACK), LB_V_FORWARDED, OLD);
+		backend_sends(t, "it has data", from_backend(t, OLD, ACK, buf), LB_V_REPLIED);
+	}
+	t->w->conn_clear(t->w); /* behind their back */
+	if (has_lines) {
+		struct spec s = from_client(t, ACK);
+
+		s.payload = 1001;
+		client_sends(t, "there is no entry, but a line", s, LB_V_FORWARDED, OLD);
+		s = from_backend(t, OLD, ACK, buf);
+		s.payload = 1300;
+		backend_sends(t, "likewise", s, LB_V_REPLIED);
+		t->w->backends[OLD].gen++;
+		client_sends(t, "it is of another backend", from_client(t, ACK), LB_V_DROP_NAT_NO_ENTRY, 0);
+		backend_sends(t, "likewise of its answer", from_backend(t, OLD, ACK, buf), LB_V_PASS_NO_SERVICE);
+		t->w->backends[OLD].gen--;
+		t->mac_from = mac_router;
+		client_sends(t, "it comes another way", from_client(t, ACK), LB_V_DROP_NAT_NO_ENTRY, 0);
+		t->mac_from = mac_client;
+		client_sends(t, "it is the one of before", from_client(t, ACK), LB_V_FORWARDED, OLD);
+		forget_lines(t->w);
+	}
+	client_sends(t, "there is neither", from_client(t, ACK), LB_V_DROP_NAT_NO_ENTRY, 0);
+	backend_sends(t, "there is neither of the answer", from_backend(t, OLD, ACK, buf), LB_V_PASS_NO_SERVICE);
+}
+
 void tell(struct world *w, const char *what, void (*story)(struct story *), int forward, int client, int backend,
 		 int proto, bool wild)
 {
@@ -477,6 +520,7 @@ void test_nat(struct world *w)
 			tell(w, "a TCP connection", story_tcp, forward, client, backend, IPPROTO_TCP, false);
 			tell(w, "a UDP flow", story_udp, forward, client, backend, IPPROTO_UDP, false);
 			tell(w, "segment sizes", story_mss, forward, client, backend, IPPROTO_TCP, false);
+			tell(w, "lines", story_lines, forward, client, backend, IPPROTO_TCP, false);
 			tell(w, "VLANs", story_vlan, forward, client, backend, IPPROTO_TCP, false);
 			tell(w, "limits", story_limits, forward, client, backend, IPPROTO_TCP, false);
 			if (forward == LB_FORWARD_NAT)

@@ -219,6 +219,11 @@ static __always_inline __u8 lb_world_age(struct lb_world *w)
 	return lb_flow_age(lb_world_now_ns(w));
 }
 
+static __always_inline __u32 lb_world_now_s(struct lb_world *w)
+{
+	return lb_conn_now(lb_world_now_ns(w));
+}
+
 static __always_inline struct lb_flow_set *lb_world_flows(struct lb_world *w, __u32 set)
 {
 	return set < LB_FLOW_SETS ? &arrays.flows[set] : NULL;
@@ -330,6 +335,7 @@ static struct {
 } snats[8];
 static unsigned int nr_snats;
 static struct lb_nat_work nat_work;
+static struct lb_nat_set nat_sets[1 << 12];
 
 static __always_inline struct lb_conn *lb_world_conn(struct lb_world *w, const struct lb_conn_key *key)
 {
@@ -386,6 +392,16 @@ static __always_inline const __u64 *lb_world_snat(struct lb_world *w, const stru
 static __always_inline struct lb_nat_work *lb_world_nat_work(struct lb_world *w)
 {
 	return &nat_work;
+}
+
+static __always_inline struct lb_nat_set *lb_world_nat_set(struct lb_world *w, __u32 idx)
+{
+	return &nat_sets[idx % (sizeof(nat_sets) / sizeof(nat_sets[0]))];
+}
+
+static __always_inline struct lb_nat_epochs *lb_world_nat_epochs(struct lb_world *w, __u32 line)
+{
+	return line < LB_NAT_EPOCHS / 16 ? &arrays.nat_epochs[line] : NULL;
 }
 
 static __always_inline bool lb_world_nat_is_vip(struct lb_world *w, const struct lb_conn_key *back)
@@ -564,6 +580,7 @@ int world_native_open(struct world *w)
 		.trie_clear = native_trie_clear,
 		.live = calloc(LB_MAX_BACKENDS, sizeof(int64_t)),
 		.nat_loads = calloc(LB_MAX_SERVICES, sizeof(struct lb_nat_load)),
+		.nat_epochs = calloc(LB_NAT_EPOCHS / 16, sizeof(struct lb_nat_epochs)),
 		.conn_clear = native_conn_clear,
 		.snat_add = native_snat_add,
 		.turn_reset = native_turn_reset,
@@ -575,7 +592,7 @@ int world_native_open(struct world *w)
 	*w = arrays;
 	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows ||
 	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu || !w->live || !w->rates || !w->frags ||
-	    !w->nat_loads) {
+	    !w->nat_loads || !w->nat_epochs) {
 		fprintf(stderr, "native: out of memory\n");
 		return -ENOMEM;
 	}
@@ -598,4 +615,5 @@ void world_native_close(void)
 	free(arrays.backend_cpu);
 	free(arrays.live);
 	free(arrays.nat_loads);
+	free(arrays.nat_epochs);
 }

@@ -185,6 +185,7 @@ struct world {
 	int (*trie_clear)(struct world *w, struct trie *t);
 	int64_t *live;
 	struct lb_nat_load *nat_loads;
+	struct lb_nat_epochs *nat_epochs;
 	int (*conn_clear)(struct world *w);
 	int (*snat_add)(struct world *w, const struct lb_snat *at, const uint8_t addr[16]);
 	int (*turn_reset)(struct world *w, uint32_t service);

@@ -94,6 +94,7 @@ static int map_all(struct lb_dataplane *dp, struct lb_err *err)
 		{dp->skel->maps.lb_backend_cpu, rw, (void **)&dp->backend_cpu},
 		{dp->skel->maps.lb_live, rw, (void **)&dp->live},
 		{dp->skel->maps.lb_nat_loads, rw, (void **)&dp->nat_loads},
+		{dp->skel->maps.lb_nat_epochs, rw, (void **)&dp->nat_epochs},
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -124,6 +125,7 @@ static void unmap_all(struct lb_dataplane *dp)
 		{dp->skel->maps.lb_backend_cpu, dp->backend_cpu},
 		{dp->skel->maps.lb_live, dp->live},
 		{dp->skel->maps.lb_nat_loads, dp->nat_loads},
+		{dp->skel->maps.lb_nat_epochs, dp->nat_epochs},
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -172,7 +174,7 @@ static int load_variant(struct lb_dataplane *dp, uint32_t features, uint32_t ent
 		ret = bpf_map__set_pin_path(to, NULL);
 		if (to == skel->maps.lb_conns && entries != bpf_map__max_entries(from))
 			ret = ret ?: bpf_map__set_max_entries(to, entries);
-		else
+		else if (to != skel->maps.lb_nat_lines || bpf_map__max_entries(to) == bpf_map__max_entries(from))
 			ret = ret ?: bpf_map__reuse_fd(to, bpf_map__fd(from));
 	}
 	lb_block_begin();
@@ -223,6 +225,8 @@ int lb_dataplane_change_program(struct lb_dataplane *dp, uint32_t features, uint
 		ret = identify(dp, err);
 	if (!ret)
 		ret = lb_attach_again(dp, err);
+	if (!ret && bpf_map__max_entries(before->maps.lb_nat_lines) != bpf_map__max_entries(dp->skel->maps.lb_nat_lines))
+		ret = lb_pins_replace(dp, LB_MAP_NAT_LINES, bpf_map__fd(dp->skel->maps.lb_nat_lines), err);
 	if (!ret && other)
 		ret = lb_pins_replace(dp, LB_MAP_CONNS, bpf_map__fd(dp->skel->maps.lb_conns), err);
 	if (ret) {

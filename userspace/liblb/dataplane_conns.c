@@ -13,6 +13,7 @@
 #include "dataplane_priv.h"
 #include "lb/dp/conn.h"
 #include "lb/dp/nat.h"
+#include "lb/dp/nat_line.h"
 #include "lb/dp/steer.h"
 
 #define BATCH 256
@@ -166,14 +167,24 @@ static bool is_over(const struct lb_dataplane *dp, const struct lb_conn_key *key
 	return !has_backend(dp, c) || lb_conn_expired((uint8_t)key->proto, c->word, *reply, t, now);
 }
 
+/* What the packets' lines have of it is not true any more. 0 or -1 with errno. */
+static int remove_entry(struct lb_dataplane *dp, const struct lb_conn_key *key)
+{
+	const uint32_t idx = lb_nat_epoch_idx(lb_nat_line_key_hash(&dp->conf->hash, key));
+	int ret = bpf_map_delete_elem(dp->conns_fd, key);
+
+	__atomic_fetch_add(&dp->nat_epochs[idx / 16].epoch[idx % 16], 1, __ATOMIC_SEQ_CST);
+	return ret;
+}
+
 static void remove_conn(struct lb_dataplane *dp, const struct lb_conn_key *key, const struct lb_conn *c, uint64_t reply)
 {
 	struct lb_conn_key back;
 
-	if (bpf_map_delete_elem(dp->conns_fd, key))
+	if (remove_entry(dp, key))
 		return; /* a packet was faster, and has counted */
 	lb_nat_other(&c->xlate, key->proto, &back);
-	bpf_map_delete_elem(dp->conns_fd, &back);
+	remove_entry(dp, &back);
 	add_load(dp, c->service % LB_MAX_SERVICES, -1, lb_conn_half_open((uint8_t)key->proto, c->word, reply) ? -1 : 0);
 	if (c->flags & LB_CONN_F_LIVE)
 		__atomic_fetch_add(&dp->live[c->backend % LB_MAX_BACKENDS], -1, __ATOMIC_RELAXED);
@@ -216,7 +227,7 @@ static void look_at(struct lb_dataplane *dp, struct lb_conns_round *r, const str
 
 	if (c->flags & LB_CONN_F_REPLY) {
 		if (r->orphans && is_orphan(dp, key, c)) {
-			bpf_map_delete_elem(dp->conns_fd, key);
+			remove_entry(dp, key);
 			return;
 		}
 		r->replies++;

@@ -188,8 +188,8 @@ static int check_shape(struct bpf_map *map, int fd, const char *path, struct lb_
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
 		return lb_err_set(err, -errno, NULL, "cannot read what %s is: %s", path, strerror(errno));
 	/* The kernel adds a flag of its own to device maps, so flags are compared only where they matter: mmap. */
-	/* Its size follows the configuration. */
-	if (!strcmp(bpf_map__name(map), LB_MAP_CONNS))
+	/* Their sizes follow the configuration. */
+	if (!strcmp(bpf_map__name(map), LB_MAP_CONNS) || !strcmp(bpf_map__name(map), LB_MAP_NAT_LINES))
 		bpf_map__set_max_entries(map, info.max_entries);
 	if (info.type == bpf_map__type(map) && info.key_size == bpf_map__key_size(map) &&
 	    info.value_size == bpf_map__value_size(map) && info.max_entries == bpf_map__max_entries(map) &&

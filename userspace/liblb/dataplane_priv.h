@@ -41,6 +41,7 @@ struct lb_dataplane {
 	int64_t *live;
 	int ports_fd, vlans_fd, wild_fd, access_fd, cids_fd, conns_fd, snats_fd;
 	struct lb_nat_load *nat_loads;
+	struct lb_nat_epochs *nat_epochs;
 	struct lb_conns_round *round;
 
 	struct lb_regions *regions;

@@ -65,6 +65,12 @@ static bool is_read_only(const struct bpf_map *map, bool unnamed)
 	return false;
 }
 
+/* What is nothing but quicker: packets do without. */
+static bool is_spare(const struct bpf_map *map)
+{
+	return !strcmp(bpf_map__name(map), LB_MAP_NAT_LINES);
+}
+
 static bool is_counters(const struct bpf_map *map)
 {
 	const char *name = bpf_map__name(map);
@@ -163,6 +169,8 @@ static int prepare_map(const struct lb_trace *t, struct bpf_map *to, const struc
 		return bpf_map__reuse_fd(to, bpf_map__fd(from));
 	if (is_counters(to))
 		entries = entries / (t->dp->ncpus + 1) * rows;
+	if (is_spare(to))
+		entries = 1;
 	return bpf_map__set_max_entries(to, entries);
 }
 
@@ -228,7 +236,7 @@ static int load(struct lb_trace *t, struct lb_err *err)
 	if (ret)
 		return lb_log_load_error(err, ret);
 	each_map(copy, live, t) if (!ret && lb_program_shares(copy) && !is_read_only(copy, t->unnamed) &&
-				    !is_counters(copy) && !is_scratch(copy)) ret = copy_map(live, copy);
+				    !is_counters(copy) && !is_scratch(copy) && !is_spare(copy)) ret = copy_map(live, copy);
 	if (!ret && t->unnamed)
 		ret = rename_interface(t);
 	if (!ret && bpf_obj_get_info_by_fd(bpf_program__fd(t->skel->progs.lb_main), &info, &bytes))

@@ -21,6 +21,16 @@ const char *lb_program_map_name(const struct bpf_map *map)
 	return strncmp(name, VALUE_SECTION, strlen(VALUE_SECTION)) ? name : name + strlen(VALUE_SECTION);
 }
 
+/* Sets of lines of translated connections that one of @cpus has: a power of two. */
+static uint32_t nat_sets(uint32_t cpus)
+{
+	uint32_t nr = LB_NAT_SETS_CPU_MAX;
+
+	while (nr > LB_NAT_SETS_CPU_MIN && nr * cpus > LB_NAT_SETS)
+		nr /= 2;
+	return nr;
+}
+
 int lb_program_prepare(struct lb_bpf *skel, uint64_t instance, uint32_t features)
 {
 	int cpus = libbpf_num_possible_cpus(), ret;
@@ -33,8 +43,12 @@ int lb_program_prepare(struct lb_bpf *skel, uint64_t instance, uint32_t features
 		ret = bpf_map__set_max_entries(skel->maps.lb_service_cpu, rows * LB_MAX_SERVICES);
 	if (!ret)
 		ret = bpf_map__set_max_entries(skel->maps.lb_backend_cpu, rows * LB_MAX_BACKENDS);
+	if (!ret)
+		ret = bpf_map__set_max_entries(skel->maps.lb_nat_lines,
+					       features & LB_HAS_NAT ? (uint32_t)cpus * nat_sets((uint32_t)cpus) : 1);
 	skel->rodata->lb_instance = instance;
 	skel->rodata->lb_features = features;
+	skel->rodata->lb_nat_set_mask = nat_sets((uint32_t)cpus) - 1;
 	skel->rodata->lb_coarse_clock =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_ktime_get_coarse_ns, NULL) == 1;
 	return ret ? ret : cpus;

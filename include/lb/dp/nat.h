@@ -25,6 +25,8 @@ struct lb_nat_job {
 	bool v6;
 	bool fragment; /* the first one of a datagram */
 	__u8 pad0;
+	__u32 set_idx; /* of IPv4, where its line is: lb/dp/nat_line.h */
+	__u32 epoch;	 /* its key's, from before its entry was read */
 };
 
 /* What a CPU has no room for on a program's stack. */

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Packets of established connections that are translated: those whose line has all they need are sent from where they
+ * were parsed, without their entries; see lb/dp/nat_line.h. Included by pipeline.h and nat.h. */
+#ifndef BPF_NAT_LINE_H
+#define BPF_NAT_LINE_H
+
+#include "lb/dp/encap.h"
+#include "lb/dp/nat_line.h"
+#include "lb/dp/sanity.h"
+#include "lb/dp/steer.h"
+#include "world.h"
+
+/* What lines copy of the entry with @key is not true any more. */
+static __always_inline void lb_nat_touch(struct lb_world *w, const struct lb_conn_key *key)
+{
+	const struct lb_conf *conf = lb_world_conf(w);
+	struct lb_nat_epochs *e;
+	__u32 idx;
+
+	if (!conf)
+		return;
+	idx = lb_nat_epoch_idx(lb_nat_line_key_hash(&conf->hash, key));
+	e = lb_world_nat_epochs(w, idx / 16);
+	if (e)
+		__sync_fetch_and_add(&e->epoch[idx % 16], 1);
+}
+
+/* Before the entry of n->key is looked up: what its line will have to have. */
+static __always_inline void lb_nat_line_ask(struct lb_world *w, struct lb_nat_job *n)
+{
+	const struct lb_conf *conf = lb_world_conf(w);
+	const struct lb_nat_epochs *e;
+	__u64 hash;
+	__u32 idx;
+
+	if (!conf)
+		return;
+	hash = lb_nat_line_key_hash(&conf->hash, &n->key);
+	idx = lb_nat_epoch_idx(hash);
+	e = lb_world_nat_epochs(w, idx / 16);
+	n->set_idx = lb_nat_set_idx(hash);
+	n->epoch = e ? lb_load(&e->epoch[idx % 16]) : 0;
+}
+
+/* Sees to the line of @c, which n->key has. */
+static __always_inline void lb_nat_keep_line(struct lb_world *w, const struct lb_nat_job *n, const struct lb_conn *c)
+{
+	struct lb_nat_set *set = n->v6 ? NULL : lb_world_nat_set(w, n->set_idx);
+
+	if (set)
+		lb_nat_line_keep(set, &n->key, c, n->epoch, n->now);
+}
+
+/* The line of the packet at @ip, without options; NULL: there is none, or it is worth nothing. */
+static __always_inline const struct lb_nat_line *lb_nat_line_find(struct lb_world *w, const void *ip, __u8 proto,
+								  bool reply)
+{
+	const __u64 addrs = lb_get64(ip + 12);
+	const __u32 ports = lb_get32(ip + sizeof(struct iphdr));
+	const struct lb_conf *conf = lb_world_conf(w);
+	const struct lb_nat_epochs *e;
+	const struct lb_nat_line *l;
+	const struct lb_nat_set *set;
+	__u64 hash;
+	__u32 idx;
+
+	if (!conf)
+		return NULL;
+	hash = lb_nat_line_hash(&conf->hash, addrs, ports, proto);
+	idx = lb_nat_epoch_idx(hash);
+	e = lb_world_nat_epochs(w, idx / 16);
+	set = lb_world_nat_set(w, lb_nat_set_idx(hash));
+	if (lb_unlikely(!e || !set))
+		return NULL;
+	l = lb_nat_line_at(set, addrs, ports);
+	return lb_nat_line_is(l, addrs, ports, LB_NAT_LINE_WHAT(proto, reply), lb_load(&e->epoch[idx % 16]),
+			      lb_world_now_s(w))
+		       ? l
+		       : NULL;
+}
+
+/* Is it in the middle of its connection, so that a line may do? */
+static __always_inline bool lb_nat_line_may(const struct lb_job *j)
+{
+	return j->common && !j->pkt.v6 && (j->pkt.proto != IPPROTO_TCP || lb_packet_goes_on(&j->pkt));
+}
+
+/* A packet of the client's. True: it is sent, and counted. */
+static __always_inline bool lb_nat_line_forward(struct lb_world *w, const struct lb_job *j, __u32 *sent)
+{
+	void *ip = (void *)j->pkt.ip, *eth = ip - sizeof(struct ethhdr);
+	const struct lb_nat_line *l;
+	struct lb_backend_cpu *row;
+	const struct lb_backend *b;
+	struct lb_life life;
+	struct lb_hop hop;
+	__u64 its;
+
+	if (!lb_nat_line_may(j) || lb_unlikely(j->tags))
+		return false;
+	l = lb_nat_line_find(w, ip, j->pkt.proto, false);
+	if (lb_unlikely(!l))
+		return false;
+	b = lb_world_backend(w, l->backend);
+	row = lb_world_backend_cpu(w, l->backend);
+	if (lb_unlikely(!b || !row))
+		return false;
+	its = lb_backend_word(b);
+	life = lb_life_in(its);
+	lb_hop_read(b, &hop);
+	/* what is not as always is for those to judge who have words for it */
+	if (lb_unlikely(!lb_backend_serves(its, j->vip_word) || life.gen != l->gen || !hop.oif ||
+			j->pkt.len > lb_hop_mtu(&hop) || ((const struct iphdr *)ip)->ttl <= 1 ||
+			life.flags & LB_BACKEND_F_TAGGED))
+		return false;
+	if (lb_unlikely((lb_get64(eth) ^ l->mac0) | (lb_get32(eth + 8) ^ l->mac1) | (lb_world_ingress(w) ^ l->ifindex)))
+		return false;
+	*sent = lb_world_send(w, hop.oif, life.flags & LB_BACKEND_F_REDIRECT);
+	if (lb_unlikely(*sent == LB_UNSENT))
+		return false;
+	lb_nat_line_write(ip, j->pkt.proto, l);
+	lb_eth_write(eth, &hop);
+	row->pkts++;
+	row->bytes += j->pkt.len;
+	return true;
+}
+
+/* A packet of the backend's. True: it is sent. */
+static __always_inline bool lb_nat_line_reply(struct lb_world *w, const struct lb_job *j, __u32 *sent)
+{
+	void *ip = (void *)j->pkt.ip, *eth = ip - sizeof(struct ethhdr);
+	const struct lb_nat_line *l;
+	const struct lb_backend *b;
+	const struct lb_link *link;
+	__u64 its;
+
+	if (!lb_nat_line_may(j))
+		return false;
+	l = lb_nat_line_find(w, ip, j->pkt.proto, true);
+	if (lb_unlikely(!l))
+		return false;
+	b = lb_world_backend(w, l->backend);
+	link = lb_world_link(w, l->ifindex % LB_LINKS);
+	if (lb_unlikely(!b || !link))
+		return false;
+	its = lb_backend_word(b);
+	if (lb_unlikely(!lb_backend_serves(its, LB_VIP_WORD(l->service, 0)) || lb_life_in(its).gen != l->gen ||
+			lb_load(&link->ifindex) != l->ifindex || j->pkt.len > lb_load(&link->mtu) ||
+			((const struct iphdr *)ip)->ttl <= 1))
+		return false;
+	*sent = lb_world_send(w, l->ifindex, lb_load(&link->flags) & LB_LINK_F_REDIRECT);
+	if (lb_unlikely(*sent == LB_UNSENT))
+		return false;
+	lb_nat_line_write(ip, j->pkt.proto, l);
+	lb_put64(eth, l->mac0);
+	lb_put32(eth + 8, l->mac1);
+	return true;
+}
+
+#endif

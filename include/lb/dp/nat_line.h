@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A cache line with all that an established connection's IPv4 packets need, one way: a copy of its entry in lb_conns,
+ * whose look-up takes longer than the rest of such a packet. Called by bpf/, by the collector of what has expired, and
+ * by tests.
+ *
+ * Each CPU has lines of its own, so that none is read while it is being written. Who removes an entry or changes what
+ * lines copy of it adds to the epoch of its key: a line is worth something as long as the epoch is what it was before
+ * the entry was read. It is kept of connections alone of which nothing is to be noted before LB_CONN_GRAIN_S are over,
+ * and no longer than that: then a packet asks the entry again.
+ */
+#ifndef LB_DP_NAT_LINE_H
+#define LB_DP_NAT_LINE_H
+
+#include <linux/ip.h>
+
+#include "lb/abi.h"
+#include "lb/dp/base.h"
+#include "lb/dp/conn.h"
+#include "lb/dp/hash.h"
+#include "lb/dp/nat.h"
+#include "lb/dp/translate.h"
+
+struct lb_nat_line {
+	__u64 addrs;	/* the packets': source and destination, as they lie there */
+	__u32 ports;	/* likewise */
+	__u32 what;	/* LB_NAT_LINE_WHAT; 0: nobody's */
+	__u32 epoch;	/* its key's, from before the entry was read */
+	__u32 stamp;	/* the entry's */
+	__u64 to_addrs; /* what they become */
+	__u32 to_ports;
+	__u16 l3_delta, l4_delta;
+	__u64 mac0; /* struct lb_conn_hop; there are no tags */
+	__u32 mac1;
+	__u32 ifindex;
+	__u16 backend;
+	__u16 service;
+	__u8 gen;
+	__u8 refused; /* of the first line of a set: packets that found no room in it, lb_nat_line_keep */
+	__u8 pad[2];
+};
+_Static_assert(sizeof(struct lb_nat_line) == 64, "one cache line");
+
+/* So many packets without a line are sent before one takes another connection's, so that lines are theirs that send
+ * most, and few are written. */
+#define LB_NAT_LINE_PATIENCE 16
+
+/* Where a line may lie. */
+struct lb_nat_set {
+	struct lb_nat_line way[2];
+};
+
+#define LB_NAT_LINE_WHAT(proto, reply) ((__u32)(proto) | (__u32)(reply) << 8)
+
+/* lb_nat_line_hash - where a direction of a connection has its line and its epoch, by its packets' words. */
+static __always_inline __u64 lb_nat_line_hash(const struct lb_hash_secret *s, __u64 addrs, __u32 ports, __u8 proto)
+{
+	__u64 x = lb_hash_round(s, 0, addrs) ^ ports ^ (__u64)proto << 32;
+
+	return lb_hash_last(s, 2, lb_hash_round(s, 1, x));
+}
+
+/* lb_nat_set_idx - of as many sets as there may be. */
+static __always_inline __u32 lb_nat_set_idx(__u64 hash)
+{
+	return (__u32)(hash >> 32);
+}
+
+static __always_inline __u32 lb_nat_epoch_idx(__u64 hash)
+{
+	return (__u32)(hash >> 48) & (LB_NAT_EPOCHS - 1);
+}
+
+/* Two IPv4 addresses of a key as they lie beside each other in a packet. */
+static __always_inline __u64 lb_nat_line_addrs(const __u64 saddr[2], const __u64 daddr[2])
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return lb_xlate_addr4(saddr) | (__u64)lb_xlate_addr4(daddr) << 32;
+#else
+	return (__u64)lb_xlate_addr4(saddr) << 32 | lb_xlate_addr4(daddr);
+#endif
+}
+
+/* lb_nat_line_key_hash - lb_nat_line_hash of what has @key; what is not IPv4 has neither line nor epoch, and any. */
+static __always_inline __u64 lb_nat_line_key_hash(const struct lb_hash_secret *s, const struct lb_conn_key *key)
+{
+	return lb_nat_line_hash(s, lb_nat_line_addrs(key->saddr, key->daddr), key->ports, (__u8)key->proto);
+}
+
+/* lb_nat_line_is - is it the one of packets with these words, and worth something? */
+static __always_inline bool lb_nat_line_is(const struct lb_nat_line *l, __u64 addrs, __u32 ports, __u32 what,
+					   __u32 epoch, __u32 now)
+{
+	if (lb_unlikely((l->addrs ^ addrs) | (l->ports ^ ports) | (l->what ^ what) | (l->epoch ^ epoch)))
+		return false;
+	return (__s32)(now - l->stamp) < LB_CONN_GRAIN_S;
+}
+
+/* lb_nat_line_at - the only line of @set that can be the one of packets with these words. The other way is no other
+ * path: a verifier would follow both to the end. */
+static __always_inline const struct lb_nat_line *lb_nat_line_at(const struct lb_nat_set *set, __u64 addrs, __u32 ports)
+{
+	__u64 differ = (set->way[0].addrs ^ addrs) | (set->way[0].ports ^ ports), way = (differ | -differ) >> 63;
+
+#ifdef __bpf__
+	__asm__ volatile("" : "+r"(way));
+#endif
+	return &set->way[way & 1];
+}
+
+/* lb_nat_line_settled - would an ordinary packet, which is neither of a TCP connection's beginning nor of its end,
+ * leave the @word of its direction as it is while its stamp is fresh? */
+static __always_inline bool lb_nat_line_settled(__u64 word, __u8 proto)
+{
+	if (proto != IPPROTO_TCP)
+		return word & LB_CONN_SEEN;
+	return (word & (LB_CONN_ACK | LB_CONN_RST)) == LB_CONN_ACK;
+}
+
+/* lb_nat_line_of - is @l a line of packets that come with @key, of IPv4? */
+static __always_inline bool lb_nat_line_of(const struct lb_nat_line *l, const struct lb_conn_key *key)
+{
+	return ((l->addrs ^ lb_nat_line_addrs(key->saddr, key->daddr)) | (l->ports ^ key->ports) |
+		((__u8)l->what ^ key->proto)) == 0;
+}
+
+/* lb_nat_line_may_have - can packets of @c, whose key's protocol is @proto, do with a line? */
+static __always_inline bool lb_nat_line_may_have(const struct lb_conn *c, __u8 proto)
+{
+	return !(c->flags & LB_CONN_F_CROSS) && !c->hop.tags && lb_nat_line_settled(lb_load(&c->word), proto);
+}
+
+/* lb_nat_line_spare - is @l nobody's, or not renewed in time, so that nobody needs it? */
+static __always_inline bool lb_nat_line_spare(const struct lb_nat_line *l, __u32 now)
+{
+	return !l->what || (__s32)(now - l->stamp) >= LB_CONN_GRAIN_S;
+}
+
+/* lb_nat_line_fill - @l becomes the line of @c, of IPv4, which has @key. @epoch: from before @c was looked up. */
+static __always_inline void lb_nat_line_fill(struct lb_nat_line *l, const struct lb_conn_key *key,
+					     const struct lb_conn *c, __u32 epoch)
+{
+	l->addrs = lb_nat_line_addrs(key->saddr, key->daddr);
+	l->ports = key->ports;
+	l->what = LB_NAT_LINE_WHAT(key->proto, !!(c->flags & LB_CONN_F_REPLY));
+	l->epoch = epoch;
+	l->stamp = LB_CONN_STAMP(lb_load(&c->word));
+	l->to_addrs = lb_nat_line_addrs(c->xlate.saddr, c->xlate.daddr);
+	l->to_ports = c->xlate.ports;
+	l->l3_delta = c->xlate.l3_delta;
+	l->l4_delta = c->xlate.l4_delta;
+	l->mac0 = c->hop.mac0;
+	l->mac1 = c->hop.mac1;
+	l->ifindex = c->hop.ifindex;
+	l->backend = c->backend;
+	l->service = c->service;
+	l->gen = c->gen;
+}
+
+/* lb_nat_line_write - the packet at @ip, without options, as @l says; its TTL allows it. The frame has its headers. */
+static __always_inline void lb_nat_line_write(void *ip, __u8 proto, const struct lb_nat_line *l)
+{
+	void *l4 = ip + sizeof(struct iphdr), *check = l4 + (proto == IPPROTO_TCP ? 16 : 6);
+
+	if (proto == IPPROTO_TCP)
+		lb_put16(check, lb_csum_apply(lb_get16(check), l->l4_delta));
+	else
+		lb_put16(check, lb_csum_apply_udp(lb_get16(check), l->l4_delta));
+	lb_put32(l4, l->to_ports);
+	((struct iphdr *)ip)->ttl--;
+	lb_put16(ip + 10, lb_csum_apply(lb_get16(ip + 10), l->l3_delta));
+	lb_put64(ip + 12, l->to_addrs);
+}
+
+/* lb_nat_line_keep - renews the line in @set of @c, which has @key, or makes one where there is room or its turn has
+ * come, or takes it back, as @c is now. IPv4. @epoch: from before @c was looked up. @now: in seconds. */
+static __always_inline void lb_nat_line_keep(struct lb_nat_set *set, const struct lb_conn_key *key,
+					     const struct lb_conn *c, __u32 epoch, __u32 now)
+{
+	struct lb_nat_line *l = NULL;
+
+	if (lb_nat_line_of(&set->way[0], key))
+		l = &set->way[0];
+	else if (lb_nat_line_of(&set->way[1], key))
+		l = &set->way[1];
+	if (!lb_nat_line_may_have(c, (__u8)key->proto)) {
+		if (l)
+			l->what = 0;
+		return;
+	}
+	if (!l && lb_nat_line_spare(&set->way[0], now))
+		l = &set->way[0];
+	else if (!l && lb_nat_line_spare(&set->way[1], now))
+		l = &set->way[1];
+	else if (!l && !(++set->way[0].refused % LB_NAT_LINE_PATIENCE))
+		l = &set->way[set->way[0].refused / LB_NAT_LINE_PATIENCE & 1];
+	if (l)
+		lb_nat_line_fill(l, key, c, epoch);
+}
+
+#endif
