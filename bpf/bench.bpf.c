@@ -45,7 +45,7 @@ static __always_inline bool write_frame(struct xdp_md *ctx)
 
 	/* A linear congruential generator's high bits: every flow equally often, in no order that a prefetcher sees. */
 	bench.state = bench.state * 6364136223846793005ULL + 1442695040888963407ULL;
-	flow = (bench.state >> 32) & bench.flow_mask;
+	flow = (bench.in_order ? bench.packets - bench.left - 1 : bench.state >> 32) & bench.flow_mask;
 	*(__u16 *)(data + LB_BENCH_SADDR_OFFSET(bench.v6)) = (__u16)(flow >> 16);
 	*(__u16 *)(data + LB_BENCH_SPORT_OFFSET(bench.v6)) = (__u16)flow;
 	*(__u16 *)(data + LB_BENCH_DADDR_OFFSET(bench.v6)) =

@@ -23,6 +23,8 @@ struct lb_bench {
 	__u32 packets; /* of this run, and how many are left of them */
 	__u32 left;
 	__u32 oif;	/* where bench_emit sends */
+	__u32 in_order; /* the run's first packet is flow 0's, the next one flow 1's */
+	__u32 pad0;
 	__u64 start_ns; /* CLOCK_MONOTONIC at the first packet of the run and at the last */
 	__u64 end_ns;
 };

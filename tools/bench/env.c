@@ -8,6 +8,7 @@
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -34,7 +35,23 @@ double bench_now_s(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-#define MAX_CONNS (1U << 20)
+#define MAX_CONNS (1U << 21) /* of all cases together */
+
+uint64_t bench_map_bytes(const struct bpf_map *map)
+{
+	char path[64], line[128];
+	uint64_t bytes = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", bpf_map__fd(map));
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "memlock: %lu", &bytes) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return bytes;
+}
 
 /* The program once more, to do @features, with connections of its own. */
 static int load_more(struct bench_env *e, uint32_t features, struct lb_bpf **out, double *seconds)
@@ -49,6 +66,11 @@ static int load_more(struct bench_env *e, uint32_t features, struct lb_bpf **out
 		same = bpf_object__next_map(e->lb->obj, same);
 		if (map == (*out)->maps.lb_conns) {
 			if (bpf_map__set_pin_path(map, NULL) || bpf_map__set_max_entries(map, 2 * MAX_CONNS))
+				return -EINVAL;
+			continue;
+		}
+		if (map == (*out)->maps.lb_nat_lines) {
+			if (bpf_map__set_pin_path(map, NULL))
 				return -EINVAL;
 			continue;
 		}
@@ -177,29 +199,18 @@ bool bench_translates(const struct bench_setup *s)
 	return s->forward == LB_FORWARD_NAT || s->forward == LB_FORWARD_FULLNAT;
 }
 
-/* No connections, room for many, and an address for fullnat. */
+/* Room for many connections, half-open ones too, and an address for fullnat. */
 static int set_translation(struct bench_env *e)
 {
 	const struct lb_snat at = {.service = 1, .v4 = 1};
-	int fd = bpf_map__fd(e->nat->maps.lb_conns);
-	struct lb_conn_key key, next;
 	uint8_t addr[16];
-	bool more;
 
 	service_addr(false, 0xffff, addr);
 	memset(e->nat_loads, 0, LB_MAX_SERVICES * sizeof(*e->nat_loads));
-	e->conf->max_conns = MAX_CONNS;
+	e->conf->max_conns = 16 * MAX_CONNS;
 	e->conf->snat_first = 1024;
 	e->conf->snat_ports = 60000;
 	e->conf->timers = (struct lb_conn_timers){30, 7440, 240, 30, 300};
-	/* the next key is asked for before its neighbour goes: from the map's beginning it would be looked for anew */
-	more = !bpf_map_get_next_key(fd, NULL, &next);
-	while (more) {
-		key = next;
-		more = !bpf_map_get_next_key(fd, &key, &next);
-		if (bpf_map_delete_elem(fd, &key))
-			return -errno;
-	}
 	return bpf_map_update_elem(bpf_map__fd(e->lb->maps.lb_snats), &at, addr, BPF_ANY) ? -errno : 0;
 }
 
@@ -262,7 +273,7 @@ void bench_env_template(const struct bench_setup *s, uint8_t frame[LB_BENCH_FRAM
 				   .tot_len = htons(LB_BENCH_FRAME_BYTES - 14),
 				   .ttl = 64,
 				   .protocol = s->proto,
-				   .saddr = htonl(0x0a630000),
+				   .saddr = htonl(0x0a630000 + ((uint32_t)s->net << 16)),
 				   .frag_off = htons(0x4000)};
 
 		memcpy(&ip.daddr, addr + 12, 4);

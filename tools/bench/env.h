@@ -48,6 +48,7 @@ struct bench_setup {
 	unsigned int busy;     /* as many of them get packets, from the middle on; 0: all */
 	unsigned int backends; /* of each service, as far as there is room; 0: sixteen */
 	uint32_t oif;
+	uint16_t net; /* of the clients' networks; translated connections of one are there until the bench ends */
 };
 
 /* 0 or -errno. */
@@ -61,6 +62,9 @@ uint64_t bench_env_verdict(const struct bench_env *e, enum lb_verdict v);
 
 /* nat or fullnat? Its packets need connections to be open. */
 bool bench_translates(const struct bench_setup *s);
+
+/* Bytes of the kernel's for @map, 0: it does not say. Of a hash map without preallocation, what its entries take. */
+uint64_t bench_map_bytes(const struct bpf_map *map);
 
 /* CLOCK_MONOTONIC in seconds. */
 double bench_now_s(void);

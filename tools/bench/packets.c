@@ -48,6 +48,8 @@ static const struct bench_case cases[] = {
 	{"gue6-tcp-established", TARGET_RICH, 1, {PLAIN, .forward = LB_FORWARD_GUE, .v6 = true}},
 	{"nat4-tcp-established", TARGET_NAT, 1, {PLAIN, .forward = LB_FORWARD_NAT}},
 	{"nat4-flows-4096", TARGET_NAT, 1 << 12, {PLAIN, .forward = LB_FORWARD_NAT}},
+	{"nat4-flows-65536", TARGET_NAT, 1 << 16, {PLAIN, .forward = LB_FORWARD_NAT}},
+	{"nat4-flows-1048576", TARGET_NAT, 1 << 20, {PLAIN, .forward = LB_FORWARD_NAT}},
 	{"fullnat4-tcp-established", TARGET_NAT, 1, {PLAIN, .forward = LB_FORWARD_FULLNAT}},
 	{"ipip4-tcp-nat", TARGET_NAT, 1, {IPIP}},
 	{"ipip4-tcp-rich", TARGET_RICH, 1, {IPIP}},
@@ -75,7 +77,11 @@ static const struct bench_case cases[] = {
 static struct {
 	double ns[ROUNDS];
 	bool valid;
+	bool opened; /* its connections are there */
 } results[NR_CASES];
+static struct {
+	uint64_t conns, bytes; /* that were opened in all, and what lb_conns has grown by */
+} translated;
 
 /* A run of @packets; nanoseconds each, or a negative errno. */
 static double run_packets(struct bench_env *e, const uint8_t *frame, unsigned int packets, __u32 *retval)
@@ -89,6 +95,37 @@ static double run_packets(struct bench_env *e, const uint8_t *frame, unsigned in
 	err = bpf_prog_test_run_opts(bpf_program__fd(e->driver->progs.bench_driver), &opts);
 	*retval = opts.retval;
 	return err ? err : (double)(b->end_ns - b->start_ns) / (packets - 1);
+}
+
+/* A packet of each of the flows, one after the other: those who are translated have to be open, and none forgotten. */
+static void run_each(struct bench_env *e, const struct bench_case *c, const struct bench_setup *s)
+{
+	struct lb_bench *b = &e->driver->bss->bench;
+	uint8_t frame[LB_BENCH_FRAME_BYTES];
+	__u32 retval;
+
+	bench_env_template(s, frame);
+	memcpy(b->template, frame, sizeof(b->template));
+	b->in_order = 1;
+	run_packets(e, frame, c->flows, &retval);
+	b->in_order = 0;
+}
+
+/* Opens the connections of case @i, once; each has sent something then, lately. */
+static void open_each(struct bench_env *e, size_t i, const struct bench_setup *s)
+{
+	const struct bpf_map *conns = e->nat->maps.lb_conns;
+	uint64_t before = bench_map_bytes(conns);
+	struct bench_setup opening = *s;
+
+	opening.syn = true;
+	if (!results[i].opened) {
+		run_each(e, &cases[i], &opening);
+		translated.conns += cases[i].flows;
+		translated.bytes += bench_map_bytes(conns) - before;
+	}
+	results[i].opened = true;
+	run_each(e, &cases[i], s);
 }
 
 static bool is_lb(enum target target)
@@ -118,26 +155,24 @@ static int run_case(struct bench_env *e, size_t i, int round)
 			       : c->setup.error ? LB_V_FORWARDED_ICMP
 						: LB_V_FORWARDED;
 	struct lb_bench *b = &e->driver->bss->bench;
-	struct bench_setup opening = c->setup;
+	struct bench_setup s = c->setup;
 	uint8_t frame[LB_BENCH_FRAME_BYTES];
 	uint64_t before;
 	__u32 retval;
 	double ns;
 
-	if (set_target(e, c->target) || (is_lb(c->target) && bench_env_set(e, &c->setup)))
+	if (bench_translates(&s))
+		s.net = (uint16_t)i;
+	if (set_target(e, c->target) || (is_lb(c->target) && bench_env_set(e, &s)))
 		return -EINVAL;
 	b->v6 = c->setup.v6;
 	b->flow_mask = c->flows - 1;
 	b->services = c->setup.busy ?: c->setup.services ?: 1;
 	b->first_service = c->setup.busy ? c->setup.services / 2 : 0;
 	b->state = 1;
-	if (bench_translates(&c->setup)) {
-		opening.syn = true;
-		bench_env_template(&opening, frame);
-		memcpy(b->template, frame, sizeof(b->template));
-		run_packets(e, frame, 100 + 6 * c->flows, &retval);
-	}
-	bench_env_template(&c->setup, frame);
+	if (bench_translates(&s))
+		open_each(e, i, &s);
+	bench_env_template(&s, frame);
 	memcpy(b->template, frame, sizeof(b->template));
 	b->state = 1;
 	/* Established flows of moving slots have their entries already; new ones find the cache cold. */
@@ -155,21 +190,11 @@ static int run_case(struct bench_env *e, size_t i, int round)
 
 static uint64_t map_bytes(const struct bpf_object *obj)
 {
-	uint64_t sum = 0, v;
-	char path[64], line[128];
+	uint64_t sum = 0;
 	struct bpf_map *map;
 
-	bpf_object__for_each_map (map, obj) {
-		FILE *f;
-
-		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", bpf_map__fd(map));
-		f = fopen(path, "r");
-		while (f && fgets(line, sizeof(line), f))
-			if (sscanf(line, "memlock: %lu", &v) == 1)
-				sum += v;
-		if (f)
-			fclose(f);
-	}
+	bpf_object__for_each_map (map, obj)
+		sum += bench_map_bytes(map);
 	return sum;
 }
 
@@ -190,9 +215,15 @@ static void add_fixed_rows(const struct bench_env *e, json_t *rows)
 	add_load_row(rows, "load", e->lb, e->load_s);
 	add_load_row(rows, "load-rich", e->rich, e->rich_load_s);
 	add_load_row(rows, "load-nat", e->nat, e->nat_load_s);
-	json_array_append_new(rows, json_pack("{s:s s:I s:I}", "name", "memory", "start_bytes",
-					      (json_int_t)map_bytes(e->lb->obj), "per_flow_bytes",
-					      (json_int_t)(sizeof(struct lb_flow_set) / LB_FLOW_WAYS)));
+	json_array_append_new(
+		rows, json_pack("{s:s s:I s:I s:I}", "name", "memory", "start_bytes", (json_int_t)map_bytes(e->lb->obj),
+				"per_flow_bytes", (json_int_t)(sizeof(struct lb_flow_set) / LB_FLOW_WAYS),
+				"nat_lines_bytes", (json_int_t)bench_map_bytes(e->nat->maps.lb_nat_lines)));
+	if (translated.bytes)
+		json_array_append_new(rows, json_pack("{s:s s:I s:I}", "name", "memory-nat", "nat_per_connection_bytes",
+						      (json_int_t)(translated.bytes / translated.conns),
+						      "nat_per_million_connections_bytes",
+						      (json_int_t)(translated.bytes * 1000000 / translated.conns)));
 }
 
 /* What case @i took beyond case @less, round by round. */
@@ -209,7 +240,10 @@ static json_t *case_row(size_t i, double floor_ns)
 		json_pack("{s:s s:I s:b}", "name", c->name, "flows", (json_int_t)c->flows, "valid", results[i].valid);
 	double net[ROUNDS], floors[ROUNDS];
 
-	net_of(i, c->setup.forward == LB_FORWARD_L2 || bench_translates(&c->setup) || !c->setup.forward ? CASE_DRIVER : CASE_ADJUST, net);
+	net_of(i,
+	       c->setup.forward == LB_FORWARD_L2 || bench_translates(&c->setup) || !c->setup.forward ? CASE_DRIVER
+												     : CASE_ADJUST,
+	       net);
 	for (int round = 0; round < ROUNDS; round++)
 		floors[round] = net[round] / floor_ns;
 	bench_add_spread(row, "net_ns", net, ROUNDS);
