@@ -35,9 +35,13 @@ static __always_inline enum lb_verdict lb_classify(struct lb_world *w, struct lb
 	vip = &set->way[0];
 	word = lb_vip_word(vip);
 	if (lb_unlikely(!lb_vip_is(vip, word, &key))) {
-		vip = LB_VIP_WORD_BEYOND(word) ? lb_find_beyond(w, set, lb_vip_second(hash), &key) : NULL;
+		const __u64 again = lb_rarely(fold); /* so that nobody else keeps what it was made of */
+		const struct lb_vip_key asked = key.v4 ? lb_vip_key_in4(again) : key;
+
+		vip = LB_VIP_WORD_BEYOND(word) ? lb_find_beyond(w, set, lb_vip_second(lb_vip_hash(again)), &asked)
+					       : NULL;
 		if (!vip)
-			return lb_classify_wild(w, j, key.what, fold);
+			return lb_classify_wild(w, j, &asked, fold);
 		word = lb_vip_word(vip);
 	}
 	j->table = lb_load(&vip->table);

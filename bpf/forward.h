@@ -8,9 +8,16 @@
 #include "vlan.h"
 #include "world.h"
 
+/* A packet does not fit. Before the next hop is resolved its MTU is 0. */
+static __always_inline enum lb_verdict lb_too_big_for(const struct lb_backend *b)
+{
+	return lb_load(&b->oif) ? lb_answer(LB_V_DROP_TOO_BIG) : lb_answer(LB_V_DROP_NO_NEXT_HOP);
+}
+
 /* Put the packet into a packet of its own, addressed to the backend; @v4: of IPv4, @gue: over UDP, @src_plen: bits of
- * the source that are fixed. */
-static __always_inline enum lb_verdict lb_encap(struct lb_world *w, const struct lb_job *j, const struct lb_hop *hop,
+ * the source that are fixed. @hop, which may be unresolved, is where to send it: read when the packet has been made
+ * longer, since nothing in a register but few words survives that. */
+static __always_inline enum lb_verdict lb_encap(struct lb_world *w, const struct lb_job *j, struct lb_hop *hop,
 						const bool v4, const bool gue, const __u8 src_plen)
 {
 	const int ip_len = v4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
@@ -20,8 +27,8 @@ static __always_inline enum lb_verdict lb_encap(struct lb_world *w, const struct
 	struct ethhdr *eth;
 	void *l3, *inner;
 
-	if (lb_unlikely(j->pkt.len + outer_len > lb_hop_mtu(hop)))
-		return lb_answer(LB_V_DROP_TOO_BIG);
+	if (lb_unlikely(j->pkt.len + outer_len > lb_load(&j->backend->mtu)))
+		return lb_too_big_for(j->backend);
 	if (lb_unlikely(!lb_world_grow(w, outer_len)))
 		return lb_answer(LB_V_DROP_NO_HEADROOM);
 	eth = lb_world_data(w);
@@ -31,6 +38,7 @@ static __always_inline enum lb_verdict lb_encap(struct lb_world *w, const struct
 		return lb_answer(LB_V_DROP_MALFORMED);
 	if (lb_unlikely(!(j->pkt.v6 ? lb_inner_take6(inner, &in) : lb_inner_take4(inner, &in))))
 		return lb_answer(LB_V_DROP_TTL_EXCEEDED);
+	lb_hop_read(j->backend, hop);
 	if (gue)
 		lb_gue_write(l3 + ip_len, &in, lb_gue_port(hop), LB_GUE_WORDS);
 	lb_eth_write_tunnel(eth, hop, v4 ? lb_htons(ETH_P_IP) : lb_htons(ETH_P_IPV6));
@@ -44,8 +52,7 @@ static __always_inline enum lb_verdict lb_encap(struct lb_world *w, const struct
 }
 
 /* The ways that are not plain. */
-static __always_inline enum lb_verdict lb_encap_other(struct lb_world *w, const struct lb_job *j,
-						      const struct lb_hop *hop)
+static __always_inline enum lb_verdict lb_encap_other(struct lb_world *w, const struct lb_job *j, struct lb_hop *hop)
 {
 	const __u8 plen = j->life.src_plen;
 	void *data;
@@ -59,8 +66,9 @@ static __always_inline enum lb_verdict lb_encap_other(struct lb_world *w, const 
 	if (lb_world_has(w, LB_HAS_NAT) && j->life.forward != LB_FORWARD_L2)
 		return lb_answer(LB_V_DROP_NO_BACKEND); /* while its service begins to translate, or ends */
 	data = lb_world_data(w);
+	lb_hop_read(j->backend, hop);
 	if (lb_unlikely(j->pkt.len > lb_hop_mtu(hop)))
-		return lb_answer(LB_V_DROP_TOO_BIG);
+		return lb_too_big_for(j->backend);
 	if (lb_unlikely(data + sizeof(struct ethhdr) > lb_world_data_end(w)))
 		return lb_answer(LB_V_DROP_MALFORMED);
 	lb_eth_write(data, hop);
@@ -84,9 +92,6 @@ static __always_inline enum lb_verdict lb_forward(struct lb_world *w, const stru
 	enum lb_verdict v;
 	struct lb_hop hop;
 
-	lb_hop_read(j->backend, &hop);
-	if (lb_unlikely(!hop.oif))
-		return lb_answer(LB_V_DROP_NO_NEXT_HOP);
 	if (lb_likely(j->plain)) {
 		v = lb_encap(w, j, &hop, !j->pkt.v6, false, 128);
 		if (lb_unlikely(v != LB_V_FORWARDED))

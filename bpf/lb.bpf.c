@@ -22,6 +22,8 @@ const volatile bool lb_coarse_clock = false;
 
 struct lb_world {
 	struct xdp_md *ctx;
+	bool main; /* lb_main's, in which .ingress was read: to fetch it anew takes three loads */
+	__u32 ingress;
 };
 
 static __always_inline __attribute__((unused)) bool lb_world_has(struct lb_world *w, __u32 feature)
@@ -54,7 +56,7 @@ static __always_inline bool lb_world_cut(struct lb_world *w, int nr_bytes)
 
 static __always_inline __u32 lb_world_send(struct lb_world *w, __u32 oif, bool redirect)
 {
-	if (lb_likely(oif == w->ctx->ingress_ifindex && !redirect))
+	if (lb_likely(oif == lb_world_ingress(w) && !redirect))
 		return XDP_TX;
 	return bpf_redirect_map(&lb_ports, oif, XDP_DROP);
 }
@@ -71,7 +73,7 @@ static __always_inline const struct lb_vlan *lb_world_vlan(struct lb_world *w, _
 
 static __always_inline __u32 lb_world_ingress(struct lb_world *w)
 {
-	return w->ctx->ingress_ifindex;
+	return w->main ? w->ingress : w->ctx->ingress_ifindex;
 }
 
 static __always_inline const struct lb_link *lb_world_link(struct lb_world *w, __u32 link)
@@ -622,7 +624,7 @@ static __always_inline __u32 lb_world_nat_account(struct lb_world *w, __u32 fate
 SEC("xdp")
 int lb_main(struct xdp_md *ctx)
 {
-	struct lb_world w = {.ctx = ctx};
+	struct lb_world w = {.ctx = ctx, .main = true, .ingress = ctx->ingress_ifindex};
 	__u32 sent = XDP_DROP;
 	enum lb_verdict v = lb_pipeline(&w, &sent);
 

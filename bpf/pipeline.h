@@ -24,9 +24,11 @@ static __always_inline enum lb_verdict lb_account(struct lb_world *w, const stru
 		return LB_V_FORWARDED;
 	row->pkts++;
 	row->bytes += p->len;
-	if (p->tcp_flags & (LB_TCP_FIN | LB_TCP_SYN | LB_TCP_RST | LB_TCP_FRAGMENT)) {
-		row->conns += lb_packet_opens(p);
-		row->closes += !!(p->tcp_flags & (LB_TCP_FIN | LB_TCP_RST));
+	if (lb_unlikely(p->tcp_flags & (LB_TCP_FIN | LB_TCP_SYN | LB_TCP_RST | LB_TCP_FRAGMENT))) {
+		if (lb_packet_opens(p))
+			row->conns++;
+		else if (p->tcp_flags & (LB_TCP_FIN | LB_TCP_RST))
+			row->closes++;
 		if (lb_world_has(w, LB_HAS_FRAGMENTS) && p->tcp_flags & LB_TCP_FRAGMENT)
 			lb_world_fragment_teach(w, j->backend_idx);
 		if (lb_clamps(w, p))
@@ -38,7 +40,7 @@ static __always_inline enum lb_verdict lb_account(struct lb_world *w, const stru
 /* Count it for the service, as no backend does. */
 static __always_inline enum lb_verdict lb_account_dropped(struct lb_world *w, const struct lb_job *j, enum lb_verdict v)
 {
-	struct lb_service_cpu *row = lb_world_service_cpu(w, lb_job_service(j));
+	struct lb_service_cpu *row = lb_world_service_cpu(w, LB_VIP_WORD_SERVICE(lb_rarely(j->vip_word)));
 
 	if (row) {
 		row->total.pkts++;
@@ -212,22 +214,34 @@ static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_jo
 			lb_parse_source(&j->pkt);
 		if (lb_nat_line_reply(w, j, sent)) /* what backends answer is to no service */
 			return LB_V_REPLIED;
+		if (common)
+			j->pkt = lb_parse_again(&j->pkt);
 		return lb_nat_ask(w, j, v);
 	}
 	if (common)
 		lb_parse_source(&j->pkt);
 	if (lb_unlikely(!lb_packet_goes_on(&j->pkt))) {
-		v = lb_packet_sane(&j->pkt);
+		const struct lb_packet again = common ? lb_parse_again(&j->pkt) : j->pkt;
+
+		v = lb_packet_sane(&again);
 		if (lb_unlikely(v != LB_V_FORWARDED))
 			return lb_account_dropped(w, j, v);
 		if (lb_clamps(w, &j->pkt))
 			lb_clamp_note(w, j);
 	}
-	if (lb_world_has(w, LB_HAS_NAT) && lb_job_flags(j) & LB_VIP_F_NAT) {
-		v = lb_asks_source(w, j) ? lb_admit_source(w, j) : LB_V_FORWARDED;
-		if (lb_unlikely(v != LB_V_FORWARDED))
-			return lb_account_dropped(w, j, v);
-		return lb_nat_line_forward(w, j, sent) ? LB_V_FORWARDED : lb_nat_ask(w, j, LB_V_FORWARDED);
+	if (lb_unlikely(lb_world_has(w, LB_HAS_NAT)) && lb_job_flags(j) & LB_VIP_F_NAT) {
+		if (lb_asks_source(w, j)) {
+			if (common)
+				j->pkt = lb_parse_again(&j->pkt);
+			v = lb_admit_source(w, j);
+			if (v != LB_V_FORWARDED)
+				return lb_account_dropped(w, j, v);
+		}
+		if (lb_nat_line_forward(w, j, sent))
+			return LB_V_FORWARDED;
+		if (common)
+			j->pkt = lb_parse_again(&j->pkt);
+		return lb_nat_ask(w, j, LB_V_FORWARDED);
 	}
 	v = lb_select(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
@@ -268,14 +282,13 @@ static __always_inline enum lb_verdict lb_judge_ip4(struct lb_world *w, const vo
 	struct lb_job j = {.tags = tags};
 	enum lb_verdict v;
 
-	if (lb_unlikely(ip + sizeof(struct iphdr) > end))
-		return lb_answer(LB_V_PASS_TRUNCATED);
 	if (lb_unlikely(!lb_ip4_common(ip)))
 		return lb_answer(LB_ODD_ASKED);
-	v = lb_parse_ip4(ip, &j.pkt, true);
-	if (lb_unlikely(v != LB_V_FORWARDED) || lb_serve_protocol(w, &j, end, &v, sent))
+	ip = lb_rarely(ip); /* what is read of it from here on is not what was compared */
+	lb_parse_ip4(ip, &j.pkt, true);
+	if (lb_serve_protocol(w, &j, end, &v, sent))
 		return v;
-	return lb_answer(LB_ODD_ASKED);
+	return lb_proto_is_followed(j.pkt.proto) ? lb_answer(LB_ODD_ASKED) : lb_answer(LB_V_PASS_PROTOCOL);
 }
 
 static __always_inline enum lb_verdict lb_judge_ip6(struct lb_world *w, const void *ip, const void *end, __u32 *sent)
@@ -327,14 +340,21 @@ static __always_inline enum lb_verdict lb_judge(struct lb_world *w, __u64 tags, 
 	enum lb_verdict v;
 	__be16 type;
 
-	v = lb_parse_eth(data, end, &type);
+	/* one question for both headers: what is too short for them is no packet of a flow */
+	if (lb_unlikely(ip + sizeof(struct iphdr) > end)) {
+		v = lb_parse_eth(data, end, &type);
+		if (type != lb_htons(ETH_P_IP) && type != lb_htons(ETH_P_IPV6))
+			return v;
+		return lb_is_ours(w, data) ? LB_V_PASS_TRUNCATED : LB_V_PASS_OTHER_HOST;
+	}
+	type = lb_get16(data + 12);
 	if (lb_likely(type == lb_htons(ETH_P_IP))) {
 		if (lb_unlikely(!lb_is_ours(w, data)))
 			return lb_answer(LB_V_PASS_OTHER_HOST);
-		return lb_judge_ip4(w, ip, end, tags, sent);
+		return lb_judge_ip4(w, lb_rarely(ip), end, tags, sent);
 	}
 	if (lb_unlikely(type != lb_htons(ETH_P_IPV6)))
-		return lb_answer(v);
+		return lb_answer(LB_V_PASS_NOT_IP);
 	if (lb_unlikely(!lb_is_ours(w, data)))
 		return lb_answer(LB_V_PASS_OTHER_HOST);
 	return lb_judge_ip6(w, ip, end, sent);

@@ -220,8 +220,15 @@ static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_j
 		if (lb_unlikely(!line))
 			return lb_answer(LB_V_DROP_NO_BACKEND);
 		word = lb_load(&line->slot[slot % 16]);
-		if (lb_unlikely(lb_job_flags(j) | LB_SLOT_PHASE(word))) {
+		if (lb_unlikely(word > LB_SLOT_CUR(~0U) || LB_VIP_WORD_FLAGS(lb_rarely(j->vip_word)))) {
 			b = !flow_first && lb_selects_known(j) ? lb_select_known(w, j, &its) : NULL;
+			if (!b && j->common) {
+				const struct lb_packet again = lb_parse_again(&j->pkt);
+
+				j->pkt.saddr4 = again.saddr4;
+				j->pkt.saddr[0] = again.saddr[0];
+				j->pkt.saddr[1] = again.saddr[1];
+			}
 			if (!b && !j->look_only && lb_asks_source(w, j)) {
 				enum lb_verdict v = lb_admit_source(w, j);
 
@@ -229,10 +236,10 @@ static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_j
 					return lb_answer(v);
 			}
 			if (!b)
-				word = lb_select_slowly(w, j, table, word);
+				word = LB_SLOT_CUR(lb_select_slowly(w, j, lb_rarely(table), word));
 		}
 		if (lb_likely(!b)) {
-			j->backend_idx = LB_SLOT_CUR(word);
+			j->backend_idx = word;
 			b = lb_world_backend(w, j->backend_idx);
 			if (lb_unlikely(!b))
 				return lb_answer(LB_V_DROP_NO_BACKEND);
@@ -242,7 +249,7 @@ static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_j
 	j->backend = b;
 	j->life = lb_life_in(its);
 	j->plain = lb_backend_plain(its, j->vip_word, j->pkt.v6);
-	if (lb_unlikely(!j->plain && !lb_backend_serves(lb_rarely(its), j->vip_word)))
+	if (lb_unlikely(!j->plain && !lb_backend_serves(lb_rarely(its), lb_rarely(j->vip_word))))
 		return lb_answer(LB_V_DROP_NO_BACKEND);
 	return LB_V_FORWARDED;
 }

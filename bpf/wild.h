@@ -26,13 +26,14 @@ static __always_inline __u64 lb_wild_find(struct lb_world *w, __u64 hi, __u64 lo
 }
 
 /* What lb_classify answers for a packet whose address and port are no VIP by themselves. */
-static __always_inline enum lb_verdict lb_classify_wild(struct lb_world *w, struct lb_job *j, __u32 what, __u64 fold)
+static __always_inline enum lb_verdict lb_classify_wild(struct lb_world *w, struct lb_job *j,
+							const struct lb_vip_key *key, __u64 fold)
 {
 	__u64 word;
 
 	if (!lb_world_has(w, LB_HAS_WILDCARDS))
 		return lb_answer(LB_V_PASS_NO_SERVICE);
-	word = lb_world_wild_find(w, lb_packet_dest(&j->pkt, 0), lb_packet_dest(&j->pkt, 1), what);
+	word = lb_world_wild_find(w, lb_vip_key_addr(key, 0), lb_vip_key_addr(key, 1), key->what);
 	if (!word)
 		return lb_answer(LB_V_PASS_NO_SERVICE);
 	j->table = LB_WILD_TABLE(word);

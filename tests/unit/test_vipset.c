@@ -65,6 +65,20 @@ static uint64_t hash_of(const struct lb_vip *vip)
 	return lb_vip_hash(lb_vip_fold(&key));
 }
 
+static void test_key_in_fold(void **state)
+{
+	for (uint32_t i = 0; i < 1000000; i += 7) {
+		const struct lb_vip vip = vip_nr(i & ~2U);
+		const struct lb_vip_key key = lb_vip_key4(lb_get32(vip.addr + 12), vip.port, vip.proto);
+		const struct lb_vip_key again = lb_vip_key_in4(lb_vip_fold(&key));
+
+		assert_true(again.v4);
+		assert_int_equal(again.addr[0], key.addr[0]);
+		assert_int_equal(again.addr[1], 0);
+		assert_int_equal(again.what, key.what);
+	}
+}
+
 static unsigned int places_of(const struct lb_vip *vip)
 {
 	unsigned int nr = 0;
@@ -271,6 +285,7 @@ static void test_mend(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_key_in_fold),
 		cmocka_unit_test_setup_teardown(test_full, make_sets, free_sets),
 		cmocka_unit_test_setup_teardown(test_change_of_service, make_sets, free_sets),
 		cmocka_unit_test_setup_teardown(test_line, make_sets, free_sets),

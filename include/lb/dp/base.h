@@ -36,7 +36,7 @@
 #ifdef __bpf__
 #define lb_rarely(v)                                                                                                   \
 	({                                                                                                             \
-		__typeof__(v) __v = (v);                                                                               \
+		__auto_type __v = (v);                                                                                 \
 		__asm__ volatile("" : "+r"(__v));                                                                      \
 		__v;                                                                                                   \
 	})

@@ -16,13 +16,14 @@ static __always_inline __u16 lb_csum_fold(__u64 sum)
 	return (__u16)~sum;
 }
 
-/* lb_csum_fold_few - the same for less than 16 words of 32 bits. */
+/* lb_csum_fold_few - the same for less than 16 words of 32 bits. What lies above the lower half is added to the sum
+ * itself, whose upper half nobody looks at: each time the carry out of the lower half comes out right for one more. */
 static __always_inline __u16 lb_csum_fold_few(__u64 sum)
 {
-	sum = (sum & 0xffff) + (sum >> 16); /* less than 2^21 */
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum += sum >> 16;
-	return (__u16)~sum;
+	__u64 more = sum + (sum >> 16);
+
+	more = sum + (more >> 16);
+	return (__u16) ~(sum + (more >> 16));
 }
 
 /* lb_csum_ttl_less - an IPv4 header's checksum after its TTL went down by one, from the one it had (RFC 1624). */

@@ -65,27 +65,23 @@ static __always_inline void lb_eth_write_tunnel(void *data, const struct lb_hop 
 
 /* What the outer header takes from the inner packet. */
 struct lb_inner {
-	__u8 proto; /* IPPROTO_IPIP or IPPROTO_IPV6 */
-	__u8 tos;   /* DSCP and ECN */
-	bool df;    /* must not be fragmented on the way */
-	__u16 id;   /* the IPv4 header's, host order */
-	__u32 len;  /* bytes of the inner packet */
-	__u64 hash; /* the flow's */
+	__u8 proto;  /* IPPROTO_IPIP or IPPROTO_IPV6 */
+	__u8 tos;    /* DSCP and ECN */
+	__be32 frag; /* the IPv4 header's second word: its ID, and whether it may be fragmented on the way */
+	__u32 len;   /* bytes of the inner packet */
+	__u64 hash;  /* the flow's */
 };
 
 /* lb_inner_take4, lb_inner_take6 - note what the outer header wants to know and let the packet pass one router, as a
  * tunnel's entry is one. False: its TTL does not allow that. */
 static __always_inline bool lb_inner_take4(struct iphdr *ip, struct lb_inner *in)
 {
-	const __u32 word = lb_get32(&ip->ttl);
-
-	if (lb_csum_hop_ttl(word) <= 1)
+	if (lb_unlikely(ip->ttl <= 1))
 		return false;
-	lb_put32(&ip->ttl, lb_csum_hop(word));
+	lb_put32(&ip->ttl, lb_csum_hop(lb_get32(&ip->ttl)));
 	in->proto = IPPROTO_IPIP;
 	in->tos = ip->tos;
-	in->df = ip->frag_off & lb_htons(LB_IP4_DF);
-	in->id = lb_likely(in->df) ? 0 : lb_rarely(lb_ntohs(ip->id));
+	in->frag = lb_get32(&ip->id);
 	return true;
 }
 
@@ -96,8 +92,7 @@ static __always_inline bool lb_inner_take6(struct ipv6hdr *ip6, struct lb_inner 
 	ip6->hop_limit--;
 	in->proto = IPPROTO_IPV6;
 	in->tos = (__u8)(lb_ntohl(lb_get32(ip6)) >> 20);
-	in->df = true;
-	in->id = 0;
+	in->frag = lb_htonl(LB_IP4_DF);
 	return true;
 }
 
@@ -128,22 +123,24 @@ static __always_inline __u64 lb_outer_source6(const struct lb_backend *b, __u8 p
 /* lb_outer_write4 - an IPv4 header of 20 bytes at @l3. Its ID need be unique only where it may be fragmented. */
 static __always_inline void lb_outer_write4(void *l3, const struct lb_inner *in, const struct lb_backend *b, __u8 plen)
 {
-	__be32 id = lb_likely(in->df) ? lb_htonl(LB_IP4_DF)
-				      : lb_rarely(lb_htonl((__u32)(__u16)(in->id ^ (__u16)(in->hash >> 16)) << 16));
-	__be32 word[5] = {
-		lb_htonl(0x45U << 24 | (__u32)in->tos << 16 | (sizeof(struct iphdr) + in->len)),
-		id,
-		lb_htonl((__u32)LB_OUTER_TTL << 24 | (__u32)in->proto << 16),
-		lb_outer_source4(b, plen, in->hash),
-		lb_get32(b->addr + 12),
-	};
+	const __be32 df = lb_htonl(LB_IP4_DF), ttl = lb_htonl((__u32)LB_OUTER_TTL << 24 | (__u32)in->proto << 16);
+	const __be32 first = lb_htonl(0x45U << 24 | (__u32)in->tos << 16 | (sizeof(struct iphdr) + in->len));
+	const __be32 src = lb_outer_source4(b, plen, in->hash), dst = lb_get32(b->addr + 12);
+	__u64 sum = (__u64)first + src + dst + ((__u64)df + ttl);
 
-	lb_put32(l3, word[0]);
-	lb_put32(l3 + 4, word[1]);
-	lb_put32(l3 + 8, word[2]);
-	lb_put16(l3 + 10, lb_csum_fold_few((__u64)word[0] + word[1] + word[2] + word[3] + word[4]));
-	lb_put32(l3 + 12, word[3]);
-	lb_put32(l3 + 16, word[4]);
+	lb_put32(l3, first);
+	lb_put32(l3 + 4, df);
+	lb_put32(l3 + 8, ttl);
+	if (lb_unlikely(!(in->frag & lb_htonl(LB_IP4_DF)))) {
+		const __u16 inner_id = (__u16)(lb_ntohl(in->frag) >> 16);
+		const __be32 id = lb_htonl((__u32)(__u16)(inner_id ^ (__u16)(in->hash >> 16)) << 16);
+
+		lb_put32(l3 + 4, id);
+		sum += (__u64)id - df; /* which is in it */
+	}
+	lb_put16(l3 + 10, lb_csum_fold_few(sum));
+	lb_put32(l3 + 12, src);
+	lb_put32(l3 + 16, dst);
 }
 
 /* lb_outer_write6 - an IPv6 header of 40 bytes at @l3. */

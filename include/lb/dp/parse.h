@@ -176,13 +176,15 @@ static __always_inline enum lb_verdict lb_parse_l4(const void *data_end, struct 
 	return LB_V_FORWARDED;
 }
 
-/* Is the header at @data, of at least 20 bytes, one without options and of no fragment? */
+/* Is the header at @data, of at least 20 bytes, one without options and of no fragment? Its first two words tell. */
 static __always_inline bool lb_ip4_common(const void *data)
 {
-	return *(const __u8 *)data == 0x45 && !(lb_get16(data + 6) & lb_htons(0x3fff));
+	const __be64 mask = lb_htonll(0xff00000000003fffULL);
+
+	return (lb_get64(data) & mask) == lb_htonll(0x4500000000000000ULL);
 }
 
-/* The rest of it, where that was asked. @common: the answer. */
+/* The rest of it, where that was asked. @common: the answer; then its protocol is still to be asked for. */
 static __always_inline enum lb_verdict lb_parse_ip4(const void *data, struct lb_packet *p, const bool common)
 {
 	const struct iphdr *ip = data;
@@ -201,9 +203,9 @@ static __always_inline enum lb_verdict lb_parse_ip4(const void *data, struct lb_
 		p->l4_off = (version_ihl & 0xf) * 4;
 	}
 	p->proto = ip->protocol;
-	if (lb_unlikely(!lb_proto_is_followed(p->proto)))
-		return lb_answer(LB_V_PASS_PROTOCOL);
 	if (!common) {
+		if (!lb_proto_is_followed(p->proto))
+			return lb_answer(LB_V_PASS_PROTOCOL);
 		if (ip->frag_off & lb_htons(0x1fff))
 			return lb_answer(LB_V_PASS_FRAGMENT);
 		p->fragment = ip->frag_off & lb_htons(0x2000);
@@ -312,6 +314,24 @@ static __always_inline void lb_parse_source(struct lb_packet *p)
 		p->tcp_flags = p->proto == IPPROTO_TCP ? *(const __u8 *)(l4 + 13) : 0;
 }
 
+/* lb_parse_again - @p with addresses, ports and what the packet wants read once more, for the few that are asked. What
+ * all would have to keep for these costs more than it does to read it. Where the transport header lies is known. */
+static __always_inline struct lb_packet lb_parse_again(const struct lb_packet *p)
+{
+	struct lb_packet q = *p;
+
+	q.ip = lb_rarely(p->ip);
+	if (q.v6) {
+		q.daddr[0] = lb_get64(q.ip + 24);
+		q.daddr[1] = lb_get64(q.ip + 32);
+	} else {
+		q.daddr4 = lb_get32(q.ip + 16);
+	}
+	q.dport = lb_get16(q.ip + q.l4_off + 2);
+	lb_parse_source(&q);
+	return q;
+}
+
 /* lb_packet_forget - let a verifier, once @p was read, go on with all protocols and their flags as one. @any: as
  * lb_forget has it. */
 static __always_inline void lb_packet_forget(struct lb_packet *p, __u32 any)
@@ -335,17 +355,17 @@ static __always_inline enum lb_verdict lb_parse_eth(const void *data, const void
  * a group: no host takes a unicast packet from there. */
 static __always_inline bool lb_eth_is_to(const void *data, const struct lb_link *link, __u32 ifindex)
 {
-	__u64 to;
+	__u64 to = lb_get64(data);
 
-	if (!link || lb_load(&link->ifindex) != ifindex)
-		return !(*(const __u8 *)data & 1);
-	to = lb_get64(data);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 	to <<= 16;
 #else
 	to >>= 16;
 #endif
-	return to == lb_load64(link);
+	/* asked first, as it is nearly always so; where the address is another interface's, it is no group's either */
+	if (lb_likely(link && to == lb_load64(link)))
+		return true;
+	return (!link || lb_load(&link->ifindex) != ifindex) && !(lb_load((const __u8 *)data) & 1);
 }
 
 /* lb_packet_opens - does it open a TCP connection or an SCTP association? */
@@ -358,6 +378,12 @@ static __always_inline bool lb_packet_opens(const struct lb_packet *p)
 static __always_inline __u64 lb_packet_hash(const struct lb_packet *p, __u64 vip, const struct lb_hash_secret *s)
 {
 	return p->v6 ? lb_hash_flow6(s, vip, p->saddr, p->sport) : lb_hash_flow4(s, vip, p->saddr4, p->sport);
+}
+
+/* lb_vip_key_addr - word 0 or 1 of its address as 16 bytes. */
+static __always_inline __u64 lb_vip_key_addr(const struct lb_vip_key *key, const int word)
+{
+	return key->v4 ? word ? lb_addr_of4((__be32)key->addr[0]) : 0 : key->addr[word];
 }
 
 /* lb_packet_vip - what the packet is looked up by. */

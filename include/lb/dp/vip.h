@@ -43,6 +43,12 @@ static __always_inline __u64 lb_vip_fold(const struct lb_vip_key *key)
 	return (__u64)key->what << 32 ^ (key->v4 ? key->addr[0] : x ^ x >> 32);
 }
 
+/* lb_vip_key_in4 - the IPv4 key of which lb_vip_fold made @fold. */
+static __always_inline struct lb_vip_key lb_vip_key_in4(__u64 fold)
+{
+	return (struct lb_vip_key){.v4 = true, .addr = {(__u32)fold}, .what = (__u32)(fold >> 32)};
+}
+
 /* lb_vip_hash - where it lies, from what lb_vip_fold made of it. Not keyed: the VIPs are the operator's, and who sends
  * to others finds nothing. An address differs from its neighbours in few bits: the upper half of the result depends on
  * each. */
