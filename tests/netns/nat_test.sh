@@ -50,7 +50,7 @@ for family in 4 6; do
 	is "IPv$family: connections to another port are answered" "$(field ok "$REPORT")" 150
 	between "IPv$family: b1 has its share" "$(field b1 "$REPORT")" 40 110
 	nat_up udp$family $vip:9092/udp 2 --check none
-	spread --udp --to $vip:9092 --count 100 --parallel 16
+	spread --udp --to $vip:9092 --count 100 --first-port 40000 --parallel 16
 	is "IPv$family: datagrams are answered" "$(field ok "$REPORT")" 100
 done
 FAMILY=4
@@ -129,7 +129,7 @@ ok "without a connection it is drained" wait_for 10 left_is state drained
 is "why" "$(left drain.end)" empty
 ok "connections that are over go" wait_for 60 is_translated connections 0 || lbctl status
 is "none is half-open" "$(translated half_open)" 0
-spread --udp --to 192.0.2.10:9092 --count 50
+spread --udp --to 192.0.2.10:9092 --count 50 --first-port 41000
 is "datagrams are answered" "$(field ok "$REPORT")" 50
 between "and remembered" "$(translated connections)" 50 50
 ok "for a while" wait_for 30 is_translated connections 0
