@@ -230,17 +230,13 @@ static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_jo
 			lb_clamp_note(w, j);
 	}
 	if (lb_unlikely(lb_world_has(w, LB_HAS_NAT)) && lb_job_flags(j) & LB_VIP_F_NAT) {
-		if (lb_asks_source(w, j)) {
-			if (common)
-				j->pkt = lb_parse_again(&j->pkt);
-			v = lb_admit_source(w, j);
-			if (v != LB_V_FORWARDED)
-				return lb_account_dropped(w, j, v);
-		}
-		if (lb_nat_line_forward(w, j, sent))
-			return LB_V_FORWARDED;
 		if (common)
 			j->pkt = lb_parse_again(&j->pkt);
+		v = lb_asks_source(w, j) ? lb_admit_source(w, j) : LB_V_FORWARDED;
+		if (v != LB_V_FORWARDED)
+			return lb_account_dropped(w, j, v);
+		if (lb_nat_line_forward(w, j, sent))
+			return LB_V_FORWARDED;
 		return lb_nat_ask(w, j, LB_V_FORWARDED);
 	}
 	v = lb_select(w, j);

@@ -220,7 +220,7 @@ static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_j
 		if (lb_unlikely(!line))
 			return lb_answer(LB_V_DROP_NO_BACKEND);
 		word = lb_load(&line->slot[slot % 16]);
-		if (lb_unlikely(word > LB_SLOT_CUR(~0U) || LB_VIP_WORD_FLAGS(lb_rarely(j->vip_word)))) {
+		if (lb_unlikely(LB_VIP_WORD_FLAGS(j->vip_word) | LB_SLOT_PHASE(word))) {
 			b = !flow_first && lb_selects_known(j) ? lb_select_known(w, j, &its) : NULL;
 			if (!b && j->common) {
 				const struct lb_packet again = lb_parse_again(&j->pkt);
@@ -239,7 +239,7 @@ static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_j
 				word = LB_SLOT_CUR(lb_select_slowly(w, j, lb_rarely(table), word));
 		}
 		if (lb_likely(!b)) {
-			j->backend_idx = word;
+			j->backend_idx = LB_SLOT_CUR(word);
 			b = lb_world_backend(w, j->backend_idx);
 			if (lb_unlikely(!b))
 				return lb_answer(LB_V_DROP_NO_BACKEND);
