@@ -319,7 +319,8 @@ static __always_inline enum lb_verdict lb_nat_translate(struct lb_world *w, cons
 		return lb_world_nat_cross(w, c, n->l4_off & LB_L4_OFF_BITS, n->key.proto, n->v6);
 	}
 	if (n->v6)
-		return lb_nat_verdict(lb_xlate_packet6(data, end, n->l4_off & LB_L4_OFF_BITS, (__u8)n->key.proto, &c->xlate));
+		return lb_nat_verdict(
+			lb_xlate_packet6(data, end, n->l4_off & LB_L4_OFF_BITS, (__u8)n->key.proto, &c->xlate));
 	return lb_nat_verdict(lb_xlate_packet4(data, end, n->l4_off & LB_L4_OFF_BITS, (__u8)n->key.proto, &c->xlate));
 }
 
@@ -329,14 +330,56 @@ static __always_inline __u32 lb_nat_len(const struct lb_nat_job *n, const struct
 	return n->len + (!n->v6 && c->flags & LB_CONN_F_CROSS ? sizeof(struct ipv6hdr) - sizeof(struct iphdr) : 0);
 }
 
+/* To the backend by @hop, translated but for the frame's header. The packet's fate, which is @v where it is sent. */
+static __always_inline __u32 lb_nat_leave(struct lb_world *w, const struct lb_hop *hop, struct lb_life life,
+					  enum lb_verdict v)
+{
+	void *data = lb_world_data(w);
+	enum lb_verdict tagged;
+	__u32 sent;
+
+	if (lb_unlikely(data + sizeof(struct ethhdr) > lb_world_data_end(w)))
+		return lb_answer(LB_V_DROP_MALFORMED);
+	lb_eth_write(data, hop);
+	if (lb_world_has(w, LB_HAS_VLAN) && life.flags & LB_BACKEND_F_TAGGED) {
+		tagged = lb_vlan_send(w, hop->oif, &sent);
+		if (lb_unlikely(tagged != LB_V_FORWARDED))
+			return tagged;
+	} else {
+		sent = lb_world_send(w, hop->oif, life.flags & LB_BACKEND_F_REDIRECT);
+	}
+	if (lb_unlikely(sent == LB_UNSENT))
+		return lb_answer(LB_V_DROP_NO_NEXT_HOP);
+	return LB_FATE(v, sent);
+}
+
+/* Likewise to the client of @c, over @link. */
+static __always_inline __u32 lb_nat_leave_back(struct lb_world *w, const struct lb_conn *c, const struct lb_link *link,
+					       enum lb_verdict v)
+{
+	void *data = lb_world_data(w);
+	__u32 sent;
+
+	if (lb_unlikely(data + sizeof(struct ethhdr) > lb_world_data_end(w)))
+		return lb_answer(LB_V_DROP_MALFORMED);
+	lb_put64(data, c->hop.mac0);
+	lb_put32(data + 8, c->hop.mac1);
+	if (lb_unlikely(c->hop.tags)) {
+		if (!lb_world_has(w, LB_HAS_VLAN))
+			return lb_answer(LB_V_DROP_NO_NEXT_HOP);
+		if (!lb_world_vlan_push(w, c->hop.tags))
+			return lb_answer(LB_V_DROP_NO_HEADROOM);
+	}
+	sent = lb_world_send(w, c->hop.ifindex, lb_load(&link->flags) & LB_LINK_F_REDIRECT);
+	return sent == LB_UNSENT ? lb_answer(LB_V_DROP_NO_NEXT_HOP) : LB_FATE(v, sent);
+}
+
 /* To the backend @b of @c. */
 static __always_inline __u32 lb_nat_send(struct lb_world *w, const struct lb_nat_job *n, const struct lb_conn *c,
 					 const struct lb_backend *b, struct lb_life life)
 {
 	enum lb_verdict v;
 	struct lb_hop hop;
-	__u32 sent;
-	void *data;
 
 	lb_nat_keep_line(w, n, c);
 	lb_hop_read(b, &hop);
@@ -347,19 +390,7 @@ static __always_inline __u32 lb_nat_send(struct lb_world *w, const struct lb_nat
 	v = lb_nat_translate(w, n, c);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return v;
-	data = lb_world_data(w);
-	if (lb_unlikely(data + sizeof(struct ethhdr) > lb_world_data_end(w)))
-		return lb_answer(LB_V_DROP_MALFORMED);
-	lb_eth_write(data, &hop);
-	if (lb_world_has(w, LB_HAS_VLAN) && life.flags & LB_BACKEND_F_TAGGED)
-		v = lb_vlan_send(w, hop.oif, &sent);
-	else
-		sent = lb_world_send(w, hop.oif, life.flags & LB_BACKEND_F_REDIRECT);
-	if (lb_unlikely(v != LB_V_FORWARDED))
-		return v;
-	if (lb_unlikely(sent == LB_UNSENT))
-		return lb_answer(LB_V_DROP_NO_NEXT_HOP);
-	return LB_FATE(LB_V_FORWARDED, sent);
+	return lb_nat_leave(w, &hop, life, LB_V_FORWARDED);
 }
 
 /* A packet from the backend of @c, whose entry that is. */
@@ -368,8 +399,6 @@ static __always_inline __u32 lb_nat_reply(struct lb_world *w, struct lb_nat_job 
 	const struct lb_link *link = lb_world_link(w, c->hop.ifindex % LB_LINKS);
 	__u64 old = lb_load(&c->word), new = lb_conn_step(old, LB_CONN_REPLY, n->tcp_flags, n->now);
 	enum lb_verdict v;
-	__u32 sent;
-	void *data;
 
 	if (!link || lb_load(&link->ifindex) != c->hop.ifindex)
 		return lb_answer(LB_V_DROP_NO_NEXT_HOP); /* the program is not there any more */
@@ -384,19 +413,7 @@ static __always_inline __u32 lb_nat_reply(struct lb_world *w, struct lb_nat_job 
 	v = lb_nat_translate(w, n, c);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return v;
-	data = lb_world_data(w);
-	if (lb_unlikely(data + sizeof(struct ethhdr) > lb_world_data_end(w)))
-		return lb_answer(LB_V_DROP_MALFORMED);
-	lb_put64(data, c->hop.mac0);
-	lb_put32(data + 8, c->hop.mac1);
-	if (lb_unlikely(c->hop.tags)) {
-		if (!lb_world_has(w, LB_HAS_VLAN))
-			return lb_answer(LB_V_DROP_NO_NEXT_HOP);
-		if (!lb_world_vlan_push(w, c->hop.tags))
-			return lb_answer(LB_V_DROP_NO_HEADROOM);
-	}
-	sent = lb_world_send(w, c->hop.ifindex, lb_load(&link->flags) & LB_LINK_F_REDIRECT);
-	return sent == LB_UNSENT ? lb_answer(LB_V_DROP_NO_NEXT_HOP) : LB_FATE(LB_V_REPLIED, sent);
+	return lb_nat_leave_back(w, c, link, LB_V_REPLIED);
 }
 
 /* Has the packet more to say of the client's connection @c than that it went by? What it says otherwise is noted. */

@@ -140,34 +140,9 @@ static __always_inline enum lb_verdict lb_nat_part_same(struct lb_world *w, cons
 static __always_inline __u32 lb_nat_part_send(struct lb_world *w, const struct lb_conn *c, const struct lb_hop *hop,
 					      const struct lb_link *link, struct lb_life life, bool error)
 {
-	const bool reply = c->flags & LB_CONN_F_REPLY;
-	enum lb_verdict v = LB_V_FORWARDED;
-	void *data = lb_world_data(w);
-	__u32 sent;
-
-	if (data + sizeof(struct ethhdr) > lb_world_data_end(w))
-		return LB_V_DROP_MALFORMED;
-	if (!reply) {
-		lb_eth_write(data, hop);
-		if (lb_world_has(w, LB_HAS_VLAN) && life.flags & LB_BACKEND_F_TAGGED)
-			v = lb_vlan_send(w, hop->oif, &sent);
-		else
-			sent = lb_world_send(w, hop->oif, life.flags & LB_BACKEND_F_REDIRECT);
-		if (v != LB_V_FORWARDED)
-			return v;
-		return sent == LB_UNSENT ? LB_V_DROP_NO_NEXT_HOP
-					 : LB_FATE(error ? LB_V_FORWARDED_ICMP : LB_V_FORWARDED, sent);
-	}
-	lb_put64(data, c->hop.mac0);
-	lb_put32(data + 8, c->hop.mac1);
-	if (c->hop.tags) {
-		if (!lb_world_has(w, LB_HAS_VLAN))
-			return LB_V_DROP_NO_NEXT_HOP;
-		if (!lb_world_vlan_push(w, c->hop.tags))
-			return LB_V_DROP_NO_HEADROOM;
-	}
-	sent = lb_world_send(w, c->hop.ifindex, lb_load(&link->flags) & LB_LINK_F_REDIRECT);
-	return sent == LB_UNSENT ? LB_V_DROP_NO_NEXT_HOP : LB_FATE(error ? LB_V_REPLIED_ICMP : LB_V_REPLIED, sent);
+	if (c->flags & LB_CONN_F_REPLY)
+		return lb_nat_leave_back(w, c, link, error ? LB_V_REPLIED_ICMP : LB_V_REPLIED);
+	return lb_nat_leave(w, hop, life, error ? LB_V_FORWARDED_ICMP : LB_V_FORWARDED);
 }
 
 /* The fate of what was put aside, whose entry is @c; @error: it is one. */

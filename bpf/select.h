@@ -220,7 +220,7 @@ static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_j
 		if (lb_unlikely(!line))
 			return lb_answer(LB_V_DROP_NO_BACKEND);
 		word = lb_load(&line->slot[slot % 16]);
-		if (lb_unlikely(LB_VIP_WORD_FLAGS(j->vip_word) | LB_SLOT_PHASE(word))) {
+		if (lb_unlikely(lb_job_flags(j) | LB_SLOT_PHASE(word))) {
 			b = !flow_first && lb_selects_known(j) ? lb_select_known(w, j, &its) : NULL;
 			if (!b && j->common) {
 				const struct lb_packet again = lb_parse_again(&j->pkt);
