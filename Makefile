@@ -41,7 +41,9 @@ SKELS := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.skel.h)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_TESTS := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
 PACKET_SRC := $(wildcard tests/packet/*.c)
-TOOLS := $(patsubst tools/%.c,$(B)/tools/%,$(wildcard tools/*.c)) $(patsubst tests/netns/%.c,$(B)/tests/%,$(wildcard tests/netns/*.c))
+NETNS_PARTED := $(notdir $(patsubst %/,%,$(sort $(dir $(wildcard tests/netns/*/*.c)))))
+TOOLS := $(patsubst tools/%.c,$(B)/tools/%,$(wildcard tools/*.c)) $(patsubst tests/netns/%.c,$(B)/tests/%,$(wildcard tests/netns/*.c)) \
+	$(NETNS_PARTED:%=$(B)/tests/%)
 objs = $(patsubst %.c,$(B)/$(2)/%.o,$(wildcard $(1)/*.c))
 
 all: $(PROGRAMS:%=$(B)/%)
@@ -89,7 +91,7 @@ $(B)/$(1): $(call objs,userspace/$(1),obj) $(B)/obj/liblb.a
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
-# Programs of tools/ and of the namespace tests: one file each.
+# Programs of tools/ and of the namespace tests: one file each, or a directory of files.
 $(B)/tools/%: $(B)/obj/tools/%.o $(B)/obj/liblb.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
@@ -98,6 +100,13 @@ $(B)/tests/%: $(B)/obj/tests/netns/%.o $(B)/obj/liblb.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -Wl,--as-needed $(PKG_LIBS)
+define netns_parted
+$(B)/tests/$(1): $(call objs,tests/netns/$(1),obj) $(B)/obj/liblb.a
+	@mkdir -p $$(@D)
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$^ -Wl,--as-needed $$(PKG_LIBS)
+endef
+$(foreach p,$(NETNS_PARTED),$(eval $(call netns_parted,$(p))))
 
 $(B)/tests/sctp_peer: PKG_LIBS += -lusrsctp
 

@@ -132,8 +132,10 @@ field() {
 }
 
 # talk_start NAME COMMAND...: start a program that reads commands and answers each with a line; talk NAME COMMAND sends
-# one and leaves the answer in $ANSWER.
-declare -A TALK_IN TALK_OUT
+# one and leaves the answer in $ANSWER. None is waited for once the program has ended, or one of $TALK_NEEDS, processes
+# whose end leaves it without an answer, too.
+declare -A TALK_IN TALK_OUT TALK_PID
+TALK_NEEDS=()
 talk_start() {
 	local in out dir=${RUN:-/run}
 
@@ -141,9 +143,25 @@ talk_start() {
 	exec {in}<>"$dir/$1.in" {out}<>"$dir/$1.out"
 	TALK_IN[$1]=$in TALK_OUT[$1]=$out
 	"${@:2}" <"$dir/$1.in" >"$dir/$1.out" {in}<&- {out}<&- &
+	TALK_PID[$1]=$!
 }
 talk_read() { # NAME
-	IFS= read -r -t 60 ANSWER <&"${TALK_OUT[$1]}" || ANSWER="$1 gave no answer"
+	local pid part out=${TALK_OUT[$1]} deadline=$((SECONDS + 60)) why="gave no answer"
+
+	ANSWER=
+	until IFS= read -r -t 0.5 part <&"$out"; do
+		ANSWER+=$part # what it had of a line when the time was up
+		for pid in "${TALK_PID[$1]}" "${TALK_NEEDS[@]}"; do
+			kill -0 "$pid" 2>/dev/null || deadline=0 why="gave no answer, process $pid has ended"
+		done
+		if [ $SECONDS -ge $deadline ]; then
+			# it may have said it just before its end
+			IFS= read -r -t 0.1 part <&"$out" && break
+			ANSWER="$1 $why"
+			return
+		fi
+	done
+	ANSWER+=$part
 }
 talk() {
 	echo "$2" >&"${TALK_IN[$1]}"

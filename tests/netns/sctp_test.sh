@@ -10,18 +10,19 @@ lab_vip 192.0.2.10 4
 lab_vip 2001:db8::10 4
 nodes_attach 4
 for i in 1 2 3 4; do
-	# the library leaves out what is on a loopback interface
-	ip -n "b$i" address del 192.0.2.10/32 dev lo && ip -n "b$i" address add 192.0.2.10/32 dev eth0
-	ip -n "b$i" address del 2001:db8::10/128 dev lo && ip -n "b$i" address add 2001:db8::10/128 dev eth0 nodad
-	# and has the kernel choose IPv6 sources
-	ip -n "b$i" -6 route replace fd00::1 dev eth0 mtu 1500 src 2001:db8::10
-	host "b$i" "$PEER" server --bind 192.0.2.10:3868 --bind 192.0.2.10:3869 --bind 192.0.2.10:3870 \
-		--bind '[2001:db8::10]:3868' --name "b$i" >"$RUN/b$i.ready" &
+	nsenter --net="/run/netns/b$i" -- "$PEER" server --port 3868 --port 3869 --port 3870 --name "b$i" >"$RUN/b$i.ready" &
+	TALK_NEEDS+=($!)
 	wait_for 5 grep -q ready "$RUN/b$i.ready" || bail "the server on b$i starts"
 done
-echo "learning_window: 2s" | lbd_config
+echo "learning_window: 30s" | lbd_config
 lbd_start
 ok "attach" lbctl attach lb0
+
+round() { # NAME [COMMAND]: what the client says after it, without which the rest of the test would only wait
+	[ $# = 1 ] || echo "$2" >&"${TALK_IN[$1]}"
+	talk_read "$1"
+	[[ $ANSWER == alive=* ]] || bail "$1: the client answers" "$ANSWER"
+}
 
 FROM=10.0.0.1
 try() { # NAME VIP FIRST-PORT OPTION...
@@ -29,7 +30,7 @@ try() { # NAME VIP FIRST-PORT OPTION...
 
 	service_up "$1" "$2/sctp" 3 --check none "${@:4}"
 	talk_start "$1" host client "$PEER" client --from "$FROM:$3" --to "$2" --count 300
-	talk_read "$1"
+	round "$1"
 	is "$1: 300 associations are open" "$(field alive "$ANSWER")" 300
 	for i in 1 2 3; do
 		between "$1: b$i has a third" "$(field b$i "$ANSWER")" 65 135
@@ -47,17 +48,17 @@ echo "# changes"
 ok "b4 is added" lbctl backend add ipip 10.0.0.14:3868
 wait_serving ipip 4
 ok "slots are moving" test "$(service_json ipip .status.slots.moving)" -gt 0
-talk ipip ping
+round ipip ping
 is "no association has moved" "$(field alive "$ANSWER") $(field moved "$ANSWER")" "300 0"
 ok "b1 drains" lbctl backend drain ipip 10.0.0.11:3868
-talk ipip ping
+round ipip ping
 is "nor now" "$(field alive "$ANSWER") $(field moved "$ANSWER")" "300 0"
 lbd_end KILL
-talk ipip ping
+round ipip ping
 is "nor without lbd" "$(field alive "$ANSWER") $(field moved "$ANSWER")" "300 0"
 lbd_start
 talk_start more host client "$PEER" client --from 10.0.0.1:24000 --to 192.0.2.10:3868 --count 200
-talk_read more
+round more
 is "new ones leave b1 alone" "$(field alive "$ANSWER") $(field b1 "$ANSWER")" "200 0"
 between "and go to b4, too" "$(field b4 "$ANSWER")" 40 95
 
@@ -75,7 +76,7 @@ is "no service of TCP" "$(traced .verdict '10.0.0.1:9 > 192.0.2.10:3869/tcp')" p
 ok "all is remembered" lbctl service set l2 --state all
 is "INIT opens, DATA follows it" "$(traced '.verdict, .via, .entry' 'sctp 10.0.0.1:9 > 192.0.2.10:3869' \
 	'sctp 10.0.0.1:9 > 192.0.2.10:3869 ack' | tr '\n' ' ')" "forwarded table made forwarded flow found "
-talk l2 ping
+round l2 ping
 remembered() { [ "$(lbctl flows l2 --client 10.0.0.1 --count)" = 300 ]; }
 ok "flows of the client" wait_for 10 remembered
 
@@ -85,9 +86,9 @@ open_are() { # SERVICE N: of N associations their clients have said nothing that
 }
 
 ok "l2: 300 are open" open_are l2 300
-talk l2 close
+round l2 close
 ok "l2: none is when they were shut down" wait_for 10 open_are l2 0
 ok "gue: 300 are open" open_are gue 300
-talk gue abort
+round gue abort
 ok "gue: none is when they were aborted" wait_for 10 open_are gue 0
 done_testing
