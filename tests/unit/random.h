@@ -3,11 +3,14 @@
 #ifndef TEST_RANDOM_H
 #define TEST_RANDOM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
-static uint64_t random_state;
+#define RANDOM_SEED 88172645463325252ULL
 
-static uint64_t random64(void) /* xorshift (Marsaglia 2003): the same numbers in each run */
+static uint64_t random_state = RANDOM_SEED;
+
+static inline uint64_t random64(void) /* xorshift (Marsaglia 2003): the same numbers in each run */
 {
 	random_state ^= random_state << 13;
 	random_state ^= random_state >> 7;
@@ -20,10 +23,16 @@ static inline unsigned int below(unsigned int n)
 	return (unsigned int)(random64() >> 33) % n;
 }
 
-/* A test's setup: from the beginning. */
-static int seed(void **state)
+static inline void random_bytes(uint8_t *to, size_t nr)
 {
-	random_state = 88172645463325252ULL;
+	for (size_t i = 0; i < nr; i++)
+		to[i] = (uint8_t)random64();
+}
+
+/* A test's setup: from the beginning. */
+static inline int seed(void **state)
+{
+	random_state = RANDOM_SEED;
 	return 0;
 }
 

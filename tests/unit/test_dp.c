@@ -85,12 +85,6 @@ static void test_hash_vectors(void **state)
 	assert_int_equal(lb_sip_words(key64, NULL, 0), 0xabac0158050fc4dcULL);
 }
 
-static void fill(uint8_t *p, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		p[i] = (uint8_t)random64();
-}
-
 static uint64_t naive_round(const struct lb_hash_secret *s, int i, uint64_t x)
 {
 	uint64_t product = (x ^ s->add[i]) * s->mul[i], turned = 0;
@@ -437,7 +431,7 @@ static void test_checksum_fold(void **state)
 		uint32_t word[5];
 		uint64_t sum = 0;
 
-		fill(header, sizeof(header));
+		random_bytes(header, sizeof(header));
 		memcpy(word, header, sizeof(word));
 		for (int k = 0; k < 5; k++)
 			sum += word[k];
@@ -493,8 +487,8 @@ static void test_outer_checksum(void **state)
 		struct lb_backend b = {.src_plen = (__u8)(random64() % 129)};
 		uint8_t header[20];
 
-		fill(b.src, 16);
-		fill(b.addr, 16);
+		random_bytes(b.src, 16);
+		random_bytes(b.addr, 16);
 		lb_outer_write4(header, &in, &b, b.src_plen);
 		assert_int_equal(naive_checksum(header, sizeof(header)), 0);
 		assert_int_equal(header[2] << 8 | header[3], in.len + 20);
@@ -522,7 +516,7 @@ static void test_outer_source(void **state)
 			uint8_t want[16];
 			__be32 src4;
 
-			fill(b.src, 16);
+			random_bytes(b.src, 16);
 			naive_source(&b, hash, 32, want);
 			src4 = lb_outer_source4(&b, b.src_plen, hash);
 			assert_memory_equal(&src4, want + 12, 4);

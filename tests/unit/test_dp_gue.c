@@ -13,12 +13,6 @@
 #include "bytes.h"
 #include "random.h"
 
-static void fill(uint8_t *p, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		p[i] = (uint8_t)random64();
-}
-
 /* The sum of a transport header with its data at @l4 and of its pseudo header: 0 when its checksum is right, and the
  * checksum when its field is 0. */
 static unsigned int naive_l4(const uint8_t *ip, bool v6, uint8_t proto, const uint8_t *l4, size_t len)
@@ -61,7 +55,7 @@ static void make_inner(struct inner *in)
 	in->proto = random64() & 1 ? IPPROTO_TCP : IPPROTO_UDP;
 	in->l4 = in->v6 ? 40 : 20 + 4 * words;
 	in->len = in->l4 + 20 + random64() % 1400;
-	fill(in->data, in->len);
+	random_bytes(in->data, in->len);
 	if (in->v6) {
 		in->data[0] = (uint8_t)(0x60 | (in->data[0] & 0xf));
 		set16(in->data + 4, (unsigned int)(in->len - 40));
@@ -88,9 +82,9 @@ static void encapsulate(const struct inner *from, int words, uint8_t out[2048])
 
 	in.hash = random64();
 	in.tos = (__u8)random64();
-	fill(b.src, 16);
-	fill(b.addr, 16);
-	fill(out, 40 + (size_t)LB_GUE_BYTES(words));
+	random_bytes(b.src, 16);
+	random_bytes(b.addr, 16);
+	random_bytes(out, 40 + (size_t)LB_GUE_BYTES(words));
 	memcpy(inner, from->data, from->len);
 	lb_gue_write(out + 40, &in, (__be16)random64(), words);
 	lb_outer_write6(out, &in, &b, b.src_plen);

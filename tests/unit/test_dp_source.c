@@ -11,22 +11,7 @@
 
 #include "lb/dp/flow.h"
 #include "lb/dp/source.h"
-
-static uint64_t random_state = 88172645463325252ULL;
-
-static uint64_t random64(void)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state;
-}
-
-static void random_addr(uint8_t addr[16])
-{
-	for (int i = 0; i < 16; i++)
-		addr[i] = (uint8_t)(random64() >> 20);
-}
+#include "random.h"
 
 static void keep_bits(uint8_t *addr, unsigned int plen, unsigned int size)
 {
@@ -40,7 +25,7 @@ static void test_prefixes4(void **state)
 		uint8_t addr[16], want[4];
 		uint32_t word, got;
 
-		random_addr(addr);
+		random_bytes(addr, 16);
 		memcpy(&word, addr, 4);
 		memcpy(want, addr, 4);
 		keep_bits(want, plen, 32);
@@ -56,7 +41,7 @@ static void test_prefixes6(void **state)
 		uint8_t addr[16], want[16];
 		__u64 word[2], got[2];
 
-		random_addr(addr);
+		random_bytes(addr, 16);
 		memcpy(word, addr, 16);
 		memcpy(want, addr, 16);
 		keep_bits(want, plen, 128);

@@ -8,18 +8,9 @@
 
 #include "drains.h"
 #include "model_conf.h"
+#include "random.h"
 
 #define SECOND 1000000000ULL
-
-static uint64_t rng = 88172645463325252;
-
-static uint32_t rnd(uint32_t n)
-{
-	rng ^= rng << 13;
-	rng ^= rng >> 7;
-	rng ^= rng << 17;
-	return (uint32_t)(rng >> 20) % n;
-}
 
 static void test_judge(void **state)
 {
@@ -62,16 +53,17 @@ static void test_random(void **state)
 		size_t nr = 0;
 
 		for (int i = 0; i < SERVICES; i++) {
-			bool there = rnd(8);
+			bool there = below(8);
 
 			if (there)
 				conf_service(c, names[i], LB_CHECK_NONE);
 			for (uint32_t n = 1; n <= BACKENDS; n++) {
 				struct lb_drain *w = &want[i][n];
-				bool draining = w->since_ns ? rnd(6) : !rnd(3);
+				bool draining = w->since_ns ? below(6) : !below(3);
 
-				if (there && (draining || rnd(2)))
-					conf_backend(c, names[i], n)->admin = draining ? LB_ADMIN_DRAINING : rnd(2) * 2;
+				if (there && (draining || below(2)))
+					conf_backend(c, names[i], n)->admin =
+						draining ? LB_ADMIN_DRAINING : below(2) * 2;
 				if (!there || !draining)
 					*w = (struct lb_drain){0};
 				else if (w->since_ns)
@@ -97,8 +89,8 @@ static void test_random(void **state)
 				assert_memory_equal(&got->address, &ep, sizeof(ep));
 				assert_true(got->since_ns == want[i][n].since_ns);
 				assert_int_equal(got->end, want[i][n].end);
-				if (!rnd(4))
-					ended += lb_drain_judge(got, 3 * SECOND, now_ns, rnd(3));
+				if (!below(4))
+					ended += lb_drain_judge(got, 3 * SECOND, now_ns, below(3));
 				want[i][n].end = got->end;
 			}
 		}

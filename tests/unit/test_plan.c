@@ -7,22 +7,13 @@
 #include <cmocka.h>
 
 #include "plan_sim.h"
+#include "random.h"
 
 #define SERVICES 7
 #define BACKENDS 40
 #define VIPS 12
 #define ACCESS_MAX 7
 #define SOURCE_BITS 5 /* that sources differ in */
-
-static uint64_t rng = 4711;
-
-static uint32_t rnd(uint32_t n)
-{
-	rng ^= rng << 13;
-	rng ^= rng >> 7;
-	rng ^= rng << 17;
-	return (uint32_t)(rng >> 20) % n;
-}
 
 /* What images are made from. Index 0 of each is not used. */
 struct wish {
@@ -69,12 +60,12 @@ static void fill_slots(struct wish *w, uint16_t s)
 	}
 	free(w->slots[s]);
 	w->slots[s] = NULL;
-	if (!nr && rnd(2))
+	if (!nr && below(2))
 		return;
-	w->shift[s] = 4 + rnd(3);
+	w->shift[s] = 4 + below(3);
 	w->slots[s] = calloc(1UL << w->shift[s], sizeof(uint32_t));
 	for (uint32_t i = 0; nr && i < 1U << w->shift[s]; i++)
-		w->slots[s][i] = LB_SLOT(rnd(2), rnd(2) ? own[rnd(nr)] : 0, own[rnd(nr)]);
+		w->slots[s][i] = LB_SLOT(below(2), below(2) ? own[below(nr)] : 0, own[below(nr)]);
 }
 
 /* Some of the prefixes change, or all; the shortest is everybody's. */
@@ -82,15 +73,15 @@ static void change_access(struct wish *w, uint16_t s)
 {
 	struct lb_access_image *list = w->access[s];
 
-	w->nr_access[s] = rnd(3) ? 1 + rnd(ACCESS_MAX) : 0;
+	w->nr_access[s] = below(3) ? 1 + below(ACCESS_MAX) : 0;
 	for (size_t i = 0; i < w->nr_access[s]; i++) {
-		uint32_t bits = i ? 1 + rnd(SOURCE_BITS) : 0;
+		uint32_t bits = i ? 1 + below(SOURCE_BITS) : 0;
 
-		if (i && rnd(2) && list[i].plen)
+		if (i && below(2) && list[i].plen)
 			continue;
 		list[i] = (struct lb_access_image){.plen = (uint8_t)(128 - SOURCE_BITS + bits),
-						   .verdict = (uint8_t)(1 + rnd(2))};
-		list[i].addr[15] = (uint8_t)(rnd(1 << bits) << (SOURCE_BITS - bits));
+						   .verdict = (uint8_t)(1 + below(2))};
+		list[i].addr[15] = (uint8_t)(below(1 << bits) << (SOURCE_BITS - bits));
 	}
 	w->changed[s] = true;
 }
@@ -138,49 +129,49 @@ static void mutate(struct wish *w)
 	memset(w->changed, 0, sizeof(w->changed));
 	for (uint16_t b = 0; b < BACKENDS; b++)
 		backend_was[b] = w->backends[b].service;
-	if (!rnd(10))
+	if (!below(10))
 		w->conf.hash_key[0]++;
-	if (!rnd(5))
-		w->features = rnd(LB_HAS_ALL + 1);
+	if (!below(5))
+		w->features = below(LB_HAS_ALL + 1);
 	for (uint16_t s = 1; s < SERVICES; s++) {
-		if (w->used[s] ? !rnd(6) : !rnd(2)) {
+		if (w->used[s] ? !below(6) : !below(2)) {
 			w->used[s] = !w->used[s];
 			w->changed[s] = true;
-			w->flags[s] = rnd(4);
+			w->flags[s] = below(4);
 		}
-		if (w->used[s] && !rnd(8)) {
-			w->flags[s] = rnd(4);
+		if (w->used[s] && !below(8)) {
+			w->flags[s] = below(4);
 			w->changed[s] = true;
 		}
 	}
 	for (uint16_t b = 1; b < BACKENDS; b++) {
-		uint16_t s = (uint16_t)(1 + rnd(SERVICES - 1));
+		uint16_t s = (uint16_t)(1 + below(SERVICES - 1));
 
-		if (backend_was[b] && (!w->used[w->backends[b].service] || !rnd(8))) {
+		if (backend_was[b] && (!w->used[w->backends[b].service] || !below(8))) {
 			remove_backend(w, b);
-		} else if (!backend_was[b] && w->used[s] && !rnd(4)) {
+		} else if (!backend_was[b] && w->used[s] && !below(4)) {
 			w->backends[b].service = s;
-			w->backends[b].addr[15] = (uint8_t)rnd(256);
+			w->backends[b].addr[15] = (uint8_t)below(256);
 			w->changed[s] = true;
-		} else if (backend_was[b] && !rnd(8)) {
-			w->backends[b].mtu = (uint16_t)rnd(9000);
+		} else if (backend_was[b] && !below(8)) {
+			w->backends[b].mtu = (uint16_t)below(9000);
 			w->changed[w->backends[b].service] = true;
 		}
 	}
 	for (uint16_t s = 1; s < SERVICES; s++) {
-		if (w->used[s] && !rnd(4))
+		if (w->used[s] && !below(4))
 			change_access(w, s);
 	}
 	for (uint16_t s = 1; s < SERVICES; s++) {
-		if (w->used[s] && (w->changed[s] || !rnd(8))) {
+		if (w->used[s] && (w->changed[s] || !below(8))) {
 			w->changed[s] = true;
 			fill_slots(w, s);
 		}
 	}
 	for (uint16_t v = 0; v < VIPS; v++) {
-		uint16_t before = w->vip_service[v], s = (uint16_t)rnd(SERVICES);
+		uint16_t before = w->vip_service[v], s = (uint16_t)below(SERVICES);
 
-		if (w->used[before] && rnd(4))
+		if (w->used[before] && below(4))
 			continue;
 		w->vip_service[v] = w->used[s] ? s : 0;
 		w->changed[before] = w->changed[w->vip_service[v]] = true;

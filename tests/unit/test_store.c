@@ -9,40 +9,31 @@
 
 #include "../../userspace/lbd/store.c"
 #include "model_conf.h"
+#include "random.h"
 
 static char dir[] = "/tmp/lb_store_XXXXXX";
-static uint64_t rng = 88172645463325252;
-
-static uint32_t rnd(uint32_t n)
-{
-	rng ^= rng << 13;
-	rng ^= rng >> 7;
-	rng ^= rng << 17;
-	return (uint32_t)(rng >> 20) % n;
-}
-
 static void change_backend(struct lb_backend_conf *b)
 {
-	b->weight = rnd(200);
-	b->tier = rnd(3);
-	b->admin = (enum lb_admin)rnd(3);
+	b->weight = below(200);
+	b->tier = below(3);
+	b->admin = (enum lb_admin)below(3);
 }
 
 static void change(struct lb_config *c)
 {
-	char name[LB_NAME_MAX] = {(char)('a' + rnd(6))};
+	char name[LB_NAME_MAX] = {(char)('a' + below(6))};
 	struct lb_service_conf *s = lb_config_service(c, name);
 	struct lb_iface_conf iface = {.name = "eth0"};
-	uint32_t n = 1 + rnd(5);
+	uint32_t n = 1 + below(5);
 	struct lb_err err;
 
-	if (!rnd(15)) {
-		c->defaults.check.interval_ns = (2 + rnd(3)) * 1000000000ULL;
-	} else if (!rnd(15)) {
+	if (!below(15)) {
+		c->defaults.check.interval_ns = (2 + below(3)) * 1000000000ULL;
+	} else if (!below(15)) {
 		if (lb_config_add_iface(c, &iface, &err))
 			assert_int_equal(lb_config_del_iface(c, iface.name, &err), 0);
 	} else if (!s) {
-		s = conf_service(c, name, rnd(2) ? LB_CHECK_TCP : LB_CHECK_NONE);
+		s = conf_service(c, name, below(2) ? LB_CHECK_TCP : LB_CHECK_NONE);
 		lb_service_conf_fini(s);
 		assert_int_equal(lb_service_conf_copy(s, &c->defaults), 0);
 		strcpy(s->name, name);
@@ -53,13 +44,13 @@ static void change(struct lb_config *c)
 				.port = htons(80),
 				.proto = 6},
 			.plen = 128};
-	} else if (!rnd(8)) {
+	} else if (!below(8)) {
 		/* What a JSON text must escape. */
-		snprintf(s->check.body, sizeof(s->check.body), "%s", rnd(2) ? "a\"b\\c" : "\xc3\xa4");
-	} else if (!rnd(5)) {
+		snprintf(s->check.body, sizeof(s->check.body), "%s", below(2) ? "a\"b\\c" : "\xc3\xa4");
+	} else if (!below(5)) {
 		assert_int_equal(lb_config_del_service(c, name, &err), 0);
 	} else if (conf_find(c, name, n)) {
-		if (rnd(2))
+		if (below(2))
 			conf_del(c, name, n);
 		else
 			change_backend(conf_find(c, name, n));
@@ -116,7 +107,7 @@ static void test_random(void **state)
 		expect_texts(store, c);
 		kept += store->nr && store->pieces[0] == before;
 		expect(c, i);
-		if (rnd(4))
+		if (below(4))
 			change(c);
 	}
 	assert_true(kept > 100);
