@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "lb/dp/fragment.h"
-#include "bytes.h"
+#include "ip_bytes.h"
 #include "random.h"
 
 /* A fragment: @bytes of the datagram from byte @at on. IPv6: @ahead and @behind are bytes of destination options on
@@ -38,13 +38,11 @@ static size_t build(const struct frag *f, struct pkt *p)
 
 	p->len = 0;
 	if (f->v6) {
-		put16(p, 0x6000);
-		put16(p, 0);
-		put16(p, (unsigned int)f->ahead + (f->none ? 0 : 8) + f->bytes);
-		put8(p, f->ahead ? 60 : f->none ? inner : 44);
-		put8(p, 64);
-		for (unsigned int i = 0; i < 32; i++)
-			put8(p, 0x20 + i);
+		put_ip6(p, CLIENT6, VIP6,
+			f->ahead  ? 60
+			: f->none ? inner
+				  : 44,
+			f->ahead + (f->none ? 0 : 8) + f->bytes);
 		if (f->ahead)
 			put_ext6(p, f->none ? inner : 44, f->ahead);
 		if (!f->none) {
@@ -58,18 +56,8 @@ static size_t build(const struct frag *f, struct pkt *p)
 		if (f->behind && !f->at)
 			put_ext6(p, PROTO(f), f->behind);
 	} else {
-		put8(p, 0x45 + (unsigned int)f->ahead / 4);
-		put8(p, 0);
-		put16(p, 20 + (unsigned int)f->ahead + f->bytes);
-		put16(p, 0xbeef);
-		put16(p, f->at / 8 | (f->more ? 0x2000 : 0));
-		put8(p, 64);
-		put8(p, PROTO(f));
-		put16(p, 0);
-		for (unsigned int i = 0; i < 8; i++)
-			put8(p, 0x0a + i);
-		for (size_t i = 0; i < f->ahead; i++)
-			put8(p, 1);
+		put_ip4(p, CLIENT4, VIP4, PROTO(f), f->ahead, f->bytes);
+		set16(p->b + 6, f->at / 8 | (f->more ? 0x2000 : 0));
 		l4 = p->len;
 	}
 	for (size_t i = 0; p->len < sizeof(p->b) - 64 && p->len < l4 - f->behind + f->bytes; i++)
