@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "change_log.h"
 #include "conf.h"
 
 static struct lb_endpoint endpoint(const char *text)
@@ -348,18 +349,6 @@ static void test_check(void **state)
 
 /* ---- differences ---- */
 
-struct log {
-	char text[2048];
-};
-
-static void log_change(void *ctx, const char *op, const char *path, const char *from, const char *to)
-{
-	struct log *l = ctx;
-	size_t n = strlen(l->text);
-
-	snprintf(l->text + n, sizeof(l->text) - n, "%s %s %s -> %s\n", op, path, from ? from : "-", to ? to : "-");
-}
-
 static void test_diff(void **state)
 {
 	struct lb_config *old = config(), *new = lb_config_copy(old);
@@ -367,10 +356,10 @@ static void test_diff(void **state)
 	struct lb_service_conf *web;
 	struct lb_backend_conf b = {.address = endpoint("10.0.0.3:80")};
 	struct lb_endpoint ep = endpoint("10.0.0.2");
-	struct log l = {0};
+	struct change_log l = {0};
 
 	assert_non_null(new);
-	assert_int_equal(lb_config_diff(old, new, log_change, &l), 0);
+	assert_int_equal(lb_config_diff(old, new, change_log_add, &l), 0);
 	assert_string_equal(l.text, "");
 	assert_int_equal(lb_config_add_iface(old, &i, NULL), 0);
 	i.mode = LB_ATTACH_NATIVE;
@@ -394,7 +383,7 @@ static void test_diff(void **state)
 	web->backends[0].admin = LB_ADMIN_DRAINING;
 	assert_int_equal(lb_service_conf_add_backend(web, &b, NULL), 0);
 	assert_int_equal(lb_service_conf_del_backend(web, &ep, NULL), 0);
-	assert_int_equal(lb_config_diff(old, new, log_change, &l), 18);
+	assert_int_equal(lb_config_diff(old, new, change_log_add, &l), 18);
 	assert_string_equal(l.text, "change interfaces[eth0].mode auto -> native\n"
 				    "add interfaces[eth1] - -> -\n"
 				    "change hash_key - -> -\n"

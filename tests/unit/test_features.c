@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "change_log.h"
 #include "golden.h"
 #include "later.h"
 
@@ -330,18 +331,6 @@ static void test_patch(void **state)
 
 /* ---- differences ---- */
 
-struct log {
-	char text[4096];
-};
-
-static void log_change(void *ctx, const char *op, const char *path, const char *from, const char *to)
-{
-	struct log *l = ctx;
-	size_t n = strlen(l->text);
-
-	snprintf(l->text + n, sizeof(l->text) - n, "%s %s %s -> %s\n", op, path, from ? from : "-", to ? to : "-");
-}
-
 static struct lb_config *read_config(const char *text)
 {
 	struct lb_config *c = NULL;
@@ -381,10 +370,10 @@ static void test_diff(void **state)
 					    "  quic: {configs: [{id: 1, server_id_length: 2, nonce_length: 9, "
 					    "self_length: true}, \"2:2:8\"]}\n"
 					    "  backends: [10.0.0.1]\n");
-	struct log l = {0};
+	struct change_log l = {0};
 
-	assert_int_equal(lb_config_diff(old, old, log_change, &l), 0);
-	assert_int_equal(lb_config_diff(old, new, log_change, &l), 26);
+	assert_int_equal(lb_config_diff(old, old, change_log_add, &l), 0);
+	assert_int_equal(lb_config_diff(old, new, change_log_add, &l), 26);
 	assert_string_equal(l.text, "change learn_rate 100000 -> 7\n"
 				    "change max_connections 1048576 -> 2048\n"
 				    "change timeouts.udp 1m -> 5m\n"
