@@ -43,9 +43,16 @@ static int refused(const struct lb_response *answer)
 	return LB_EXIT_REFUSED;
 }
 
-/* Send @rq, whose path is taken over. After LB_EXIT_DONE @answer is the caller's and a success; what went wrong has
- * been said otherwise. */
-static int exchange(const struct lb_ctl *c, struct lb_request rq, char *path, struct lb_response *answer)
+/* Who takes an answer line by line as it comes. */
+struct sink {
+	bool (*line)(void *ctx, const char *text);
+	void *ctx;
+};
+
+/* Send @rq, whose path is taken over; with @sink the answer goes there, as long as it is a success. After LB_EXIT_DONE
+ * @answer is the caller's and a success; what went wrong has been said otherwise. */
+static int exchange(const struct lb_ctl *c, struct lb_request rq, char *path, const struct sink *sink,
+		    struct lb_response *answer)
 {
 	struct lb_client *client = NULL;
 	struct lb_err err = {0};
@@ -55,22 +62,21 @@ static int exchange(const struct lb_ctl *c, struct lb_request rq, char *path, st
 		return no_memory();
 	rq.path = path;
 	ret = lb_client_new(socket_path(c), &client, &err);
-	if (ret == -ENAMETOOLONG) {
-		ret = lb_ctl_fail(LB_EXIT_USAGE, "%s", lb_err_str(&err));
-		goto out;
-	}
-	if (!ret)
+	if (!ret && sink)
+		ret = lb_client_stream(client, &rq, sink->line, sink->ctx, answer, &err);
+	else if (!ret)
 		ret = lb_client_do(client, &rq, answer, &err);
-	if (ret) {
-		ret = lb_ctl_fail(ret == -ENOMEM || ret == -EPROTO ? LB_EXIT_REFUSED : LB_EXIT_UNREACHABLE, "%s",
-				  lb_err_str(&err));
-		goto out;
-	}
-	if (answer->status < 200 || answer->status > 299) {
+	if (ret == -ECONNRESET && sink) {
+		ret = lb_ctl_fail(LB_EXIT_UNREACHABLE, "lbd at %s went away", socket_path(c));
+	} else if (ret) {
+		ret = lb_ctl_fail(ret == -ENAMETOOLONG		     ? LB_EXIT_USAGE
+				  : ret == -ENOMEM || ret == -EPROTO ? LB_EXIT_REFUSED
+								     : LB_EXIT_UNREACHABLE,
+				  "%s", lb_err_str(&err));
+	} else if (answer->status < 200 || answer->status > 299) {
 		ret = refused(answer);
 		lb_response_fini(answer);
 	}
-out:
 	lb_client_free(client);
 	free(path);
 	return ret;
@@ -95,7 +101,7 @@ static int call(const struct lb_ctl *c, const char *method, char *path, json_t *
 		rq.body = text;
 		rq.body_bytes = strlen(text);
 	}
-	ret = exchange(c, rq, path, &answer);
+	ret = exchange(c, rq, path, NULL, &answer);
 	free(text);
 	if (ret)
 		return ret;
@@ -373,7 +379,7 @@ static int put_file(const struct lb_ctl *c, bool dry_run, json_t **doc)
 	path = lb_client_query(PATH("config"), "name", strcmp(name, "-") ? name : "stdin");
 	if (dry_run)
 		path = lb_client_query(path, "dry_run", "1");
-	ret = exchange(c, rq, path, &answer);
+	ret = exchange(c, rq, path, NULL, &answer);
 	free(text);
 	if (ret)
 		return ret;
@@ -438,7 +444,7 @@ int lb_ctl_export(struct lb_ctl *c)
 
 	if (c->json)
 		return get(c, PATH("config"), NULL, lb_show_json);
-	ret = exchange(c, rq, PATH("config"), &answer);
+	ret = exchange(c, rq, PATH("config"), NULL, &answer);
 	if (ret)
 		return ret;
 	fwrite(answer.body, 1, answer.body_bytes, stdout);
@@ -482,29 +488,11 @@ int lb_ctl_call(const struct lb_ctl *c, const char *method, char *path, json_t *
 
 int lb_ctl_stream(const struct lb_ctl *c, char *path, bool (*line)(void *ctx, const char *text), void *ctx)
 {
-	struct lb_request rq = {.method = "GET", .accept = "application/x-ndjson"};
+	const struct lb_request rq = {.method = "GET", .accept = "application/x-ndjson"};
+	const struct sink sink = {.line = line, .ctx = ctx};
 	struct lb_response answer = {0};
-	struct lb_client *client = NULL;
-	struct lb_err err = {0};
-	int ret;
+	int ret = exchange(c, rq, path, &sink, &answer);
 
-	if (!path)
-		return no_memory();
-	rq.path = path;
-	ret = lb_client_new(socket_path(c), &client, &err);
-	if (!ret)
-		ret = lb_client_stream(client, &rq, line, ctx, &answer, &err);
-	if (ret == -ECONNRESET)
-		ret = lb_ctl_fail(LB_EXIT_UNREACHABLE, "lbd at %s went away", socket_path(c));
-	else if (ret)
-		ret = lb_ctl_fail(ret == -ENAMETOOLONG		     ? LB_EXIT_USAGE
-				  : ret == -ENOMEM || ret == -EPROTO ? LB_EXIT_REFUSED
-								     : LB_EXIT_UNREACHABLE,
-				  "%s", lb_err_str(&err));
-	else if (answer.status < 200 || answer.status > 299)
-		ret = refused(&answer);
 	lb_response_fini(&answer);
-	lb_client_free(client);
-	free(path);
 	return ret;
 }
