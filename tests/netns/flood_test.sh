@@ -35,17 +35,26 @@ hold flooded-1 192.0.2.10 $((CONNS / 2)) 10.0.0.1
 hold flooded-2 192.0.2.10 $((CONNS / 2)) 10.0.0.3
 hold other 192.0.2.20 $OTHERS 10.0.0.1
 
-# change SERVICE: every slot gets another owner, and the former ones keep their connections
-change() {
-	local i
-
+# Every slot gets another owner, all in one change, and the former ones keep their connections. The others are there
+# before that, with nothing to do.
+next_hops_are() { # SERVICE N
+	[ "$(service_json "$1" '[.backends[] | select(.status.next_hop)] | length')" = "$2" ]
+}
+for service in flooded other; do
 	for i in 4 5 6; do
-		lbctl backend add "$1" "$(backend_addr $i 80)" --weight 100 || bail "backend add"
+		lbctl backend add $service "$(backend_addr $i 80)" --weight 0 || bail "backend add"
 	done
-	wait_serving "$1" 6
-	for i in 1 2 3; do
-		lbctl backend drain "$1" "$(backend_addr $i 80)" || bail "backend drain"
-	done
+	wait_for 10 next_hops_are $service 6 || bail "the way to all of $service" "$(lbctl service show $service)"
+done
+change() {
+	local config=$RUN/config.json
+
+	config_api >"$config.was" &&
+		jq '.services[].backends[] |= if .weight == 0 then .weight = 100 else .state = "draining" end' "$config.was" \
+			>"$config" && config_api -X PUT --data-binary "@$config" -o /dev/null
+}
+config_api() { # CURL-OPTION...
+	host lb curl -sf --max-time 20 --unix-socket "$RUN/lb/lbd.sock" "$@" http://lbd/v1/config
 }
 moving() { # SERVICE
 	service_json "$1" .status.slots.moving
@@ -65,8 +74,7 @@ misses=$(metric 'lb_flow_lookups_total{result="miss"}')
 host flooder "$BUILD/tests/synflood" eth0 02:00:00:00:00:02 192.0.2.10 80 $((RATE * FLOOD_SECONDS)) "$RATE" >"$RUN/flood" &
 flood=$!
 ok "the flood arrives" wait_for 10 flood_arrives
-change flooded
-change other
+ok "all owners change" change
 is "slots of flooded that do not move" "$(service_json flooded '.status.slots | .stable + .settling')" 0
 is "slots of other that do not move" "$(service_json other '.status.slots | .stable + .settling')" 0
 talk_start load host client "$TRAFFIC" load --to 192.0.2.20:80 --rate 200 --timeout 4000
