@@ -51,6 +51,7 @@ all: $(PROGRAMS:%=$(B)/%)
 help:
 	@echo 'make            build lbd, lbctl, lbnode into $(B)/'
 	@echo 'make demo       a load balancer in network namespaces, with real traffic (root)'
+	@echo 'make vm         the same laboratory in a QEMU machine, with a shell on its load balancer (no root needed)'
 	@echo 'make test       every test (root)'
 	@echo 'make vm-test    boot kernels in QEMU and test there (no root needed)'
 	@echo 'make bench      measure (root); make deps-bench installs what it compares with, docs/benchmarks.md explains'
@@ -198,4 +199,9 @@ uninstall:
 vm-test: all $(B)/tests/packet $(B)/tests/node_test
 	$(Q)vm-test/run $(VM_KERNELS)
 
-.PHONY: vm-test
+# A machine to try things in. VM_KERNEL=5.10 boots another kernel.
+vm: deps
+	$(Q)$(MAKE) --no-print-directory all $(B)/tools/xdp_pass
+	$(Q)vm-test/shell $(VM_KERNEL)
+
+.PHONY: vm-test vm
