@@ -27,8 +27,8 @@
 #define SERVERS_MAX 16
 #define PORTS_MAX 16
 #define BACKLOG 1000
-#define AT_ONCE 32 /* associations that wait for an answer; more of them would fill the queues of virtual interfaces   \
-		    */
+/* Associations that wait for an answer: more of them would fill the queues of virtual interfaces. */
+#define AT_ONCE 32
 #define ROUND_MS 12000
 #define CLOSE_MS 5000
 
