@@ -375,6 +375,26 @@ static void test_state_none(void **state)
 	lb_model_free(m);
 }
 
+/* What translates learns nothing from packets: its slots have nothing to wait for. */
+static void test_translated(void **state)
+{
+	struct lb_config *c = web(5, LB_CHECK_NONE);
+	struct lb_model *m = lb_model_new();
+
+	lb_config_service(c, WEB)->forward = LB_FORWARD_NAT;
+	apply(m, c, 0);
+	for (uint32_t n = 1; n < 5; n++) {
+		conf_find(c, WEB, n)->admin = LB_ADMIN_DRAINING;
+		apply(m, c, n);
+		assert_true(lb_model_settled(m));
+	}
+	conf_find(c, WEB, 2)->admin = LB_ADMIN_ENABLED;
+	apply(m, c, 5);
+	assert_true(lb_model_settled(m));
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
 /* A table that the policy wants smaller stays until all is stable, then it is merged. */
 static void test_shrinking(void **state)
 {
@@ -414,6 +434,7 @@ int main(void)
 		cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_hash_key),
 		cmocka_unit_test(test_state_none),
+		cmocka_unit_test(test_translated),
 		cmocka_unit_test(test_shrinking),
 	};
 

@@ -177,7 +177,7 @@ static int change_slots(struct lb_model *m, struct lb_service_entry *s, struct l
 	size_t nr = s->pub.conf.nr_backends;
 	int ret = -ENOMEM;
 
-	if (!s->pub.slots || forget || s->pub.conf.state == LB_STATE_NONE) {
+	if (!s->pub.slots || forget || lb_service_conf_state(&s->pub.conf) == LB_STATE_NONE) {
 		o->slots = lb_slots_new(shift);
 		if (!o->slots)
 			return ret;
