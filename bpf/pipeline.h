@@ -93,6 +93,7 @@ static __always_inline enum lb_verdict lb_nat_ask(struct lb_world *w, const stru
 	work->job.backend_idx = 0;
 	work->job.tcp_flags = (__u8)p->tcp_flags;
 	work->job.fragment = p->tcp_flags & LB_TCP_FRAGMENT;
+	work->job.begins = false;
 	work->job.v6 = p->v6;
 	work->vip_word = j->vip_word;
 	work->vip_fold = j->vip_fold;
@@ -138,6 +139,23 @@ static __always_inline __u32 lb_nat_choose(struct lb_world *w)
 	return v;
 }
 
+/* A client that is remembered is not silent while one of its connections speaks. What opens one says nothing: it may be
+ * anybody's. */
+static __always_inline void lb_nat_client_speaks(struct lb_world *w, const struct lb_nat_job *n)
+{
+	const struct lb_service *s = lb_world_service(w, n->service_idx);
+	struct lb_flow_query q = {.service_idx = n->service_idx};
+	struct lb_packet p = {.v6 = n->v6};
+
+	if (n->begins || !s || !s->sticky_ticks)
+		return;
+	p.saddr[0] = n->key.saddr[0];
+	p.saddr[1] = n->key.saddr[1];
+	p.saddr4 = lb_addr_to4(n->key.saddr[1]);
+	q.source = lb_world_source(w, &p, n->service_idx);
+	lb_world_choose_again(w, q);
+}
+
 /* Count it, as its @fate says. The fate as lb_look_closer wants it. */
 static __always_inline __u32 lb_nat_account(struct lb_world *w, __u32 fate)
 {
@@ -151,6 +169,8 @@ static __always_inline __u32 lb_nat_account(struct lb_world *w, __u32 fate)
 		lb_world_fragment_teach_ports(w, work->job.key.ports, work->job.key.proto);
 	if (v == LB_V_REPLIED)
 		return fate;
+	if (lb_world_has(w, LB_HAS_AFFINITY) && v == LB_V_FORWARDED)
+		lb_nat_client_speaks(w, &work->job);
 	j.pkt.tcp_flags = work->job.tcp_flags;
 	j.pkt.len = work->job.len;
 	j.vip_word = LB_VIP_WORD(work->job.service_idx, 0);
@@ -174,6 +194,7 @@ static __always_inline __u32 lb_serve_nat(struct lb_world *w, __u64 tags)
 	fate = lb_world_nat(w, &work->job);
 	if (fate == LB_NAT_NEW) {
 		fate = lb_world_nat_choose(w);
+		work->job.begins = true;
 		if (fate == LB_V_FORWARDED)
 			fate = lb_world_nat(w, &work->job);
 	}

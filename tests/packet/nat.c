@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "nat_story.h"
+#include "lb/dp/flow.h"
 
 static const uint8_t mac_router[6] = {0x02, 1, 2, 3, 4, 5};
 
@@ -455,6 +456,36 @@ static void story_mss(struct story *t)
 	client_sends(t, "the client goes on", from_client(t, ACK), LB_V_FORWARDED, OLD);
 }
 
+/* A client is remembered as long as one of its connections speaks. */
+static void story_sticky(struct story *t)
+{
+	const struct spec s = from_client(t, ACK);
+	const uint64_t hash = client_hash(&t->setup, &s);
+	__u64 *set = t->w->flows[lb_flow_set_idx(hash)].entry, e;
+	char buf[INET6_ADDRSTRLEN];
+	int way;
+
+	t->setup.flags |= LB_SERVICE_F_AFFINITY | LB_SERVICE_F_CHOICE;
+	t->setup.sticky = 4;
+	begin(t);
+	client_sends(t, "it begins", from_client(t, SYN), LB_V_FORWARDED, OLD);
+	client_sends(t, "it begins once more", from_client(t, SYN), LB_V_FORWARDED, OLD);
+	backend_sends(t, "it is answered", from_backend(t, OLD, SYNACK, buf), LB_V_REPLIED);
+	way = lb_flow_find(&t->w->flows[lb_flow_set_idx(hash)], lb_flow_tag(hash));
+	check(t, "the client is remembered", way < 0);
+	if (way < 0)
+		return;
+	e = set[way];
+	check(t, "it may be anybody", LB_FLOW_PROVEN(e));
+	set[way] = LB_FLOW(LB_FLOW_TAG(e), LB_FLOW_AGE(e) - 2, LB_FLOW_GEN(e), false, OLD) | LB_FLOW_CLOSED;
+	client_sends(t, "it is open", s, LB_V_FORWARDED, OLD);
+	check(t, "the client has spoken", !LB_FLOW_PROVEN(set[way]) || lb_flow_idle(set[way], LB_FLOW_AGE(e)) > 1);
+	check(t, "its entry is still the client's", !(set[way] & LB_FLOW_CLOSED) || LB_FLOW_BACKEND(set[way]) != OLD);
+	set[way] = LB_FLOW(LB_FLOW_TAG(e), LB_FLOW_AGE(e) - 9, LB_FLOW_GEN(e), true, OLD) | LB_FLOW_CLOSED;
+	client_sends(t, "its time is over", s, LB_V_FORWARDED, OLD);
+	check(t, "it is too late", lb_flow_idle(set[way], LB_FLOW_AGE(e)) != 9);
+}
+
 /* What is copied of the entries to be quick is used, and given up with them. */
 static void story_lines(struct story *t)
 {
@@ -521,6 +552,8 @@ void test_nat(struct world *w)
 			tell(w, "a UDP flow", story_udp, forward, client, backend, IPPROTO_UDP, false);
 			tell(w, "segment sizes", story_mss, forward, client, backend, IPPROTO_TCP, false);
 			tell(w, "lines", story_lines, forward, client, backend, IPPROTO_TCP, false);
+			tell(w, "a client that is remembered", story_sticky, forward, client, backend, IPPROTO_TCP,
+			     false);
 			tell(w, "VLANs", story_vlan, forward, client, backend, IPPROTO_TCP, false);
 			tell(w, "limits", story_limits, forward, client, backend, IPPROTO_TCP, false);
 			if (forward == LB_FORWARD_NAT)

@@ -24,7 +24,7 @@ struct lb_nat_job {
 	__u8 tcp_flags;
 	bool v6;
 	bool fragment; /* the first one of a datagram */
-	__u8 pad0;
+	bool begins;   /* somebody was chosen for it */
 	__u32 set_idx; /* of IPv4, where its line is: lb/dp/nat_line.h */
 	__u32 epoch;	 /* its key's, from before its entry was read */
 };
