@@ -26,6 +26,7 @@ struct frag {
 	size_t ahead, behind;
 	size_t pad;
 	bool none; /* IPv6: no fragment header at all */
+	unsigned int doff; /* of a first one's TCP header, 0: 5 */
 };
 
 #define PROTO(f) ((f)->proto ? (f)->proto : IPPROTO_TCP)
@@ -62,6 +63,8 @@ static size_t build(const struct frag *f, struct pkt *p)
 	}
 	for (size_t i = 0; p->len < sizeof(p->b) - 64 && p->len < l4 - f->behind + f->bytes; i++)
 		put8(p, (unsigned int)(0x30 + i));
+	if (!f->at && PROTO(f) == IPPROTO_TCP && p->len > l4 + 12)
+		p->b[l4 + 12] = (uint8_t)((f->doff ? f->doff : 5) << 4);
 	for (size_t i = 0; i < f->pad; i++)
 		put8(p, 0xff);
 	return l4;
@@ -103,6 +106,11 @@ static const struct {
 	{"tiny", {.more = true, .bytes = 16}, LB_FRAGMENT_FIRST, LB_FRAGMENT_TINY},
 	{"tiniest", {.more = true, .bytes = 8}, LB_FRAGMENT_FIRST, LB_FRAGMENT_TINY},
 	{"tiniest, padded", {.more = true, .bytes = 8, .pad = 30}, LB_FRAGMENT_FIRST, LB_FRAGMENT_TINY},
+	{"first, all TCP options", {.more = true, .bytes = 64, .doff = 15}, LB_FRAGMENT_FIRST, LB_FRAGMENT_SOUND},
+	{"within TCP options", {.more = true, .bytes = 24, .doff = 7}, LB_FRAGMENT_FIRST, LB_FRAGMENT_TINY},
+	{"within TCP options, padded", {.more = true, .bytes = 24, .doff = 7, .pad = 9}, LB_FRAGMENT_FIRST,
+	 LB_FRAGMENT_TINY},
+	{"a TCP header too short", {.more = true, .bytes = 24, .doff = 4}, LB_FRAGMENT_FIRST, LB_FRAGMENT_MALFORMED},
 	{"later", {.at = 1400, .more = true, .bytes = 1400}, LB_FRAGMENT_LATER, LB_FRAGMENT_SOUND},
 	{"last", {.at = 2800, .bytes = 3}, LB_FRAGMENT_LATER, LB_FRAGMENT_SOUND},
 	{"last, of UDP", {.at = 8, .bytes = 1, .proto = UDP}, LB_FRAGMENT_LATER, LB_FRAGMENT_SOUND},

@@ -69,16 +69,26 @@ static __always_inline enum lb_verdict lb_fragment_flow(const void *ip, const vo
 							struct lb_packet *p)
 {
 	const void *l4 = ip + p->l4_off;
+	const __u32 least = lb_fragment_l4_min(p->proto);
+	__u32 header = least; /* bytes of it: TCP's says so */
 
 	if (!lb_proto_is_followed(p->proto))
 		return LB_V_PASS_PROTOCOL;
 	if (l4 + 4 > data_end || p->l4_off + 4 > p->len)
 		return LB_V_PASS_TRUNCATED;
 	p->ports = lb_get32(l4);
-	if (p->proto == IPPROTO_TCP && l4 + LB_TCP_HLEN_MIN <= data_end)
+	if (p->proto == IPPROTO_TCP && l4 + LB_TCP_HLEN_MIN <= data_end) {
 		p->tcp_flags = ((const __u8 *)l4)[13];
-	if (f->flaw == LB_FRAGMENT_SOUND && p->l4_off + lb_fragment_l4_min(p->proto) > p->len)
-		f->flaw = LB_FRAGMENT_TINY;
+		header = (((const __u8 *)l4)[12] & 0xf0) >> 2;
+	}
+	header = lb_forget(header, lb_get32(ip));
+	if (f->flaw == LB_FRAGMENT_SOUND) {
+		if (p->l4_off + least > p->len || p->l4_off + header > p->len)
+			f->flaw = LB_FRAGMENT_TINY;
+		else if (header < least)
+			f->flaw = LB_FRAGMENT_MALFORMED;
+	}
+	f->flaw = (enum lb_fragment_flaw)lb_forget(f->flaw, lb_get32(ip));
 	return LB_V_FORWARDED;
 }
 
