@@ -23,10 +23,10 @@ static __always_inline __u32 lb_serve_error(struct lb_world *w, struct lb_job *j
 	__u32 sent;
 
 	/* what a connection's addresses are behind its VIP, its entry alone knows */
-	if (lb_world_has(w, LB_HAS_NAT) && (v != LB_V_FORWARDED || lb_job_flags(j) & LB_VIP_F_NAT))
-		return lb_nat_ask_error(w, j, v);
-	if (v != LB_V_FORWARDED)
-		return v;
+	if (lb_unlikely(v != LB_V_FORWARDED))
+		return lb_world_has(w, LB_HAS_NAT) ? lb_nat_ask_error(w, j, v) : v;
+	if (lb_world_has(w, LB_HAS_NAT) && lb_job_flags(j) & LB_VIP_F_NAT)
+		return lb_nat_ask_error(w, j, LB_V_FORWARDED);
 	if (j->pkt.len > j->pkt.room)
 		return lb_account_flawed(w, j, LB_V_DROP_MALFORMED);
 	v = lb_select(w, j);
@@ -67,12 +67,9 @@ static __always_inline __u32 lb_icmp(struct lb_world *w)
 	enum lb_verdict v = LB_V_PASS_PROTOCOL;
 	__be16 type;
 
-	/* here as well: old kernels verify it also where nobody calls it */
-	if (!lb_world_has(w, LB_HAS_ICMP | LB_HAS_PING))
-		return v;
-	lb_parse_eth(data, end, &type);
-	if (!type)
+	if (data + sizeof(struct ethhdr) + sizeof(struct iphdr) > end)
 		return LB_V_PASS_TRUNCATED;
+	type = lb_get16(data + 12);
 	if (lb_world_has(w, LB_HAS_ICMP) && type == lb_htons(ETH_P_IP)) {
 		v = lb_icmp_parse4(data + sizeof(struct ethhdr), end, &j.pkt);
 		if (v == LB_V_FORWARDED)

@@ -299,8 +299,12 @@ static __always_inline enum lb_verdict lb_judge_ip4(struct lb_world *w, const vo
 	struct lb_job j = {.tags = tags};
 	enum lb_verdict v;
 
-	if (lb_unlikely(!lb_ip4_common(ip)))
+	if (lb_unlikely(!lb_ip4_common(ip))) {
+		/* lb_icmp asks of those what lb_serve_odd would */
+		if (lb_world_has(w, LB_HAS_ICMP) && ((const struct iphdr *)ip)->protocol == IPPROTO_ICMP)
+			return lb_answer(LB_V_PASS_PROTOCOL);
 		return lb_answer(LB_ODD_ASKED);
+	}
 	ip = lb_rarely(ip); /* what is read of it from here on is not what was compared */
 	lb_parse_ip4(ip, &j.pkt, true);
 	if (lb_serve_protocol(w, &j, end, &v, sent))
@@ -386,15 +390,15 @@ static __always_inline __u32 lb_look_closer(struct lb_world *w, __u32 fate, __u6
 	if (LB_FATE_VERDICT(fate) == LB_ODD_ASKED)
 		fate = lb_forget(lb_serve_odd(w), lb_world_ingress(w));
 	v = LB_FATE_VERDICT(fate);
-	if (lb_world_has(w, LB_HAS_NAT) && v == LB_NAT_ASKED)
-		fate = lb_serve_nat(w, tags);
 	if (v == LB_V_PASS_PROTOCOL && lb_world_has(w, LB_HAS_ICMP | LB_HAS_PING))
 		fate = lb_world_icmp(w);
+	if (v == LB_NAT_ASKED && lb_world_has(w, LB_HAS_NAT))
+		fate = lb_serve_nat(w, tags);
 	if (v == LB_V_PASS_FRAGMENT && lb_world_has(w, LB_HAS_FRAGMENTS))
 		fate = lb_world_fragment(w);
-	if (lb_world_has(w, LB_HAS_NAT) && fate == LB_NAT_ASKED)
+	if (fate == LB_NAT_ASKED && lb_world_has(w, LB_HAS_NAT))
 		fate = lb_world_nat_part(w);
-	if (lb_world_has(w, LB_HAS_MSS) && LB_FATE_VERDICT(fate) == LB_CLAMP_ASKED) {
+	if (LB_FATE_VERDICT(fate) == LB_CLAMP_ASKED && lb_world_has(w, LB_HAS_MSS)) {
 		lb_world_clamp(w);
 		return LB_FATE(LB_V_FORWARDED, LB_FATE_SENT(fate));
 	}

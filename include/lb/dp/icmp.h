@@ -37,22 +37,25 @@ static __always_inline bool lb_icmp_is_error4(__u8 type)
 	return type == ICMP_DEST_UNREACH || type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB;
 }
 
+/* Can @version_ihl begin an IPv4 header? */
+static __always_inline bool lb_icmp_is_ip4(__u8 version_ihl)
+{
+	return version_ihl >= 0x45 && version_ihl <= 0x4f;
+}
+
 static __always_inline bool lb_icmp_is_error6(__u8 type)
 {
 	return type >= ICMPV6_DEST_UNREACH && type <= ICMPV6_PARAMPROB;
 }
 
 /* The quoted packet was on its way from the VIP to the client; @p gets the flow as the client's packets show it. It
- * opens and closes nothing. p->l4_off is where the quoted transport header is, of which the ports suffice. */
+ * opens and closes nothing. p->l4_off, at most LB_OFF_MAX, is where the quoted transport header is, of which the ports
+ * suffice. */
 static __always_inline enum lb_verdict lb_icmp_flow(const void *ip, const void *data_end, struct lb_packet *p)
 {
-	const void *l4;
+	const void *l4 = ip + p->l4_off;
 	__u32 ports;
 
-	if (lb_unlikely(p->l4_off > LB_OFF_MAX - 4))
-		return lb_answer(LB_V_PASS_EXTENSION);
-	p->l4_off = lb_offset(p->l4_off, lb_get32(ip));
-	l4 = ip + p->l4_off;
 	if (lb_unlikely(l4 + 4 > data_end || p->l4_off + 4 > p->len))
 		return lb_answer(LB_V_PASS_TRUNCATED);
 	ports = lb_get32(l4);
@@ -61,8 +64,13 @@ static __always_inline enum lb_verdict lb_icmp_flow(const void *ip, const void *
 	p->l4_len = 4;
 	p->tcp_flags = 0;
 	p->fragment = false;
-	lb_packet_forget(p, lb_get32(ip));
 	return LB_V_FORWARDED;
+}
+
+/* Why the first byte of a header is none of IPv4. */
+static __always_inline enum lb_verdict lb_icmp_not_ip4(__u8 version_ihl)
+{
+	return version_ihl >> 4 != 4 ? lb_answer(LB_V_PASS_NOT_IP) : lb_answer(LB_V_PASS_TRUNCATED);
 }
 
 /* lb_icmp_parse4, lb_icmp_parse6 - follow the packet whose IP header is at @data into what it quotes, when it is an
@@ -71,26 +79,31 @@ static __always_inline enum lb_verdict lb_icmp_flow(const void *ip, const void *
 static __always_inline enum lb_verdict lb_icmp_parse4(const void *data, const void *data_end, struct lb_packet *p)
 {
 	const struct iphdr *ip = data, *quoted;
+	const __u8 *icmp;
+	__u8 its, quotes;
 	__u32 icmp_off;
 
 	if (lb_unlikely(data + sizeof(*ip) > data_end))
 		return lb_answer(LB_V_PASS_TRUNCATED);
-	if (lb_unlikely(ip->version != 4))
-		return lb_answer(LB_V_PASS_NOT_IP);
-	if (lb_unlikely(ip->ihl < 5))
-		return lb_answer(LB_V_PASS_TRUNCATED);
+	its = *(const __u8 *)data;
+	if (lb_unlikely(!lb_icmp_is_ip4(its)))
+		return lb_icmp_not_ip4(its);
 	if (lb_unlikely(ip->protocol != IPPROTO_ICMP))
 		return lb_answer(LB_V_PASS_PROTOCOL);
 	if (lb_unlikely(ip->frag_off & lb_htons(0x3fff)))
 		return lb_answer(LB_V_PASS_FRAGMENT);
-	icmp_off = ip->ihl * 4;
-	if (lb_unlikely(data + icmp_off + LB_ICMP_HLEN > data_end))
-		return lb_answer(LB_V_PASS_TRUNCATED);
-	if (lb_unlikely(!lb_icmp_is_error4(*(const __u8 *)(data + icmp_off))))
+	icmp_off = (its & 0xfU) * 4;
+	icmp = data + icmp_off;
+	quoted = (const void *)(icmp + LB_ICMP_HLEN);
+	if (lb_unlikely((const void *)(quoted + 1) > data_end)) {
+		if ((const void *)quoted > data_end || lb_icmp_is_error4(*icmp))
+			return lb_answer(LB_V_PASS_TRUNCATED);
 		return lb_answer(LB_V_PASS_PROTOCOL);
-
-	quoted = data + icmp_off + LB_ICMP_HLEN;
-	if (lb_unlikely((const void *)quoted + sizeof(*quoted) > data_end || quoted->version != 4 || quoted->ihl < 5))
+	}
+	if (lb_unlikely(!lb_icmp_is_error4(*icmp)))
+		return lb_answer(LB_V_PASS_PROTOCOL);
+	quotes = *(const __u8 *)quoted;
+	if (lb_unlikely(!lb_icmp_is_ip4(quotes)))
 		return lb_answer(LB_V_PASS_TRUNCATED);
 	if (lb_unlikely(!lb_proto_is_followed(quoted->protocol)))
 		return lb_answer(LB_V_PASS_PROTOCOL);
@@ -101,10 +114,10 @@ static __always_inline enum lb_verdict lb_icmp_parse4(const void *data, const vo
 	p->v6 = false;
 	p->saddr4 = quoted->daddr;
 	p->daddr4 = quoted->saddr;
-	p->proto = quoted->protocol;
+	p->proto = lb_load(&quoted->protocol); /* again: a verifier is not to go on once for each */
 	p->len = lb_ntohs(ip->tot_len);
 	p->icmp_off = (__u16)icmp_off;
-	p->l4_off = icmp_off + LB_ICMP_HLEN + quoted->ihl * 4;
+	p->l4_off = icmp_off + LB_ICMP_HLEN + (quotes & 0xfU) * 4;
 	return lb_icmp_flow(data, data_end, p);
 }
 
@@ -147,8 +160,10 @@ static __always_inline enum lb_verdict lb_icmp_parse6(const void *data, const vo
 		return v;
 	if (!lb_proto_is_followed(next))
 		return LB_V_PASS_PROTOCOL;
-	p->proto = next;
-	p->l4_off = off;
+	if (off > LB_OFF_MAX - 4)
+		return LB_V_PASS_EXTENSION;
+	p->l4_off = lb_offset(off, lb_get32(data));
+	p->proto = (__u8)lb_forget(next, lb_get32(data));
 	return lb_icmp_flow(data, data_end, p);
 }
 
