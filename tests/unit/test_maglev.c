@@ -408,6 +408,121 @@ static void test_shift(void **state)
 	assert_int_equal(lb_maglev_shift(many, 1000), 17);
 }
 
+/* ---- a table from an older one ---- */
+
+/* In parts; what it leaves takes the place of *@past. Returns whether it followed that. */
+static bool build_after(struct lb_maglev_past **past, const struct lb_maglev_member *m, size_t nr, const uint64_t k[2],
+			unsigned int shift, uint16_t *table)
+{
+	struct lb_maglev *b = lb_maglev_new(m, nr, k, shift);
+	uint32_t step = 1 + rnd() % 30000;
+	static uint32_t counts[1 << 16], got[1 << 16];
+	bool followed;
+	uint16_t *whole;
+
+	assert_non_null(b);
+	followed = lb_maglev_follow(b, *past);
+	lb_maglev_past_put(*past);
+	while (!lb_maglev_fill(b, step))
+		assert_null(lb_maglev_past(b));
+	*past = lb_maglev_past(b);
+	whole = lb_maglev_take(b);
+	memcpy(table, whole, sizeof(*table) << shift);
+	memset(counts, 0, sizeof(counts));
+	memset(got, 0, sizeof(got));
+	for (uint32_t i = 0; i < 1U << shift; i++)
+		counts[table[i]]++;
+	lb_maglev_count(b, got);
+	assert_memory_equal(got, counts, sizeof(got));
+	free(whole);
+	lb_maglev_free(b);
+	return followed;
+}
+
+/* Some come, go, or change their weight or number. */
+static size_t change_members(struct lb_maglev_member *m, size_t nr)
+{
+	for (uint32_t changes = 1 + rnd() % 2; changes; changes--) {
+		size_t i = rnd() % nr;
+
+		switch (rnd() % 4) {
+		case 0:
+			m[i].weight = 1 + rnd() % 100;
+			break;
+		case 1:
+			m[i].value = (uint16_t)(1000 + rnd() % 1000);
+			break;
+		case 2:
+			if (nr > 2)
+				memmove(&m[i], &m[i + 1], (--nr - i) * sizeof(*m));
+			break;
+		default:
+			if (i && m[i].id[1] - m[i - 1].id[1] < 2)
+				break;
+			memmove(&m[i + 1], &m[i], (nr++ - i) * sizeof(*m));
+			m[i].id[1]--;
+			m[i].weight = 1 + rnd() % 100;
+		}
+	}
+	return nr;
+}
+
+/* Whatever came before, the table is what it is from nothing. */
+static void test_past(void **state)
+{
+	static struct lb_maglev_member m[2000];
+	static uint16_t got[1 << 17], want[1 << 17];
+	size_t followed = 0, runs = 0;
+
+	for (int start = 0; start < 25; start++) {
+		unsigned int shift = LB_MAGLEV_PAST_SHIFT + (start % 10 == 9 ? 2 : 0);
+		size_t nr = start % 5 == 4 ? 2 + rnd() % 30 : 200 + rnd() % 800;
+		struct lb_maglev_past *past = NULL;
+
+		make_members(m, nr, start % 4);
+		assert_false(build_after(&past, m, nr, key, shift, got));
+		for (int i = 0; i < 12; i++, runs++) {
+			nr = change_members(m, nr);
+			followed += build_after(&past, m, nr, key, shift, got);
+			build(m, nr, key, shift, want);
+			assert_memory_equal(got, want, sizeof(*got) << shift);
+		}
+		lb_maglev_past_put(past);
+	}
+	assert_in_range(followed, runs / 2, runs - 1);
+}
+
+/* One of a thousand is followed, whatever it does; what has another key, size or largest weight is not. */
+static void test_past_follows(void **state)
+{
+	const uint64_t other[2] = {1, 2};
+	static struct lb_maglev_member m[1001];
+	static uint16_t table[1 << 17];
+	struct lb_maglev_past *past = NULL, *first;
+
+	make_members(m, 1001, 0);
+	build_after(&past, m, 1000, key, 17, table);
+	first = lb_maglev_past_get(past);
+	m[500].weight /= 2;
+	assert_true(build_after(&past, m, 1000, key, 17, table));
+	m[500].weight *= 2;
+	assert_true(build_after(&past, m, 1000, key, 17, table));
+	assert_true(build_after(&past, m, 1001, key, 17, table));
+	assert_true(build_after(&past, m, 1000, key, 17, table));
+	assert_true(build_after(&past, m + 1, 999, key, 17, table));
+	assert_false(build_after(&past, m + 1, 999, other, 17, table));
+	assert_false(build_after(&past, m + 1, 999, key, 17, table));
+	assert_false(build_after(&past, m + 1, 999, key, 16, table));
+	assert_true(build_after(&first, m, 1000, key, 17, table));
+	m[500].weight *= 2;
+	assert_false(build_after(&first, m, 1000, key, 17, table));
+	lb_maglev_past_put(first);
+	lb_maglev_past_put(past);
+	past = NULL;
+	build_after(&past, m, 1000, key, LB_MAGLEV_PAST_SHIFT - 1, table);
+	assert_null(past);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -416,6 +531,7 @@ int main(void)
 		cmocka_unit_test(test_another_key), cmocka_unit_test(test_balance),
 		cmocka_unit_test(test_weights),	    cmocka_unit_test(test_disruption),
 		cmocka_unit_test(test_shift),	    cmocka_unit_test(test_in_turn),
+		cmocka_unit_test(test_past),	    cmocka_unit_test(test_past_follows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,42 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lb/abi.h"
 #include "lb/dp/hash.h"
-#include "maglev.h"
+#include "maglev_priv.h"
 
 #define SLOTS_PER_BACKEND 100
 #define WIDE_SHIFT_MAX 16 /* how far weights that are far apart may enlarge a table */
 
 #define BLOCK 128    /* turns that are searched for at once */
 #define VISITS_MAX 6 /* members to look at for a turn: beyond that sorting all turns is faster */
-
-#define LAST_MAX (1U << (LB_TABLE_SHIFT_MAX / 2))
-
-/* A member's permutation: next, next + skip, next + 2 skip, ... modulo the table's size. */
-struct cursor {
-	uint32_t next, skip;
-	uint16_t value;
-};
-
-struct lb_maglev {
-	size_t nr;
-	uint32_t max_weight;
-	uint32_t mask;
-	uint16_t *table;
-	uint8_t *taken; /* a byte a slot: a bit would have to be shifted out, and shifts are dear */
-	uint32_t left;	/* slots that are free */
-	uint32_t nr_last;
-	uint32_t last[LAST_MAX]; /* the free ones, once there are only nr_last or fewer */
-	struct cursor *cursors;
-	uint32_t *weights,
-		*gathered; /* by member, towards its next turn, which takes max_weight; NULL: not by rounds */
-	uint16_t *turns;   /* whose the next ones are; those from .turn on are to come */
-	size_t nr_turns, turn;
-	bool last_listed;
-	bool in_turn;
-	bool again; /* after the last turn the first one comes again */
-};
 
 static unsigned int shift_of(uint64_t slots)
 {
@@ -84,8 +56,7 @@ unsigned int lb_maglev_shift(const uint32_t *weights, size_t nr)
 	return shift;
 }
 
-/* inverse_of(odd) * odd == 1 modulo 2^32 */
-static uint32_t inverse_of(uint32_t odd)
+uint32_t lb_maglev_inverse(uint32_t odd)
 {
 	uint32_t x = odd; /* right in 3 bits; each step doubles them */
 
@@ -96,29 +67,49 @@ static uint32_t inverse_of(uint32_t odd)
 
 static void list_last(struct lb_maglev *b)
 {
+	static const uint8_t all[8] = {1, 1, 1, 1, 1, 1, 1, 1}; /* mostly they are */
 	uint32_t nr = 0;
 
-	for (uint32_t slot = 0; slot <= b->mask; slot++) {
-		if (!b->taken[slot])
-			b->last[nr++] = slot;
+	for (uint32_t from = 0; from <= b->mask; from += sizeof(all)) {
+		if (!memcmp(b->taken + from, all, sizeof(all)))
+			continue;
+		for (uint32_t slot = from; slot < from + sizeof(all); slot++)
+			if (!b->taken[slot])
+				b->last[nr++] = slot;
 	}
 }
 
-/* The free slot that comes first: the one whose place in the permutation, seen from .next, is least. */
-static void take_last(struct lb_maglev *b, struct cursor *c)
+static inline void took(struct lb_maglev_cursor *c, uint32_t slot)
 {
-	uint32_t inverse = inverse_of(c->skip), best = UINT32_MAX, slot;
+	if (c->slots)
+		c->slots[c->nr] = slot;
+	c->nr++;
+}
 
-	for (uint32_t i = 0; i < b->left; i++) {
-		uint32_t place = (b->last[i] - c->next) * inverse & b->mask;
-		uint32_t key = place * LAST_MAX + i; /* 20 bits and 10: both in one word, for one minimum */
+LB_MAGLEV_WIDE uint32_t lb_maglev_first(const uint32_t *slots, uint32_t nr, uint32_t start, uint32_t inverse,
+					uint32_t mask)
+{
+	uint32_t best = UINT32_MAX;
+
+	for (uint32_t i = 0; i < nr; i++) {
+		uint32_t place = (slots[i] - start) * inverse & mask;
+		uint32_t key = place * LB_MAGLEV_LAST_MAX + i; /* 20 bits and 10: both in one word, for one minimum */
 
 		best = key < best ? key : best;
 	}
-	slot = b->last[best % LAST_MAX];
-	b->last[best % LAST_MAX] = b->last[--b->left];
+	return best % LB_MAGLEV_LAST_MAX;
+}
+
+/* The free slot that comes first: the one whose place in the permutation, seen from .next, is least. */
+static void take_last(struct lb_maglev *b, struct lb_maglev_cursor *c)
+{
+	uint32_t at = lb_maglev_first(b->last, b->left, c->next, lb_maglev_inverse(c->skip), b->mask);
+	uint32_t slot = b->last[at];
+
+	b->last[at] = b->last[--b->left];
 	b->table[slot] = c->value;
 	c->next = slot + c->skip;
+	took(c, slot);
 }
 
 /* A bit for each of four steps. */
@@ -178,10 +169,11 @@ static void take_block(struct lb_maglev *b, const uint16_t *who, uint32_t nr)
 		slot[i] = at;
 	}
 	for (uint32_t i = 0; i < nr; i++) {
-		struct cursor *c = &b->cursors[who[i]];
+		struct lb_maglev_cursor *c = &b->cursors[who[i]];
 
 		table[slot[i]] = c->value;
 		c->next = slot[i] + skip[i];
+		took(c, slot[i]);
 	}
 	b->left -= nr;
 }
@@ -301,6 +293,8 @@ static void start_permutations(struct lb_maglev *b, const struct lb_maglev_membe
 		b->cursors[i].next = (uint32_t)(h >> (64 - shift));
 		b->cursors[i].skip = ((uint32_t)h & b->mask) | 1;
 		b->cursors[i].value = members[i].value;
+		b->cursors[i].nr = 0;
+		b->cursors[i].slots = NULL;
 	}
 }
 
@@ -325,6 +319,8 @@ struct lb_maglev *lb_maglev_new(const struct lb_maglev_member *members, size_t n
 	if (!b->taken || !b->cursors || plan_turns(b, members))
 		goto fail;
 	start_permutations(b, members, key, shift);
+	if (shift >= LB_MAGLEV_PAST_SHIFT)
+		lb_maglev_keep(b, members, key);
 	return b;
 fail:
 	lb_maglev_free(b);
@@ -336,9 +332,47 @@ struct lb_maglev *lb_maglev_in_turn(const struct lb_maglev_member *members, size
 	static const uint64_t any_key[2];
 	struct lb_maglev *b = lb_maglev_new(members, nr, any_key, shift);
 
-	if (b)
-		b->in_turn = true;
+	if (!b)
+		return NULL;
+	b->in_turn = true;
+	for (size_t i = 0; i < nr; i++)
+		b->cursors[i].slots = NULL;
+	lb_maglev_past_put(b->past);
+	b->past = NULL;
 	return b;
+}
+
+/* The next turns, @most of them at most. */
+static void take_turns(struct lb_maglev *b, uint32_t most)
+{
+	size_t nr = b->nr_turns - b->turn;
+
+	if (nr > most)
+		nr = most;
+	if (b->follow) {
+		lb_maglev_follow_turns(b, nr);
+		return;
+	}
+	if (b->in_turn) {
+		struct lb_maglev_cursor *c = &b->cursors[b->turns[b->turn++]];
+
+		b->table[b->mask + 1 - b->left--] = c->value;
+		c->nr++;
+		return;
+	}
+	if (b->left <= b->nr_last) {
+		if (!b->last_listed)
+			list_last(b);
+		b->last_listed = true;
+		take_last(b, &b->cursors[b->turns[b->turn++]]);
+		return;
+	}
+	if (nr > BLOCK)
+		nr = BLOCK;
+	if (nr > b->left - b->nr_last)
+		nr = b->left - b->nr_last;
+	take_block(b, &b->turns[b->turn], (uint32_t)nr);
+	b->turn += nr;
 }
 
 bool lb_maglev_fill(struct lb_maglev *b, uint32_t slots)
@@ -346,35 +380,22 @@ bool lb_maglev_fill(struct lb_maglev *b, uint32_t slots)
 	uint32_t until = b->left > slots ? b->left - slots : 0;
 
 	while (b->left > until) {
-		size_t nr;
-
 		if (b->turn == b->nr_turns) {
 			b->turn = 0;
 			if (!b->again)
 				gather_round(b);
 		}
-		if (b->in_turn) {
-			b->table[b->mask + 1 - b->left--] = b->cursors[b->turns[b->turn++]].value;
-			continue;
-		}
-		if (b->left <= b->nr_last) {
-			if (!b->last_listed)
-				list_last(b);
-			b->last_listed = true;
-			take_last(b, &b->cursors[b->turns[b->turn++]]);
-			continue;
-		}
-		nr = b->nr_turns - b->turn;
-		if (nr > BLOCK)
-			nr = BLOCK;
-		if (nr > b->left - b->nr_last)
-			nr = b->left - b->nr_last;
-		if (nr > b->left - until)
-			nr = b->left - until;
-		take_block(b, &b->turns[b->turn], (uint32_t)nr);
-		b->turn += nr;
+		take_turns(b, b->left - until);
 	}
+	if (!b->left)
+		lb_maglev_kept(b);
 	return !b->left;
+}
+
+void lb_maglev_count(const struct lb_maglev *b, uint32_t *by_value)
+{
+	for (size_t i = 0; i < b->nr; i++)
+		by_value[b->cursors[i].value] += b->cursors[i].nr;
 }
 
 uint16_t *lb_maglev_take(struct lb_maglev *b)
@@ -395,5 +416,7 @@ void lb_maglev_free(struct lb_maglev *b)
 	free(b->weights);
 	free(b->gathered);
 	free(b->turns);
+	lb_maglev_past_put(b->past);
+	lb_maglev_follow_free(b->follow);
 	free(b);
 }

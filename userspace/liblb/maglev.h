@@ -33,8 +33,21 @@ struct lb_maglev *lb_maglev_in_turn(const struct lb_maglev_member *members, size
 /* lb_maglev_fill - fill some more @slots of it, UINT32_MAX: all; a million take some 20 ms. True: the table is whole.
  */
 bool lb_maglev_fill(struct lb_maglev *b, uint32_t slots);
+/* lb_maglev_count - add to @by_value what each value has of the slots of @b, which is whole. */
+void lb_maglev_count(const struct lb_maglev *b, uint32_t *by_value);
 /* lb_maglev_take - the whole table, malloc'ed; @b has it no longer. */
 uint16_t *lb_maglev_take(struct lb_maglev *b);
 void lb_maglev_free(struct lb_maglev *b);
+
+/* What a table that is whole leaves for the next one. Plain memory with a count of those who have it, NULL included. */
+#define LB_MAGLEV_PAST_SHIFT 15 /* smaller tables leave nothing: they take less than a millisecond from nothing */
+struct lb_maglev_past;
+/* lb_maglev_past - that of @b, which is whole, to be given back. NULL: it leaves nothing. */
+struct lb_maglev_past *lb_maglev_past(struct lb_maglev *b);
+struct lb_maglev_past *lb_maglev_past_get(struct lb_maglev_past *p);
+void lb_maglev_past_put(struct lb_maglev_past *p);
+/* lb_maglev_follow - have @b, of which nothing is filled yet, made from @before, not needed any more after the call:
+ * the result is the same, in a fraction of the time. False: too much is different, it will be made from nothing. */
+bool lb_maglev_follow(struct lb_maglev *b, const struct lb_maglev_past *before);
 
 #endif

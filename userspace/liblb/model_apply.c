@@ -59,9 +59,9 @@ static bool same_prefixes(const struct lb_prefix *a, size_t nr_a, const struct l
 /* As far as the model is concerned: how a check is made is the prober's business. */
 static bool same_service(const struct lb_service_conf *a, const struct lb_service_conf *b)
 {
-	if (a->forward != b->forward || a->gue_port != b->gue_port || a->ping != b->ping || a->mss_clamp != b->mss_clamp ||
-	    lb_service_conf_state(a) != lb_service_conf_state(b) || a->on_down != b->on_down ||
-	    a->on_disable != b->on_disable || a->panic_threshold != b->panic_threshold ||
+	if (a->forward != b->forward || a->gue_port != b->gue_port || a->ping != b->ping ||
+	    a->mss_clamp != b->mss_clamp || lb_service_conf_state(a) != lb_service_conf_state(b) ||
+	    a->on_down != b->on_down || a->on_disable != b->on_disable || a->panic_threshold != b->panic_threshold ||
 	    a->policy != b->policy || memcmp(&a->affinity, &b->affinity, sizeof(a->affinity)) ||
 	    !same_quic(&a->quic, &b->quic) || (a->check.type == LB_CHECK_NONE) != (b->check.type == LB_CHECK_NONE) ||
 	    a->nr_vips != b->nr_vips || a->nr_backends != b->nr_backends)
@@ -198,6 +198,7 @@ static int build_service(struct change *c, const struct lb_service_conf *conf, c
 	if (old) {
 		s->pub.idx = old->pub.idx;
 		s->pub.choice = old->pub.choice;
+		s->past = lb_maglev_past_get(old->past);
 		s->serving_s = old->serving_s;
 	} else {
 		ret = take_id(c, &c->m->ids.services, "services", LB_MAX_SERVICES - 1, &s->pub.idx);

@@ -24,6 +24,7 @@ struct lb_service_entry {
 	struct lb_model_service pub;	/* .conf points into the model's configuration and owns nothing */
 	struct lb_service_image *image; /* as it is now; NULL: to be made */
 	struct lb_outcome *coming;	/* what lb_entry_advance is working out; NULL: nothing */
+	struct lb_maglev_past *past;	/* of the table; NULL: none is kept */
 	bool settled;
 	bool stale;	  /* health or who is reachable has changed since it was last looked at */
 	uint32_t stale_s; /* when it last did */

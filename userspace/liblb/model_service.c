@@ -63,6 +63,7 @@ void lb_service_entry_free(struct lb_service_entry *s)
 	free_outcome(s->coming);
 	lb_slots_free(s->pub.slots);
 	free(s->pub.policy_table);
+	lb_maglev_past_put(s->past);
 	free(s->pub.backends);
 	free(s);
 }
@@ -196,24 +197,14 @@ static int change_slots(struct lb_model *m, struct lb_service_entry *s, struct l
 	return ret;
 }
 
-static void count_slots(struct lb_model *m, struct lb_service_entry *s)
+/* What each has of the table that was built. */
+static void count_slots(struct lb_model *m, struct lb_service_entry *s, const struct lb_maglev *build)
 {
-	const uint16_t *table = s->pub.policy_table;
-	const size_t nr = 1UL << s->pub.policy_shift;
-	uint32_t *counts = m->counts;
-
-	for (size_t from = 0; from < nr; from += FILL_SLOTS) {
-		size_t to = from + FILL_SLOTS < nr ? from + FILL_SLOTS : nr;
-
-		for (size_t i = from; i < to; i++)
-			counts[table[i]]++;
-		lb_pause();
-	}
+	lb_maglev_count(build, m->counts);
 	for (size_t i = 0; i < s->pub.conf.nr_backends; i++) {
 		s->pub.backends[i].nr_slots = m->counts[s->pub.backends[i].idx];
 		m->counts[s->pub.backends[i].idx] = 0;
 	}
-	m->counts[0] = 0;
 }
 
 static void commit(struct lb_model *m, struct lb_service_entry *s, struct lb_outcome *o)
@@ -239,8 +230,9 @@ static void commit(struct lb_model *m, struct lb_service_entry *s, struct lb_out
 		s->pub.policy_table = o->table;
 		s->pub.policy_shift = o->shift;
 		o->table = NULL;
-		lb_pause();
-		count_slots(m, s);
+		lb_maglev_past_put(s->past);
+		s->past = lb_maglev_past(o->build);
+		count_slots(m, s, o->build);
 	}
 	lb_pause();
 	lb_entry_settled(s);
@@ -260,8 +252,10 @@ static struct lb_outcome *begin(struct lb_model *m, struct lb_service_entry *s, 
 	if (!whole && !o->chosen_changed && !o->weights_changed)
 		return o;
 	o->build = lb_policy_begin(o->candidates, s->pub.conf.nr_backends, m->hash_key, s->pub.conf.policy, &o->shift);
-	if (o->build)
+	if (o->build) {
+		lb_maglev_follow(o->build, s->past);
 		return o;
+	}
 fail:
 	free_outcome(o);
 	return NULL;
