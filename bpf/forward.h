@@ -75,13 +75,11 @@ static __always_inline enum lb_verdict lb_encap_other(struct lb_world *w, const 
 	return LB_V_FORWARDED;
 }
 
-/* Bytes that forwarding adds to a packet; @v6: the packet's family. */
-static __always_inline __u32 lb_overhead(struct lb_life life, bool v6)
+/* Bytes that forwarding adds to a packet. What is translated is none of it. */
+static __always_inline __u32 lb_overhead(struct lb_life life)
 {
 	if (life.forward == LB_FORWARD_L2)
 		return 0;
-	if (life.forward == LB_FORWARD_NAT || life.forward == LB_FORWARD_FULLNAT)
-		return v6 || life.flags & LB_BACKEND_F_V4 ? 0 : sizeof(struct ipv6hdr) - sizeof(struct iphdr);
 	return (life.flags & LB_BACKEND_F_V4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr)) +
 	       (life.forward == LB_FORWARD_GUE ? LB_GUE_BYTES(LB_GUE_WORDS) : 0);
 }

@@ -105,14 +105,30 @@ static __always_inline __u32 lb_refuse_big(struct lb_world *w, bool v6, __u32 qu
 	return lb_answer_with(w, LB_V_ANSWERED_TOO_BIG);
 }
 
-/* A packet that was on its way to @backend_idx, and too big for that; it is as it came. */
-static __always_inline __u32 lb_too_big(struct lb_world *w, __u32 backend_idx)
+/* The MTU that the sender of a packet of @len bytes, too big for @what, is to know of; 0: it is not to be told. */
+static __always_inline __u32 lb_too_big_mtu(struct lb_world *w, __u32 what, __u32 len, bool v6)
+{
+	__u32 mtu = what & 0xffff, overhead = 0;
+	const struct lb_backend *b;
+	struct lb_hop hop;
+
+	if (!(what & LB_TOO_BIG_MTU)) {
+		b = lb_world_backend(w, what);
+		if (!b || !b->service)
+			return 0;
+		lb_hop_read(b, &hop);
+		mtu = lb_hop_mtu(&hop);
+		overhead = lb_overhead(lb_life_of(b));
+	}
+	return lb_icmp_mtu(mtu, lb_forget(overhead, lb_world_ingress(w)), len, v6);
+}
+
+/* A packet that was too big for @what; it is as it came. */
+static __always_inline __u32 lb_too_big(struct lb_world *w, __u32 what)
 {
 	void *data = lb_world_data(w), *end = lb_world_data_end(w), *ip = data + sizeof(struct ethhdr);
-	const struct lb_backend *b = lb_world_backend(w, backend_idx);
 	struct lb_verdict_cpu *row = lb_world_verdict_cpu(w);
 	__u32 len, mtu, quote;
-	struct lb_hop hop;
 	__be16 type;
 	bool v6;
 
@@ -120,13 +136,12 @@ static __always_inline __u32 lb_too_big(struct lb_world *w, __u32 backend_idx)
 		return LB_V_DROP_TOO_BIG;
 	lb_parse_eth(data, end, &type);
 	v6 = type == lb_htons(ETH_P_IPV6);
-	if (!b || !b->service || !row || !type || ip + sizeof(struct iphdr) > end)
+	if (!row || !type || ip + sizeof(struct iphdr) > end)
 		return LB_V_DROP_TOO_BIG;
-	lb_hop_read(b, &hop);
 	len = v6 ? sizeof(struct ipv6hdr) + lb_ntohs(lb_get16(ip + 4)) : lb_ntohs(lb_get16(ip + 2));
-	mtu = lb_icmp_mtu(lb_hop_mtu(&hop), lb_forget(lb_overhead(lb_life_of(b), v6), hop.oif), len, v6);
+	mtu = lb_too_big_mtu(w, what, len, v6);
 	quote = v6 ? lb_icmp_quote6(ip, end, len) : lb_icmp_quote4(ip, end, len);
-	mtu = lb_forget(mtu, hop.oif);
+	mtu = lb_forget(mtu, lb_world_ingress(w));
 	if (!mtu || !quote ||
 	    !lb_flow_admit(&row->answer_start_ns, &row->answer_count, LB_ANSWER_RATE, true, lb_world_now_ns(w)))
 		return LB_V_DROP_TOO_BIG;

@@ -350,11 +350,11 @@ static __always_inline void lb_world_fragment_teach_ports(struct lb_world *w, __
 	lb_fragment_teach_ports_words(ports, proto);
 }
 
-static __attribute__((noinline)) __u32 lb_too_big_ctx(struct xdp_md *ctx, __u32 backend_idx)
+static __attribute__((noinline)) __u32 lb_too_big_ctx(struct xdp_md *ctx, __u32 what)
 {
 	struct lb_world w = {.ctx = ctx};
 
-	return lb_too_big(&w, backend_idx);
+	return lb_too_big(&w, what);
 }
 
 static __attribute__((noinline)) __u32 lb_clamp_ctx(struct xdp_md *ctx)
@@ -385,9 +385,9 @@ static __always_inline void lb_world_fragment_teach(struct lb_world *w, __u32 ba
 	lb_fragment_teach_words(backend_idx);
 }
 
-static __always_inline __u32 lb_world_too_big(struct lb_world *w, __u32 backend_idx)
+static __always_inline __u32 lb_world_too_big(struct lb_world *w, __u32 what)
 {
-	return lb_too_big_ctx(w->ctx, backend_idx);
+	return lb_too_big_ctx(w->ctx, what);
 }
 
 static __always_inline void lb_world_clamp(struct lb_world *w)

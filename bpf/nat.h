@@ -324,10 +324,12 @@ static __always_inline enum lb_verdict lb_nat_translate(struct lb_world *w, cons
 	return lb_nat_verdict(lb_xlate_packet4(data, end, n->l4_off & LB_L4_OFF_BITS, (__u8)n->key.proto, &c->xlate));
 }
 
-/* Bytes of the packet when it is sent. */
-static __always_inline __u32 lb_nat_len(const struct lb_nat_job *n, const struct lb_conn *c)
+/* The fate of a packet of @c that is longer than @mtu when it is translated; 0: it is not. */
+static __always_inline __u32 lb_nat_too_big(const struct lb_nat_job *n, const struct lb_conn *c, __u32 mtu)
 {
-	return n->len + (!n->v6 && c->flags & LB_CONN_F_CROSS ? sizeof(struct ipv6hdr) - sizeof(struct iphdr) : 0);
+	const bool cross = c->flags & LB_CONN_F_CROSS;
+
+	return lb_likely(lb_nat_len(n, cross) <= mtu) ? 0 : LB_FATE_TOO_BIG_FOR(lb_nat_mtu(mtu, n->v6, cross));
 }
 
 /* To the backend by @hop, translated but for the frame's header. The packet's fate, which is @v where it is sent. */
@@ -380,13 +382,15 @@ static __always_inline __u32 lb_nat_send(struct lb_world *w, const struct lb_nat
 {
 	enum lb_verdict v;
 	struct lb_hop hop;
+	__u32 too_big;
 
 	lb_nat_keep_line(w, n, c);
 	lb_hop_read(b, &hop);
 	if (lb_unlikely(!hop.oif))
 		return lb_answer(LB_V_DROP_NO_NEXT_HOP);
-	if (lb_unlikely(lb_nat_len(n, c) > lb_hop_mtu(&hop)))
-		return lb_answer(LB_V_DROP_TOO_BIG);
+	too_big = lb_nat_too_big(n, c, lb_hop_mtu(&hop));
+	if (lb_unlikely(too_big))
+		return too_big;
 	v = lb_nat_translate(w, n, c);
 	if (lb_unlikely(v != LB_V_FORWARDED))
 		return v;
@@ -399,11 +403,13 @@ static __always_inline __u32 lb_nat_reply(struct lb_world *w, struct lb_nat_job 
 	const struct lb_link *link = lb_world_link(w, c->hop.ifindex % LB_LINKS);
 	__u64 old = lb_load(&c->word), new = lb_conn_step(old, LB_CONN_REPLY, n->tcp_flags, n->now);
 	enum lb_verdict v;
+	__u32 too_big;
 
 	if (!link || lb_load(&link->ifindex) != c->hop.ifindex)
 		return lb_answer(LB_V_DROP_NO_NEXT_HOP); /* the program is not there any more */
-	if (lb_unlikely(lb_nat_len(n, c) > lb_load(&link->mtu)))
-		return lb_answer(LB_V_DROP_TOO_BIG);
+	too_big = lb_nat_too_big(n, c, lb_load(&link->mtu));
+	if (lb_unlikely(too_big))
+		return too_big;
 	if (new != old) {
 		lb_store(&c->word, new);
 		if (n->key.proto != IPPROTO_TCP && lb_conn_leaves_udp(old, new))

@@ -181,6 +181,8 @@ static __always_inline __u32 lb_nat_part_of(struct lb_world *w, const struct lb_
 	v = c->flags & LB_CONN_F_CROSS
 		    ? lb_world_nat_error_cross(w, c, mtus)
 		    : lb_world_nat_part_same(w, c, !reply && life.forward == LB_FORWARD_NAT, mtus.there);
+	if (v == LB_V_DROP_TOO_BIG && !error)
+		return LB_FATE_TOO_BIG_FOR(mtus.there);
 	return v == LB_V_FORWARDED ? lb_nat_part_send(w, c, &hop, link, life, error) : v;
 }
 

@@ -66,7 +66,7 @@ static __always_inline enum lb_verdict lb_refuse(struct lb_world *w, struct lb_j
 }
 
 /* Send it, and count it. @sent: the program's return value; of LB_V_DROP_TOO_BIG for which backend, see
- * LB_FATE_TOO_BIG. */
+ * LB_FATE_TOO_BIG_FOR. */
 static __always_inline enum lb_verdict lb_forward_counted(struct lb_world *w, const struct lb_job *j, __u32 *sent)
 {
 	enum lb_verdict v = lb_forward(w, j, sent);
@@ -179,7 +179,7 @@ static __always_inline __u32 lb_nat_account(struct lb_world *w, __u32 fate)
 	if (v == LB_V_FORWARDED)
 		return LB_FATE(lb_account(w, &j), LB_FATE_SENT(fate));
 	lb_account_dropped(w, &j, v);
-	return v == LB_V_DROP_TOO_BIG ? LB_FATE_TOO_BIG(j.backend_idx) : (__u32)v;
+	return v == LB_V_DROP_TOO_BIG ? fate : (__u32)v;
 }
 
 /* What becomes of it, which came with @tags: its fate. */
@@ -404,7 +404,7 @@ static __always_inline __u32 lb_look_closer(struct lb_world *w, __u32 fate, __u6
 	}
 	if (LB_FATE_VERDICT(fate) != LB_V_DROP_TOO_BIG)
 		return fate;
-	return lb_world_has(w, LB_HAS_ICMP) ? lb_world_too_big(w, LB_FATE_BACKEND(fate)) : LB_V_DROP_TOO_BIG;
+	return lb_world_has(w, LB_HAS_ICMP) ? lb_world_too_big(w, LB_FATE_SENT(fate)) : LB_V_DROP_TOO_BIG;
 }
 
 /* Takes the tags off; 0: there are none. They are one word to a verifier: else it would see the stages once for each

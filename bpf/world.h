@@ -70,7 +70,7 @@ static __always_inline __u32 lb_world_fragment(struct lb_world *w);
 static __always_inline __u32 lb_world_fragment_first(struct lb_world *w, bool v6);
 static __always_inline void lb_world_fragment_teach(struct lb_world *w, __u32 backend_idx);
 static __always_inline void lb_world_fragment_teach_ports(struct lb_world *w, __u32 ports, __u32 proto);
-static __always_inline __u32 lb_world_too_big(struct lb_world *w, __u32 backend_idx);
+static __always_inline __u32 lb_world_too_big(struct lb_world *w, __u32 what);
 static __always_inline void lb_world_clamp(struct lb_world *w);
 
 /* lb_gue_checksum6 of the frame, whose headers are written; the world may do it in a frame of its own, too. */
@@ -192,9 +192,10 @@ static __always_inline bool lb_verdict_passes(enum lb_verdict v)
 #define LB_ODD_ASKED ((enum lb_verdict)LB_V_COUNT)
 #define LB_NAT_ASKED ((enum lb_verdict)(LB_V_COUNT + 1))
 #define LB_CLAMP_ASKED ((enum lb_verdict)(LB_V_COUNT + 2))
-/* Until lb_look_closer has seen it, one that was too big for its backend says for which. */
-#define LB_FATE_TOO_BIG(backend) LB_FATE(LB_V_DROP_TOO_BIG, backend)
-#define LB_FATE_BACKEND(fate) ((fate) >> 8)
+/* Until lb_look_closer has seen it, one that was too big says for what, where it would say how it was sent: for its
+ * backend, or for the MTU that its sender is to know of, 16 bits. 0: nobody is to be told. */
+#define LB_TOO_BIG_MTU (1U << 16)
+#define LB_FATE_TOO_BIG_FOR(mtu) LB_FATE(LB_V_DROP_TOO_BIG, LB_TOO_BIG_MTU | (mtu))
 
 /* Sends the frame back where it came from. */
 static __always_inline __u32 lb_answer_with(struct lb_world *w, enum lb_verdict v)

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # ICMP errors reach the flow's backend, in both modes and families: a large answer gets through a router with a smaller
 # MTU, and a large request into a tunnel that it does not fit. Where addresses are translated, so does a large request to
-# a backend behind such a router, also between families. Fragmented datagrams arrive whole, and VIPs answer pings.
+# a backend behind such a router, also between families; and large answers and requests where it is the load balancer's
+# own link that takes less. Fragmented datagrams arrive whole, and VIPs answer pings.
 . "$(dirname "$0")/lib.sh"
 
 VIP4=192.0.2.10 VIP6=2001:db8::10
@@ -87,7 +88,8 @@ rises() { # VERDICT COMMAND...: the command succeeds and the verdict was counted
 forget_mtus() {
 	local h
 
-	for h in client far b1 b2; do
+	for h in client far narrow b1 b2; do
+		[ -e "/run/netns/$h" ] || continue
 		host "$h" ip route flush cache
 		host "$h" ip -6 route flush cache
 	done
@@ -97,8 +99,8 @@ large_answer() { # HOST URL
 	[ "$(host "$1" curl -sf --max-time 20 "$2/large" | sha256sum)" = "$(sha256sum <"$RUN/web-b1/large")" ]
 }
 
-large_request() { # URL
-	[ "$(host client curl -s --max-time 20 -H Expect: -o /dev/null -w '%{http_code}' --data-binary "@$RUN/web-b1/large" "$1/name")" = 200 ]
+large_request() { # URL [HOST]
+	[ "$(host "${2-client}" curl -s --max-time 20 -H Expect: -o /dev/null -w '%{http_code}' --data-binary "@$RUN/web-b1/large" "$1/name")" = 200 ]
 }
 
 datagrams() { # VIP BYTES N: of different flows, each answered
@@ -174,6 +176,45 @@ translated nat6 "[$VIP6]" 90 '[fd00::11]' '[fd01::2]' --forward nat
 translated fullnat4 $VIP4 92 10.0.0.11 10.1.0.2 --forward fullnat --snat 10.0.0.2
 translated fullnat64 "[$VIP6]" 92 10.0.0.11 10.1.0.2 --forward fullnat --snat 10.0.0.2
 translated fullnat46 $VIP4 94 '[fd00::11]' '[fd01::2]' --forward fullnat --snat fd00::2
+echo "# links that full-sized translated packets do not fit"
+# narrow: a client on a link of its own, of which the load balancer's end takes less than the others know; then the
+# backends' link does.
+lab_namespace narrow
+ip -n lb link add lb1 mtu 1400 type veth peer name eth0 netns narrow
+host narrow ethtool -K eth0 tx off gro on >/dev/null # on: it is woken by redirection
+ip -n lb -batch - <<-END
+	link set lb1 up
+	address add 10.2.0.1/24 dev lb1
+	address add fd02::1/64 dev lb1 nodad
+END
+ip -n narrow -batch - <<-END
+	link set eth0 mtu 1500 up
+	address add 10.2.0.2/24 dev eth0
+	address add fd02::2/64 dev eth0 nodad
+	route add default via 10.2.0.1
+	route add default via fd02::1
+END
+ip -n b1 route add 10.2.0.0/24 via 10.0.0.2
+ip -n b1 route add fd02::/64 via fd00::2
+ok "attach the other interface" lbctl attach lb1
+narrow_up() { # NAME URL
+	forget_mtus
+	ok "$1: the backend is told what its client's link takes" rises answered_too_big large_answer narrow "$2"
+}
+narrow_up nat4 "http://$VIP4:90"
+narrow_up nat6 "http://[$VIP6]:90"
+narrow_up fullnat4 "http://$VIP4:92"
+narrow_up fullnat64 "http://[$VIP6]:92"
+narrow_up fullnat46 "http://$VIP4:94"
+ip -n lb link set lb1 mtu 1500
+ip -n lb link set lb0 mtu 1400
+ok "nat4: the client is told what its backend's link takes" wait_for 20 rises answered_too_big large_request "http://$VIP4:90" narrow
+ok "nat6" rises answered_too_big large_request "http://[$VIP6]:90" narrow
+forget_mtus
+ok "fullnat64" rises answered_too_big large_request "http://[$VIP6]:92" narrow
+forget_mtus
+ok "fullnat46" rises answered_too_big large_request "http://$VIP4:94" narrow
+ip -n lb link set lb0 mtu 1500
 is "none was without a counterpart" "$(counted drop_nat_impossible)" 0
 
 pieces() { # NAME VIP-OF-URL PORT BACKEND OPTION...

@@ -560,6 +560,7 @@ void test_nat(struct world *w)
 				tell(w, "two VIPs", story_two_vips, forward, client, backend, IPPROTO_TCP, true);
 			test_nat_icmp(w, forward, client, backend);
 			test_nat_fragment(w, forward, client, backend);
+			test_nat_mtu(w, forward, client, backend);
 		}
 	w->conn_clear(w);
 }

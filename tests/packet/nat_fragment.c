@@ -58,6 +58,17 @@ static void later(struct story *t, const char *what, struct spec in, bool reply,
 	check(t, what, frames_differ(t->w, &o.out, &want));
 }
 
+static struct spec large(struct spec s)
+{
+	s.payload += 1304;
+	return s;
+}
+
+static void set_mtus(struct story *t, int mtu)
+{
+	t->w->links[INGRESS].mtu = t->w->backends[OLD].mtu = (uint16_t)mtu;
+}
+
 /* The rest of a datagram whose pieces are all alike. */
 static void story_pieces(struct story *t)
 {
@@ -95,6 +106,12 @@ static void story_pieces(struct story *t)
 	later(t, "it is too big for the backend", c, false, LB_V_DROP_TOO_BIG);
 	t->w->backends[OLD].mtu = 1500;
 	later(t, "it is not", c, false, LB_V_FORWARDED);
+	if (!v4) {
+		set_mtus(t, 1300);
+		told(t, "a later one may be what is too big for the backend", large(c), false, 1300);
+		told(t, "and for the client", large(piece(b, 9, at, true)), true, 1300);
+		set_mtus(t, 1500);
+	}
 	t->w->backends[OLD].gen++;
 	later(t, "its backend is another one now", c, false, LB_V_DROP_NO_BACKEND);
 	later(t, "its backend was another one", piece(b, 9, at, true), true, LB_V_DROP_NO_BACKEND);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What stories about translated connections are told with: nat.c has them, and nat_icmp.c and
- * nat_fragment.c tell some of their own. */
+/* What stories about translated connections are told with: nat.c has them, and nat_icmp.c,
+ * nat_fragment.c and nat_mtu.c tell some of their own. */
 #ifndef TESTS_NAT_STORY_H
 #define TESTS_NAT_STORY_H
 
@@ -47,6 +47,8 @@ void untag(struct story *t, const char *what, const uint32_t tag[2], struct fram
 /* Plays a packet and holds what becomes of it against @verdict and, where it is sent, against what it means. */
 void client_sends(struct story *t, const char *what, struct spec in, enum lb_verdict verdict, int backend);
 void backend_sends(struct story *t, const char *what, struct spec in, enum lb_verdict verdict);
+/* Plays a packet whose sender is told that @mtu bytes would have fitted; 0: it is not told. */
+void told(struct story *t, const char *what, struct spec in, bool reply, int mtu);
 void counted(struct story *t, const char *what, int conns, int half_open);
 
 void tell(struct world *w, const char *what, void (*story)(struct story *), int forward, int client, int backend,
@@ -54,5 +56,6 @@ void tell(struct world *w, const char *what, void (*story)(struct story *), int 
 
 void test_nat_icmp(struct world *w, int forward, int client, int backend);
 void test_nat_fragment(struct world *w, int forward, int client, int backend);
+void test_nat_mtu(struct world *w, int forward, int client, int backend);
 
 #endif

@@ -504,9 +504,9 @@ static __always_inline __u32 lb_world_flow_look(struct lb_world *w, struct lb_fl
 	return lb_flow_look(w, q);
 }
 
-static __always_inline __u32 lb_world_too_big(struct lb_world *w, __u32 backend_idx)
+static __always_inline __u32 lb_world_too_big(struct lb_world *w, __u32 what)
 {
-	return lb_too_big(w, backend_idx);
+	return lb_too_big(w, what);
 }
 
 static __always_inline void lb_world_clamp(struct lb_world *w)

@@ -512,6 +512,59 @@ static void test_not_crossed(void **state)
 	}
 }
 
+/* ---- what fits ---- */
+
+/* Bytes of the packet of @n when lb_cross_take4/6 has seen it. */
+static unsigned int crossed_len(const struct lb_nat_job *n)
+{
+	uint8_t b[1024] = {0};
+	struct lb_cross c;
+
+	if (n->v6) {
+		b[0] = 0x60;
+		set16(b + 4, n->len - 40);
+		b[7] = 64;
+		assert_int_equal(lb_cross_take6(b, b + sizeof(b), n->l4_off, 0, IPPROTO_TCP, &c), LB_XLATE_OK);
+	} else {
+		b[0] = 0x45;
+		set16(b + 2, n->len);
+		b[8] = 64;
+		b[9] = IPPROTO_TCP;
+		assert_int_equal(lb_cross_take4(b, b + sizeof(b), &c), LB_XLATE_OK);
+	}
+	return c.len;
+}
+
+static void test_lengths(void **state)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		const bool v6 = random64() % 2;
+		const uint32_t l4_off = v6 ? 40 + 8 * (uint32_t)(random64() % 5) : 20;
+		const struct lb_nat_job n = {
+			.v6 = v6, .l4_off = l4_off, .len = l4_off + 20 + (uint32_t)(random64() % 65000)};
+
+		assert_int_equal(lb_nat_len(&n, false), n.len);
+		assert_int_equal(lb_nat_len(&n, true), crossed_len(&n));
+	}
+}
+
+/* A packet of so many bytes fits, and none that is longer. */
+static void test_fits(void **state)
+{
+	for (uint32_t mtu = 88; mtu <= 65535; mtu++)
+		for (int way = 0; way < 4; way++) {
+			struct lb_nat_job n = {.v6 = way & 1, .l4_off = way & 1 ? 40 : 20};
+			const bool cross = way & 2;
+
+			n.len = lb_nat_mtu(mtu, n.v6, cross);
+			assert_true(lb_nat_len(&n, cross) <= mtu);
+			n.len++;
+			assert_true(lb_nat_len(&n, cross) > mtu || n.len > 65535);
+		}
+	assert_int_equal(lb_nat_mtu(0, false, true), 0);
+	assert_int_equal(lb_nat_mtu(20, false, true), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -523,6 +576,8 @@ int main(void)
 		cmocka_unit_test_setup(test_broken, seed),
 		cmocka_unit_test_setup(test_refused, seed),
 		cmocka_unit_test_setup(test_not_crossed, seed),
+		cmocka_unit_test_setup(test_lengths, seed),
+		cmocka_unit_test(test_fits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -166,6 +166,26 @@ static __always_inline __be16 lb_nat_port(const struct lb_conf *conf, __u32 rand
 	return lb_htons((__u16)(conf->snat_first + (((random & 0xffff) * conf->snat_ports) >> 16)));
 }
 
+/* lb_nat_len - bytes of the packet when it is translated; @cross: into the other family, where IPv6 has its extension
+ * headers no more. */
+static __always_inline __u32 lb_nat_len(const struct lb_nat_job *n, bool cross)
+{
+	if (!cross)
+		return n->len;
+	return n->v6 ? n->len + sizeof(struct iphdr) - n->l4_off : n->len + LB_ICMP_GROWTH;
+}
+
+/* lb_nat_mtu - bytes that the sender's packets may have for @mtu_bytes to hold them when they are translated; @v6: the
+ * packets that it sends. */
+static __always_inline __u32 lb_nat_mtu(__u32 mtu_bytes, bool v6, bool cross)
+{
+	if (!cross)
+		return mtu_bytes;
+	if (v6)
+		return lb_icmp_min(mtu_bytes + LB_ICMP_GROWTH, 0xffff);
+	return mtu_bytes > LB_ICMP_GROWTH ? mtu_bytes - LB_ICMP_GROWTH : 0;
+}
+
 /* lb_nat_has_room - may a service make another connection? Half of all there may be can be half-open; of that half, a
  * service may have as much as it leaves to others. */
 static __always_inline bool lb_nat_has_room(const struct lb_nat_load *all, const struct lb_nat_load *mine,
