@@ -85,29 +85,41 @@ lab_vip() {
 	done
 }
 
+# Writes DIR/nginx.conf: one process that keeps to DIR; stdin is what its http block has in it besides.
+nginx_conf() { # DIR
+	mkdir -p "$1"
+	{
+		cat <<-END
+			daemon off; master_process off; pid $1/pid;
+			events { worker_connections 8192; }
+			http {
+				access_log off; default_type text/plain; keepalive_requests 100000000;
+				client_body_temp_path $1/body; proxy_temp_path $1/proxy; fastcgi_temp_path $1/fastcgi;
+				uwsgi_temp_path $1/uwsgi; scgi_temp_path $1/scgi;
+		END
+		cat
+		echo '}'
+	} >"$1/nginx.conf"
+}
+
+# nginx_run HOST DIR: nginx with DIR/nginx.conf, in the background ($!), its log in DIR/log.
+nginx_run() {
+	nsenter --net="/run/netns/$1" -- nginx -p "$2" -c "$2/nginx.conf" -e "$2/log" &
+}
+
 # lab_web I ANSWER [STATUS BODY]: nginx on host bI, which answers with ANSWER, and with STATUS and BODY to /health; its
 # process in ${WEB_PID[I]}, its files under $RUN.
 declare -A WEB_PID
 lab_web() {
-	local dir=$RUN/web$1
-
-	mkdir -p "$dir"
-	cat >"$dir/nginx.conf" <<-END
-		daemon off; master_process off; pid $dir/pid;
-		events { worker_connections 8192; }
-		http {
-			access_log off; default_type text/plain; keepalive_requests 100000000;
-			client_body_temp_path $dir/body; proxy_temp_path $dir/proxy; fastcgi_temp_path $dir/fastcgi;
-			uwsgi_temp_path $dir/uwsgi; scgi_temp_path $dir/scgi;
-			server {
-				listen 80 backlog=4096;
-				listen [::]:80 backlog=4096;
-				location / { return 200 "$2\n"; }
-				location /health { return ${3:-200} "${4:-fine}\n"; }
-			}
+	nginx_conf "$RUN/web$1" <<-END
+		server {
+			listen 80 backlog=4096;
+			listen [::]:80 backlog=4096;
+			location / { return 200 "$2\n"; }
+			location /health { return ${3:-200} "${4:-fine}\n"; }
 		}
 	END
-	nsenter --net="/run/netns/b$1" -- nginx -p "$dir" -c "$dir/nginx.conf" -e "$dir/log" &
+	nginx_run "b$1" "$RUN/web$1"
 	WEB_PID[$1]=$!
 }
 

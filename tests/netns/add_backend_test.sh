@@ -3,10 +3,7 @@
 # Backends are added, one by one, while connections are held: none of them moves, and each newcomer gets its share.
 . "$(dirname "$0")/lib.sh"
 
-lab_up 8
-lab_vip 192.0.2.10 8
-servers_start 8 80
-nodes_attach 8
+lab_up_web 8
 echo "learning_window: 2s" | lbd_config
 lbd_start
 ok "attach" lbctl attach lb0

@@ -3,10 +3,7 @@
 # The API as programs use it: the stream of events, two writers at once, limits, long answers, lbctl monitor and top.
 . "$(dirname "$0")/lib.sh"
 
-lab_up 3
-lab_vip 192.0.2.10 3
-servers_start 3 80
-nodes_attach 3
+lab_up_web 3
 lbd_start
 
 SOCKET=$RUN/lb/lbd.sock

@@ -3,10 +3,7 @@
 # Attaching: native, generic, again, beside another program, to what does not exist, with an MTU too large for XDP.
 . "$(dirname "$0")/lib.sh"
 
-lab_up 2
-lab_vip 192.0.2.10 2
-servers_start 2 80
-nodes_attach 2
+lab_up_web 2
 lbd_start
 service_up web 192.0.2.10:80/tcp 2
 iface() { lbctl --json status | jq -r ".interfaces[] | select(.name == \"$1\") | .$2"; }

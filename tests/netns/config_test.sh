@@ -3,10 +3,7 @@
 # The configuration file: read at the start, read again on SIGHUP, exported and applied; a bad one changes nothing.
 . "$(dirname "$0")/lib.sh"
 
-lab_up 3
-lab_vip 192.0.2.10 3
-servers_start 3 80
-nodes_attach 3
+lab_up_web 3
 
 lbd_config <<'END'
 interfaces:

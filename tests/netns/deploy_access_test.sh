@@ -11,20 +11,12 @@ nodes_attach 3
 policy_start() { # I: nginx on the access points' ports, and its health elsewhere
 	local dir=$RUN/policy$1 listen=
 
-	mkdir -p "$dir"
 	for port in 8001 8002 8003; do listen+="listen $port backlog=4096; "; done
-	cat >"$dir/nginx.conf" <<-END
-		daemon off; master_process off; pid $dir/pid;
-		events { worker_connections 4096; }
-		http {
-			access_log off; default_type text/plain; keepalive_requests 1000000;
-			client_body_temp_path $dir/body; proxy_temp_path $dir/proxy; fastcgi_temp_path $dir/fastcgi;
-			uwsgi_temp_path $dir/uwsgi; scgi_temp_path $dir/scgi;
-			server { $listen location / { return 200 "policy$1\n"; } }
-			server { listen 8080; location /health { return 200 "ok\n"; } }
-		}
+	nginx_conf "$dir" <<-END
+		server { $listen location / { return 200 "policy$1\n"; } }
+		server { listen 8080; location /health { return 200 "ok\n"; } }
 	END
-	nsenter --net="/run/netns/b$1" -- nginx -p "$dir" -c "$dir/nginx.conf" -e "$dir/log" &
+	nginx_run "b$1" "$dir"
 	APP_PID[policy$1]=$!
 }
 decides() { # I: policyI takes all new connections

@@ -57,22 +57,14 @@ for ns in front lb-a lb-b "${HOSTS[@]}"; do host "$ns" sysctl -qw net.ipv4.conf.
 server() { # NAME: nginx, which says who it is; a web server's /api is what the api service says
 	local dir=$RUN/$1 port=80 vip=$VIP api=
 
-	mkdir -p "$dir"
 	[[ $1 = web-* ]] || port=8080 vip=$API
 	[[ $1 = api-* ]] || api="location /api { proxy_pass http://$API:8080/; proxy_connect_timeout 5s; }"
 	ip -n "$1" address add $vip/32 dev lo
 	host "$1" "$BUILD/lbnode" attach eth0 2>>"$RUN/lbnode.log" || bail "lbnode attaches on $1"
-	cat >"$dir/nginx.conf" <<-END
-		daemon off; master_process off; pid $dir/pid;
-		events { worker_connections 4096; }
-		http {
-			access_log off; default_type text/plain; keepalive_requests 1000000;
-			client_body_temp_path $dir/body; proxy_temp_path $dir/proxy; fastcgi_temp_path $dir/fastcgi;
-			uwsgi_temp_path $dir/uwsgi; scgi_temp_path $dir/scgi;
-			server { listen $port backlog=4096; location / { return 200 "$1\n"; } $api }
-		}
+	nginx_conf "$dir" <<-END
+		server { listen $port backlog=4096; location / { return 200 "$1\n"; } $api }
 	END
-	nsenter --net="/run/netns/$1" -- nginx -p "$dir" -c "$dir/nginx.conf" -e "$dir/log" &
+	nginx_run "$1" "$dir"
 	APP_PID[$1]=$!
 }
 for ns in "${HOSTS[@]}"; do server "$ns"; done

@@ -4,10 +4,7 @@
 # not begin it anew.
 . "$(dirname "$0")/lib.sh"
 
-lab_up 4
-lab_vip 192.0.2.10 4
-servers_start 4 80
-nodes_attach 4
+lab_up_web 4
 echo "learning_window: 2s" | lbd_config
 lbd_start
 ok "attach" lbctl attach lb0

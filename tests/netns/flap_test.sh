@@ -3,10 +3,7 @@
 # A backend that comes and goes too often is held down for a while, longer each time, and it is said why.
 . "$(dirname "$0")/lib.sh"
 
-lab_up 2
-lab_vip 192.0.2.10 2
-servers_start 2 80
-nodes_attach 2
+lab_up_web 2
 lbd_start
 ok "attach" lbctl attach lb0
 service_up web 192.0.2.10:80/tcp 2 --check tcp --check-interval 100ms --check-timeout 80ms --rise 1 --fall 1 --flaps 3 \

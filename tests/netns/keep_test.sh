@@ -3,10 +3,7 @@
 # on_down and on_disable: keep. A backend whose check fails, or that is disabled, takes nothing new and keeps what it has.
 . "$(dirname "$0")/lib.sh"
 
-lab_up 4
-lab_vip 192.0.2.10 4
-servers_start 4 80
-nodes_attach 4
+lab_up_web 4
 declare -A HEALTH_PID
 health_start() { # I: what the check of b$I asks
 	nsenter --net="/run/netns/b$1" -- "$TRAFFIC" serve --name "h$1" --port=8080 >"$RUN/h$1.ready" &

@@ -3,10 +3,7 @@
 # One of ten backends dies, by a killed server and then by a dead host: no connection of the other nine breaks or moves.
 . "$(dirname "$0")/lib.sh"
 
-lab_up 10
-lab_vip 192.0.2.10 10
-servers_start 10 80
-nodes_attach 10
+lab_up_web 10
 echo "learning_window: 2s" | lbd_config
 lbd_start
 ok "attach" lbctl attach lb0

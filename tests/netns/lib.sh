@@ -187,28 +187,20 @@ server_kill() { # I
 	wait "${SERVER_PID[$1]}" 2>/dev/null
 }
 
-# Writes DIR/nginx.conf: one process that keeps to DIR; stdin is what its http block has in it besides.
-nginx_conf() { # DIR
-	mkdir -p "$1"
-	{
-		cat <<-END
-			daemon off; master_process off; pid $1/pid;
-			events {}
-			http {
-				access_log off; default_type text/plain; client_body_temp_path $1/body; proxy_temp_path $1/proxy;
-				fastcgi_temp_path $1/fastcgi; uwsgi_temp_path $1/uwsgi; scgi_temp_path $1/scgi;
-		END
-		cat
-		echo '}'
-	} >"$1/nginx.conf"
-}
-
 nodes_attach() { # N
 	local i
 
 	for ((i = 1; i <= $1; i++)); do
 		host "b$i" "$BUILD/lbnode" attach eth0 2>>"$RUN/lbnode.log" || bail "lbnode attaches on b$i"
 	done
+}
+
+# lab_up_web N: the laboratory, with servers behind 192.0.2.10 on port 80.
+lab_up_web() {
+	lab_up "$1"
+	lab_vip 192.0.2.10 "$1"
+	servers_start "$1" 80
+	nodes_attach "$1"
 }
 
 spread() { # ARG...: from the client; leaves the report in $REPORT

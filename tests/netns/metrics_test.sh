@@ -3,10 +3,7 @@
 # The metrics: complete, clean under promtool, and true.
 . "$(dirname "$0")/lib.sh"
 
-lab_up 2
-lab_vip 192.0.2.10 2
-servers_start 2 80
-nodes_attach 2
+lab_up_web 2
 get() { host lb curl -s -o "$RUN/body" -w '%{http_code}' --max-time 5 "http://127.0.0.1:9707$1"; }
 
 lbd_start

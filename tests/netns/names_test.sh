@@ -4,10 +4,7 @@
 # lost, and nothing that the server fails to say takes any away.
 . "$(dirname "$0")/lib.sh"
 
-lab_up 5
-lab_vip 192.0.2.10 5
-servers_start 5 80
-nodes_attach 5
+lab_up_web 5
 lab_host dns eth0 53 1500
 
 # ---- the DNS server, on a host of its own ----

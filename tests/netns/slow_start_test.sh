@@ -3,10 +3,7 @@
 # A backend that comes back gets its share of new connections bit by bit, and no open connection moves for it.
 . "$(dirname "$0")/lib.sh"
 
-lab_up 4
-lab_vip 192.0.2.10 4
-servers_start 4 80
-nodes_attach 4
+lab_up_web 4
 lbd_start
 ok "attach" lbctl attach lb0
 service_up web 192.0.2.10:80/tcp 4 --check tcp --check-interval 200ms --check-timeout 100ms --rise 1 --fall 1 \

@@ -3,10 +3,7 @@
 # Standbys take over when too few of a tier are left, and give back; with too few of all, all are used, and it is said.
 . "$(dirname "$0")/lib.sh"
 
-lab_up 6
-lab_vip 192.0.2.10 6
-servers_start 6 80
-nodes_attach 6
+lab_up_web 6
 lbd_start
 ok "attach" lbctl attach lb0
 service_up web 192.0.2.10:80/tcp 6 --check tcp --check-interval 200ms --check-timeout 100ms --rise 2 --fall 1 --tier-min 2

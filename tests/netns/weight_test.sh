@@ -4,10 +4,7 @@
 # their share of new connections follows, small changes make no table, and what cannot be read takes nothing away.
 . "$(dirname "$0")/lib.sh"
 
-lab_up 3
-lab_vip 192.0.2.10 3
-servers_start 3 80
-nodes_attach 3
+lab_up_web 3
 
 # nginx on bI, port 8080: /say has the header X-Weight with the name of the file in $RUN/sayI that is there, /load answers
 # with the file $RUN/sayI/load.
@@ -33,7 +30,7 @@ say_start() { # I
 			}
 		END
 	} | nginx_conf "$dir"
-	nsenter --net="/run/netns/b$1" -- nginx -p "$dir" -c "$dir/nginx.conf" -e "$dir/log" &
+	nginx_run "b$1" "$dir"
 }
 say() { # I [WEIGHT]: what its header says from now on; nothing: it has none
 	rm -f "$RUN/say$1"/{100,97,70,40,38,2,busy,refuse}
