@@ -196,7 +196,7 @@ uninstall:
 
 # ---- virtual machines ----
 # VM_KERNELS="5.10 6.1 6.12 newest" chooses; see vm-test/run.
-vm-test: all $(B)/tests/packet $(B)/tests/node_test
+vm-test: all $(B)/tests/packet $(B)/tests/node_kernel_test
 	$(Q)vm-test/run $(VM_KERNELS)
 
 # A machine to try things in. VM_KERNEL=5.10 boots another kernel.

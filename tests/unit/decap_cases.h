@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The cases of the backend host's decapsulation: one table of {what, frame in, result, frame out}, and frames built
- * from it. Run natively by test_decap.c (with sanitizers) and through the kernel by tests/netns/node_test.c.
+ * from it. Run natively by test_decap.c (with sanitizers) and through the kernel by
+ * tests/netns/node_kernel_test.c and node_test.c.
  */
 #ifndef DECAP_CASES_H
 #define DECAP_CASES_H
@@ -356,7 +357,7 @@ static void build_in(const struct decap_case *c, struct frame *f)
 }
 
 /* The frame that the stack has to see: the client's packet alone where it was decapsulated, else what arrived. */
-static void build_out(const struct decap_case *c, struct frame *f)
+static inline void build_out(const struct decap_case *c, struct frame *f)
 {
 	uint8_t tos = c->out_tos ? c->out_tos : c->inner_tos;
 	size_t inner_at;
@@ -375,7 +376,7 @@ static void build_out(const struct decap_case *c, struct frame *f)
 }
 
 /* The case of @inner and @outer ECN (rows and columns of the table) for two families. */
-static struct decap_case ecn_case(int row, int column, enum family outer, enum family inner)
+static inline struct decap_case ecn_case(int row, int column, enum family outer, enum family inner)
 {
 	uint8_t out = decap_ecn_table[row][column];
 	struct decap_case c = {.what = "ECN",
@@ -400,7 +401,7 @@ static struct decap_case plain_case(int n)
 }
 
 /* What a frame cut to @len bytes has to give: nothing that is not whole is taken apart. */
-static enum lb_node_result cut_result(const struct decap_case *c, size_t len)
+static inline enum lb_node_result cut_result(const struct decap_case *c, size_t len)
 {
 	size_t told = (c->outer == V4 ? 20U : 40U) + (c->gue ? 8U : 0U);
 
@@ -408,7 +409,7 @@ static enum lb_node_result cut_result(const struct decap_case *c, size_t len)
 }
 
 /* A frame near enough to a tunnelled one to get far: a case with some bytes overwritten at random. */
-static void build_random(unsigned int *seed, struct frame *f, enum setup *setup)
+static inline void build_random(unsigned int *seed, struct frame *f, enum setup *setup)
 {
 	size_t nr = sizeof(decap_cases) / sizeof(decap_cases[0]);
 	const struct decap_case *c = &decap_cases[(size_t)rand_r(seed) % nr];
@@ -475,7 +476,7 @@ static enum lb_node_result decapsulate(void *data, void *data_end, enum setup se
 }
 
 /* Run on a copy of exactly the frame's size, aligned as a driver would (IP header on 4 bytes). */
-static enum lb_node_result run_natively(const struct frame *in, enum setup setup, struct frame *out)
+static inline enum lb_node_result run_natively(const struct frame *in, enum setup setup, struct frame *out)
 {
 	uint8_t *block = malloc(2 + in->len), *data = block + 2;
 	enum lb_node_result result;
