@@ -160,7 +160,7 @@ talk_read held
 is "600 connections are open" "$(field alive "$ANSWER")" 600
 REPORT=$ANSWER
 nr_b=$(by 'web-b[12]')
-talk_start load host client "$TRAFFIC" load --to $VIP:80 --http /api --rate 200 --timeout 800
+talk_start load host client "$TRAFFIC" load --to $VIP:80 --http /api --rate 200 --timeout "$(busy 800)"
 
 echo "# a balancer dies"
 LB=lb-a
