@@ -18,14 +18,8 @@ lbd_start
 ok "attach" lbctl attach lb0
 
 full_up() { # NAME VIP FAMILY SNAT PORT [OPTION...]
-	local i
-
 	FAMILY=$3
-	ok "service add $1 $2" lbctl service add "$1" "$2" --forward fullnat --snat "$4" "${@:6}" || exit 1
-	for i in 1 2 3; do
-		lbctl backend add "$1" "$(backend_addr $i "$5")" || bail "backend add $1 b$i"
-	done
-	wait_serving "$1" 3
+	BACKEND_PORT=$5 service_up "$1" "$2" 3 --forward fullnat --snat "$4" "${@:6}"
 }
 translated() {
 	lbctl --json status | jq -r ".translated.$1"

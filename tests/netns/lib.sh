@@ -141,11 +141,11 @@ wait_serving() { # SERVICE N
 	wait_for 15 serving_is "$1" "$2" || bail "$1 has $2 serving backends" "$(lbctl service show "$1")"
 }
 
-# service_up NAME VIP N [OPTION...]: a service with backends b1..bN on the VIP's own port, weight 100 each, by their
-# addresses of family $FAMILY; waits until all serve.
+# service_up NAME VIP N [OPTION...]: a service with backends b1..bN on the VIP's own port or $BACKEND_PORT, weight 100
+# each, by their addresses of family $FAMILY; waits until all serve.
 FAMILY=4
 service_up() {
-	local i port=${2##*:}
+	local i port=${BACKEND_PORT-${2##*:}}
 
 	ok "service add $1 $2 ${*:4}" lbctl service add "$1" "$2" "${@:4}" || exit 1
 	for ((i = 1; i <= $3; i++)); do

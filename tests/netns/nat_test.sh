@@ -22,13 +22,7 @@ lbd_start
 ok "attach" lbctl attach lb0
 
 nat_up() { # NAME VIP N [OPTION...]: a service with backends b1..bN on port $PORT
-	local i
-
-	ok "service add $1 $2" lbctl service add "$1" "$2" --forward nat "${@:4}" || exit 1
-	for ((i = 1; i <= $3; i++)); do
-		lbctl backend add "$1" "$(backend_addr "$i" $PORT)" || bail "backend add $1 b$i"
-	done
-	wait_serving "$1" "$3"
+	BACKEND_PORT=$PORT service_up "$1" "$2" "$3" --forward nat "${@:4}"
 }
 translated() {
 	lbctl --json status | jq -r ".translated.$1"

@@ -194,9 +194,7 @@ int world_kernel_open(struct world *w)
 		.vlan_add = kernel_vlan_add,
 		.run = kernel_run,
 	};
-	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows ||
-	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu || !w->live || !w->rates || !w->frags ||
-	    !w->nat_loads || !w->nat_epochs)
+	if (!world_is_whole(w))
 		return -ENOMEM;
 	return 0;
 }

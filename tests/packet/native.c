@@ -590,9 +590,7 @@ int world_native_open(struct world *w)
 		.run = native_run,
 	};
 	*w = arrays;
-	if (!w->conf || !w->links || !w->vips || !w->services || !w->slots || !w->backends || !w->flows ||
-	    !w->verdict_cpu || !w->service_cpu || !w->backend_cpu || !w->live || !w->rates || !w->frags ||
-	    !w->nat_loads || !w->nat_epochs) {
+	if (!world_is_whole(w)) {
 		fprintf(stderr, "native: out of memory\n");
 		return -ENOMEM;
 	}

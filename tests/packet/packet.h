@@ -222,6 +222,7 @@ void world_kernel_close(void);
 unsigned int world_kernel_verified(void);
 
 void world_reset(struct world *w);
+bool world_is_whole(const struct world *w); /* all of its memory is there */
 void world_clear_counters(struct world *w);
 void world_setup(struct world *w, const struct setup *s, const struct spec *in);
 

@@ -25,6 +25,12 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
 }
 
+bool world_is_whole(const struct world *w)
+{
+	return w->conf && w->links && w->vips && w->services && w->slots && w->backends && w->flows && w->verdict_cpu &&
+	       w->service_cpu && w->backend_cpu && w->live && w->rates && w->frags && w->nat_loads && w->nat_epochs;
+}
+
 void world_clear_counters(struct world *w)
 {
 	struct lb_service_cpu *row = &w->service_cpu[w->cpu * LB_MAX_SERVICES + SERVICE];
