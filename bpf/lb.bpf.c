@@ -585,16 +585,28 @@ static __always_inline __u32 lb_world_nat_part(struct lb_world *w)
 	return lb_nat_part_ctx(w->ctx);
 }
 
-static __attribute__((noinline)) __u32 lb_nat_ctx(struct xdp_md *ctx, struct lb_nat_job *n)
+static __attribute__((noinline)) struct lb_conn *lb_nat_find_ctx(struct xdp_md *ctx, struct lb_nat_job *n)
 {
 	struct lb_world w = {.ctx = ctx};
 
-	return lb_nat(&w, n);
+	return lb_nat_find(&w, n);
 }
 
-static __always_inline __u32 lb_world_nat(struct lb_world *w, struct lb_nat_job *n)
+static __always_inline struct lb_conn *lb_world_nat_find(struct lb_world *w, struct lb_nat_job *n)
 {
-	return lb_nat_ctx(w->ctx, n);
+	return lb_nat_find_ctx(w->ctx, n);
+}
+
+static __attribute__((noinline)) __u32 lb_nat_ctx(struct xdp_md *ctx, struct lb_nat_job *n, struct lb_conn *c)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	return lb_nat(&w, n, c);
+}
+
+static __always_inline __u32 lb_world_nat(struct lb_world *w, struct lb_nat_job *n, struct lb_conn *c)
+{
+	return lb_nat_ctx(w->ctx, n, c);
 }
 
 static __attribute__((noinline)) __u32 lb_nat_choose_ctx(struct xdp_md *ctx)

@@ -19,9 +19,9 @@
 
 #define LB_NAT_TRIES 16 /* of source ports */
 
-/* No fates: a connection to open, if somebody may have it; a packet that nothing is translated of. */
-#define LB_NAT_NEW 0xffffffffU
-#define LB_NAT_NOT_OURS 0xfffffffeU
+/* No verdicts: a connection to open, if somebody may have it; a packet that nothing is translated of. */
+#define LB_NAT_NEW 0xff
+#define LB_NAT_NOT_OURS 0xfe
 
 /* As the kernel numbers them; its header is not for the programs alone. */
 #define LB_NOEXIST 1
@@ -457,48 +457,59 @@ static __always_inline __u32 lb_nat_see_to(struct lb_world *w, const struct lb_n
 	return lb_world_nat_attend(w, n->backend_idx, n->service_idx, n->tcp_flags);
 }
 
-/* What becomes of the packet: its fate, or LB_NAT_NEW or LB_NAT_NOT_OURS. Leaves in the job whose it is. */
-static __always_inline __u32 lb_nat(struct lb_world *w, struct lb_nat_job *n)
+/* Is the backend of @c there for it? */
+static __always_inline bool lb_nat_lives(struct lb_world *w, const struct lb_conn *c)
+{
+	const struct lb_backend *b = lb_world_backend(w, c->backend);
+
+	return b && lb_nat_backend_has(b, lb_life_of(b), c);
+}
+
+/* The entry of the packet, as it is to be after it; NULL: n->fate says what becomes of it, or LB_NAT_NEW or
+ * LB_NAT_NOT_OURS. */
+static __always_inline struct lb_conn *lb_nat_find(struct lb_world *w, struct lb_nat_job *n)
 {
 	const bool opens = (n->tcp_flags & (LB_TCP_SYN | LB_TCP_ACK)) == LB_TCP_SYN;
-	const struct lb_backend *b;
-	struct lb_life life;
 	struct lb_conn *c;
 	__u32 v;
 
 	lb_nat_line_ask(w, n);
 	c = lb_world_conn(w, &n->key);
+	n->fate = LB_NAT_NOT_OURS;
 	if (!n->service_idx && (!c || !(c->flags & LB_CONN_F_REPLY)))
-		return LB_NAT_NOT_OURS;
+		return NULL;
 	n->now = lb_world_now_s(w);
-	if (!c || n->backend_idx || opens || (!(c->flags & LB_CONN_F_REPLY) && lb_nat_says_more(w, n, c))) {
-		if (!n->backend_idx && opens)
-			return LB_NAT_NEW;
-		v = lb_nat_see_to(w, n);
-		if (v != LB_V_FORWARDED)
-			return v == LB_V_DROP_NAT_NO_ENTRY && !n->backend_idx && n->key.proto != IPPROTO_TCP
-				       ? LB_NAT_NEW
-				       : v & 0xff;
-		c = lb_world_conn(w, &n->key);
-		if (!c)
-			return LB_V_DROP_NAT_NO_ENTRY;
+	if (c && c->flags & LB_CONN_F_REPLY) {
+		n->fate = opens ? LB_V_DROP_NAT_NO_ENTRY : LB_V_FORWARDED;
+		return opens ? NULL : c;
 	}
-	b = lb_world_backend(w, c->backend);
+	n->fate = opens || n->key.proto != IPPROTO_TCP ? LB_NAT_NEW : LB_V_DROP_NAT_NO_ENTRY;
+	if (opens || !c || lb_unlikely(!lb_nat_lives(w, c)))
+		return NULL;
+	v = lb_unlikely(lb_nat_says_more(w, n, c)) ? lb_nat_see_to(w, n) : LB_V_FORWARDED;
+	if (v == LB_V_DROP_NAT_NO_ENTRY)
+		return NULL;
+	n->fate = (__u8)v;
+	return v == LB_V_FORWARDED ? c : NULL;
+}
+
+/* What becomes of the packet, whose entry is @c. Leaves in the job whose it is. */
+static __always_inline __u32 lb_nat(struct lb_world *w, struct lb_nat_job *n, struct lb_conn *c)
+{
+	const struct lb_backend *b = lb_world_backend(w, c->backend);
+	struct lb_life life;
+
 	if (!b)
 		return LB_V_DROP_NO_BACKEND;
 	life = lb_life_of(b);
-	n->backend_idx = c->backend;
-	if (lb_unlikely(!lb_nat_backend_has(b, life, c))) {
-		if (c->flags & LB_CONN_F_REPLY)
-			return LB_V_DROP_NO_BACKEND;
-		n->backend_idx = 0;
-		return n->key.proto == IPPROTO_TCP ? LB_V_DROP_NAT_NO_ENTRY : LB_NAT_NEW;
-	}
+	if (lb_unlikely(!lb_nat_backend_has(b, life, c)))
+		return LB_V_DROP_NO_BACKEND;
 	if (c->flags & LB_CONN_F_REPLY) {
 		n->service_idx = c->service;
 		n->backend_idx = 0; /* it is none's to get */
 		return lb_nat_reply(w, n, c);
 	}
+	n->backend_idx = c->backend;
 	return lb_nat_send(w, n, c, b, life);
 }
 

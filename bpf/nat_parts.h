@@ -54,7 +54,7 @@ static __always_inline __u32 lb_nat_ask_fragment(struct lb_world *w, const struc
 	work->job.v6 = p->v6;
 	work->job.tcp_flags = 0;
 	work->job.fragment = false; /* there is nothing to be learned from it */
-	work->job.begins = false;
+	work->job.fate = LB_V_FORWARDED;
 	work->sum = hash;
 	work->icmp_off = 0;
 	work->none = flaw;

@@ -93,7 +93,6 @@ static __always_inline enum lb_verdict lb_nat_ask(struct lb_world *w, const stru
 	work->job.backend_idx = 0;
 	work->job.tcp_flags = (__u8)p->tcp_flags;
 	work->job.fragment = p->tcp_flags & LB_TCP_FRAGMENT;
-	work->job.begins = false;
 	work->job.v6 = p->v6;
 	work->vip_word = j->vip_word;
 	work->vip_fold = j->vip_fold;
@@ -147,7 +146,7 @@ static __always_inline void lb_nat_client_speaks(struct lb_world *w, const struc
 	struct lb_flow_query q = {.service_idx = n->service_idx};
 	struct lb_packet p = {.v6 = n->v6};
 
-	if (n->begins || !s || !s->sticky_ticks)
+	if (n->fate == LB_NAT_NEW || !s || !s->sticky_ticks)
 		return;
 	p.saddr[0] = n->key.saddr[0];
 	p.saddr[1] = n->key.saddr[1];
@@ -186,21 +185,29 @@ static __always_inline __u32 lb_nat_account(struct lb_world *w, __u32 fate)
 static __always_inline __u32 lb_serve_nat(struct lb_world *w, __u64 tags)
 {
 	struct lb_nat_work *work = lb_world_nat_work(w);
+	struct lb_conn *c;
 	__u32 fate;
 
 	if (!work)
 		return LB_V_PASS_NO_SERVICE;
 	work->job.tags = tags;
-	fate = lb_world_nat(w, &work->job);
-	if (fate == LB_NAT_NEW) {
-		fate = lb_world_nat_choose(w);
-		work->job.begins = true;
-		if (fate == LB_V_FORWARDED)
-			fate = lb_world_nat(w, &work->job);
+	c = lb_world_nat_find(w, &work->job);
+	if (lb_unlikely(!c)) {
+		fate = work->job.fate;
+		if (fate == LB_NAT_NOT_OURS)
+			return work->none & 0xff;
+		if (fate == LB_NAT_NEW) {
+			fate = lb_world_nat_choose(w);
+			if (fate == LB_V_FORWARDED)
+				fate = lb_nat_see_to(w, &work->job);
+		}
+		if (fate != LB_V_FORWARDED)
+			return lb_world_nat_account(w, fate & 0xff);
+		c = lb_world_conn(w, &work->job.key);
+		if (!c)
+			return lb_world_nat_account(w, LB_V_DROP_NAT_NO_ENTRY);
 	}
-	if (fate == LB_NAT_NOT_OURS)
-		return work->none & 0xff;
-	return lb_world_nat_account(w, fate);
+	return lb_world_nat_account(w, lb_world_nat(w, &work->job, c));
 }
 
 /* What becomes of a packet whose IP header was parsed. @common: the transport header lies where it nearly always does.

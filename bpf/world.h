@@ -118,8 +118,9 @@ static __always_inline struct lb_nat_set *lb_world_nat_set(struct lb_world *w, _
 static __always_inline struct lb_nat_epochs *lb_world_nat_epochs(struct lb_world *w, __u32 line);
 /* Is what @back is sent to a VIP? Answers with lb_nat_is_vip. */
 static __always_inline bool lb_world_nat_is_vip(struct lb_world *w, const struct lb_conn_key *back);
-/* Answer with lb_nat, lb_nat_choose, lb_nat_account, lb_nat_attend and lb_nat_cross; in frames of their own. */
-static __always_inline __u32 lb_world_nat(struct lb_world *w, struct lb_nat_job *n);
+/* Answer with lb_nat_find, lb_nat, lb_nat_choose, lb_nat_account, lb_nat_attend and lb_nat_cross; in frames of their own. */
+static __always_inline struct lb_conn *lb_world_nat_find(struct lb_world *w, struct lb_nat_job *n);
+static __always_inline __u32 lb_world_nat(struct lb_world *w, struct lb_nat_job *n, struct lb_conn *c);
 static __always_inline __u32 lb_world_nat_choose(struct lb_world *w);
 static __always_inline __u32 lb_world_nat_account(struct lb_world *w, __u32 fate);
 static __always_inline __u32 lb_world_nat_attend(struct lb_world *w, __u32 backend_idx, __u32 service_idx,

@@ -438,9 +438,14 @@ static __always_inline __u32 lb_world_nat_part(struct lb_world *w)
 	return lb_nat_part(w);
 }
 
-static __always_inline __u32 lb_world_nat(struct lb_world *w, struct lb_nat_job *n)
+static __always_inline struct lb_conn *lb_world_nat_find(struct lb_world *w, struct lb_nat_job *n)
 {
-	return lb_nat(w, n);
+	return lb_nat_find(w, n);
+}
+
+static __always_inline __u32 lb_world_nat(struct lb_world *w, struct lb_nat_job *n, struct lb_conn *c)
+{
+	return lb_nat(w, n, c);
 }
 
 static __always_inline __u32 lb_world_nat_choose(struct lb_world *w)
