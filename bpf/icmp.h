@@ -112,7 +112,7 @@ static __always_inline __u32 lb_too_big_mtu(struct lb_world *w, __u32 what, __u3
 	const struct lb_backend *b;
 	struct lb_hop hop;
 
-	if (!(what & LB_TOO_BIG_MTU)) {
+	if (!lb_world_has(w, LB_HAS_NAT) || !(what & LB_TOO_BIG_MTU)) {
 		b = lb_world_backend(w, what);
 		if (!b || !b->service)
 			return 0;

@@ -8,6 +8,7 @@
 
 #include "lb/dp/conn.h"
 #include "lb/dp/encap.h"
+#include "lb/dp/fragment.h"
 #include "lb/dp/nat.h"
 #include "lb/dp/translate.h"
 #include "choice.h"
@@ -308,11 +309,29 @@ static __always_inline enum lb_verdict lb_nat_cross(struct lb_world *w, const st
 	return lb_nat_verdict(lb_cross_write6(l3, end, &x, &c->xlate));
 }
 
+/* The fragment of @n gets an ID that it shares with no other sender's, but by chance. */
+static __always_inline void lb_nat_salt(struct lb_world *w, const struct lb_nat_job *n)
+{
+	void *l3 = lb_world_data(w) + sizeof(struct ethhdr), *end = lb_world_data_end(w);
+	const struct lb_conf *conf = lb_world_conf(w);
+	__u32 salt;
+
+	if (!lb_world_has(w, LB_HAS_FRAGMENTS) || !conf)
+		return;
+	salt = lb_fragment_salt(&conf->hash, n->key.saddr, n->key.daddr);
+	if (n->v6)
+		lb_xlate_id6(l3, end, salt);
+	else
+		lb_xlate_id4(l3, end, salt);
+}
+
 static __always_inline enum lb_verdict lb_nat_translate(struct lb_world *w, const struct lb_nat_job *n,
 							const struct lb_conn *c)
 {
 	void *data = lb_world_data(w) + sizeof(struct ethhdr), *end = lb_world_data_end(w);
 
+	if (lb_unlikely(n->fragment))
+		lb_world_nat_salt(w, n);
 	if (lb_unlikely(c->flags & LB_CONN_F_CROSS)) {
 		if (n->fragment)
 			return LB_V_DROP_NAT_IMPOSSIBLE;

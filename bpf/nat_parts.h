@@ -130,9 +130,11 @@ static __always_inline enum lb_verdict lb_nat_part_same(struct lb_world *w, cons
 	q.proto = (__u8)work->job.key.proto;
 	if (q.len > mtu)
 		return LB_V_DROP_TOO_BIG;
-	if (!q.icmp_off)
+	if (!q.icmp_off) {
+		lb_world_nat_salt(w, &work->job);
 		return lb_nat_verdict(work->job.v6 ? lb_xlate_fragment6(l3, end, &c->xlate)
 						   : lb_xlate_fragment4(l3, end, &c->xlate));
+	}
 	return lb_nat_verdict(work->job.v6 ? lb_icmp_nat6(l3, end, &q, &c->xlate)
 					   : lb_icmp_nat4(l3, end, &q, &c->xlate));
 }

@@ -230,6 +230,34 @@ pieces() { # NAME VIP-OF-URL PORT BACKEND OPTION...
 pieces fullnat4-udp $VIP4 97 10.0.0.11 --forward fullnat --snat 10.0.0.2
 pieces fullnat6-udp "[$VIP6]" 97 '[fd00::11]' --forward fullnat --snat fd00::2
 
+# Two clients whose datagrams come in pieces, in turn, with one ID, to a backend that sees them as one address.
+ip -n client address add 10.0.0.7/24 dev eth0
+ok "pieces of two clients with the same ID" host client timeout 20 python3 - $VIP4 97 10.0.0.1 10.0.0.7 <<-'END'
+	import socket, struct, sys
+
+	vip, port, clients = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+	raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+	udp = []
+	for client in clients:
+	    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+	    s.bind((client, 0))
+	    s.settimeout(5)
+	    udp.append(s)
+
+	def piece(i, offset, more, data):
+	    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 0, 4242, offset >> 3 | (0x2000 if more else 0), 64, 17, 0,
+	                       socket.inet_aton(clients[i]), socket.inet_aton(vip))
+	    raw.sendto(head + data, (vip, 0))
+
+	for i in (0, 1):
+	    sport = udp[i].getsockname()[1]
+	    piece(i, 0, True, struct.pack("!HHHH", sport, port, 8 + 1000 + 8, 0) + bytes(1000))
+	for i in (0, 1):
+	    piece(i, 1008, False, bytes(8))
+	for s in udp:
+	    assert s.recv(100).startswith(b"b")
+END
+
 echo "# segment sizes"
 mss_of() { # what b1 and b2 may send at most, of the connection to PORT
 	{ host b1 ss -Htin "sport = $1"; host b2 ss -Htin "sport = $1"; } | grep -o ' mss:[0-9]*' | sort -u

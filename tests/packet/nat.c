@@ -133,7 +133,7 @@ static struct spec to_client(const struct story *t, const struct spec *in, const
 	want.src = vip_addr(t->client);
 	want.sport = 80;
 	want.dst = client_addr(t->client);
-	want.dport = 12345;
+	want.dport = or_default(t->client_port, 12345);
 	want.ttl = or_default(in->ttl, 64) - 1;
 	if (t->backend == 6 && t->client == 4)
 		expect_id(&want, out);
@@ -190,11 +190,57 @@ static bool played(struct story *t, const char *what, const struct spec *in, boo
 	return o->action == XDP_TX;
 }
 
+/* Where the ID of a fragment is, and its bytes; 0: it is none. */
+static size_t fragment_id(const struct frame *f, size_t *bytes)
+{
+	const bool v4 = f->data[12] == 0x08;
+
+	*bytes = v4 ? 2 : 4;
+	if (v4)
+		return (f->data[20] << 8 | f->data[21]) & 0x3fff ? 18 : 0;
+	return f->data[20] == IPPROTO_FRAGMENT ? 58 : 0;
+}
+
+static uint32_t word_at(const uint8_t *p, size_t bytes)
+{
+	uint16_t half;
+	uint32_t word;
+
+	memcpy(&half, p, 2);
+	memcpy(&word, p, bytes == 2 ? 2 : 4);
+	return bytes == 2 ? half : word;
+}
+
+void expect_moved(struct story *t, bool reply, const struct frame *in, const struct frame *out, struct frame *want)
+{
+	size_t bytes, at = fragment_id(in, &bytes);
+	uint32_t by, sum = 0;
+
+	if (!at)
+		return;
+	by = word_at(out->data + at, bytes) - word_at(in->data + at, bytes);
+	if (bytes == 2)
+		by &= 0xffff;
+	check(t, "its datagram has another ID", t->moved[reply].known && t->moved[reply].by != by);
+	t->moved[reply].known = true;
+	t->moved[reply].by = by;
+	memcpy(want->data + at, out->data + at, bytes);
+	if (bytes == 4)
+		return;
+	want->data[24] = want->data[25] = 0;
+	for (size_t i = 14; i < 34; i += 2)
+		sum += (uint32_t)(want->data[i] << 8 | want->data[i + 1]);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = ~((sum & 0xffff) + (sum >> 16));
+	want->data[24] = (uint8_t)(sum >> 8);
+	want->data[25] = (uint8_t)sum;
+}
+
 void client_sends(struct story *t, const char *what, struct spec in, enum lb_verdict verdict, int backend)
 {
 	char buf[INET6_ADDRSTRLEN];
+	struct frame sent, want;
 	struct outcome o;
-	struct frame want;
 	struct spec s;
 
 	if (!played(t, what, &in, false, verdict, &o) || verdict != LB_V_FORWARDED)
@@ -204,6 +250,8 @@ void client_sends(struct story *t, const char *what, struct spec in, enum lb_ver
 		s.no_sum = false;
 	frame_make(&s, &want);
 	set_macs(&want, mac_hop, mac_own);
+	frame_make(&in, &sent);
+	expect_moved(t, false, &sent, &o.out, &want);
 	check(t, what, frames_differ(t->w, &o.out, &want));
 	if (t->setup.forward == LB_FORWARD_FULLNAT)
 		check(t, "its port is one of ours",
@@ -213,8 +261,8 @@ void client_sends(struct story *t, const char *what, struct spec in, enum lb_ver
 
 void backend_sends(struct story *t, const char *what, struct spec in, enum lb_verdict verdict)
 {
+	struct frame sent, want;
 	struct outcome o;
-	struct frame want;
 	struct spec s;
 
 	if (!played(t, what, &in, true, verdict, &o))
@@ -224,6 +272,8 @@ void backend_sends(struct story *t, const char *what, struct spec in, enum lb_ve
 		s.no_sum = false;
 	frame_make(&s, &want);
 	set_macs(&want, t->mac_from, mac_own);
+	frame_make(&in, &sent);
+	expect_moved(t, true, &sent, &o.out, &want);
 	check(t, what, frames_differ(t->w, &o.out, &want));
 }
 
@@ -237,7 +287,7 @@ void counted(struct story *t, const char *what, int conns, int half_open)
 	check(t, what, differs(t->w, "its service's half-open ones", mine->half_open, half_open));
 }
 
-static void all_slots(struct story *t, int backend)
+void all_slots(struct story *t, int backend)
 {
 	for (int i = 0; i < 8; i++)
 		for (int k = 0; k < 16; k++)

@@ -55,6 +55,7 @@ static void later(struct story *t, const char *what, struct spec in, bool reply,
 	}
 	frame_make(&s, &want);
 	set_macs(&want, reply ? t->mac_from : mac_hop, mac_own);
+	expect_moved(t, reply, &f, &o.out, &want);
 	check(t, what, frames_differ(t->w, &o.out, &want));
 }
 
@@ -119,6 +120,33 @@ static void story_pieces(struct story *t)
 	later(t, "nobody knows the connection any more", c, false, LB_V_PASS_FRAGMENT);
 }
 
+/* Two clients, and two backends, whose datagrams have the same ID: what gets them can tell them apart. */
+static void story_ids(struct story *t)
+{
+	struct spec c = from_client(t, 0), b;
+	char buf[INET6_ADDRSTRLEN];
+	uint32_t by;
+
+	client_sends(t, "one client's", piece(c, 7, 0, true), LB_V_FORWARDED, OLD);
+	by = t->moved[false].by;
+	backend_sends(t, "one backend's", piece(from_backend(t, OLD, 0, buf), 7, 0, true), LB_V_REPLIED);
+	client_sends(t, "a whole packet's is its own", c, LB_V_FORWARDED, OLD);
+	t->moved[false].known = false;
+	c.src = t->client == 4 ? "198.51.100.8" : "2001:db8:1::8";
+	client_sends(t, "another client's", piece(c, 7, 0, true), LB_V_FORWARDED, OLD);
+	check(t, "they differ", t->moved[false].by == by);
+	by = t->moved[true].by;
+	t->moved[true].known = t->moved[false].known = false;
+	all_slots(t, NEW);
+	c = from_client(t, 0);
+	c.sport = 23456;
+	client_sends(t, "another backend is asked", c, LB_V_FORWARDED, NEW);
+	b = piece(from_backend(t, NEW, 0, buf), 7, 0, true);
+	t->client_port = 23456;
+	backend_sends(t, "another backend's", b, LB_V_REPLIED);
+	check(t, "they differ, too", t->moved[true].by == by);
+}
+
 /* The two families are not the same in what they do with fragments. */
 static void story_refused(struct story *t)
 {
@@ -138,5 +166,6 @@ void test_nat_fragment(struct world *w, int forward, int client, int backend)
 		return;
 	}
 	tell(w, "a UDP flow in pieces", story_pieces, forward, client, backend, IPPROTO_UDP, false);
+	tell(w, "IDs of pieces", story_ids, forward, client, backend, IPPROTO_UDP, false);
 	tell(w, "a TCP connection in pieces", story_pieces, forward, client, backend, IPPROTO_TCP, false);
 }

@@ -23,9 +23,14 @@ struct story {
 	struct setup setup;
 	int client, backend; /* families */
 	int proto;
+	int client_port;		 /* 12345 */
 	int snat_port;			 /* what the backend sees: of the last packet to it */
 	const uint8_t *mac_from;	 /* of the client's frames */
 	uint32_t tag[2], backend_tag[2]; /* of the client's frames, and of the backend's */
+	struct {
+		bool known;
+		uint32_t by; /* of IPv4 modulo 2^16 */
+	} moved[2];	     /* IDs of fragments: of the client's, of the backend's */
 	bool failed;
 };
 
@@ -44,11 +49,15 @@ void set_macs(struct frame *f, const uint8_t dst[6], const uint8_t src[6]);
 void check(struct story *t, const char *what, bool bad);
 /* Takes the tags off what is sent, when they are @tag. */
 void untag(struct story *t, const char *what, const uint32_t tag[2], struct frame *f);
+/* Of a fragment @in that became @out: its ID has moved as those of its sender before did, and @want gets it. */
+void expect_moved(struct story *t, bool reply, const struct frame *in, const struct frame *out, struct frame *want);
 /* Plays a packet and holds what becomes of it against @verdict and, where it is sent, against what it means. */
 void client_sends(struct story *t, const char *what, struct spec in, enum lb_verdict verdict, int backend);
 void backend_sends(struct story *t, const char *what, struct spec in, enum lb_verdict verdict);
 /* Plays a packet whose sender is told that @mtu bytes would have fitted; 0: it is not told. */
 void told(struct story *t, const char *what, struct spec in, bool reply, int mtu);
+/* New connections are @backend's. */
+void all_slots(struct story *t, int backend);
 void counted(struct story *t, const char *what, int conns, int half_open);
 
 void tell(struct world *w, const char *what, void (*story)(struct story *), int forward, int client, int backend,

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "lb/dp/fragment.h"
+#include "lb/dp/translate.h"
 #include "ip_bytes.h"
 #include "random.h"
 
@@ -469,6 +470,97 @@ static void test_ports(void **state)
 	assert_int_not_equal(lb_flow_tag(lb_fragment_other(hash)), lb_flow_tag(hash));
 }
 
+/* ---- IDs of translated ones ---- */
+
+/* @p with @salt added to its ID, of as much of it as @len. */
+static struct pkt salted(const struct pkt *p, bool v6, size_t len, uint32_t salt)
+{
+	struct copy c = copy_of(p, len);
+	struct pkt q = {.len = len};
+
+	if (v6)
+		lb_xlate_id6(c.b, c.end, salt);
+	else
+		lb_xlate_id4(c.b, c.end, salt);
+	memcpy(q.b, c.b, len);
+	free(c.mem);
+	return q;
+}
+
+/* The ID is another, each of another, and nothing else: IPv4's checksum is as right as it was. */
+static void test_ids(void **state)
+{
+	static uint8_t seen[65536];
+	const uint32_t salt = (uint32_t)random64();
+	struct frag f = {.at = 80, .more = true, .bytes = 80, .proto = UDP};
+	struct pkt p, q;
+
+	for (uint32_t id = 0; id < 65536; id++) {
+		uint16_t now;
+
+		build(&f, &p);
+		memcpy(p.b + 4, &(uint16_t){(uint16_t)id}, 2);
+		set16(p.b + 10, 0);
+		set16(p.b + 10, 0xffff & ~sum16(p.b, 20, 0));
+		q = salted(&p, false, p.len, salt);
+		memcpy(&now, q.b + 4, 2);
+		assert_int_equal(now, (uint16_t)(id + salt));
+		assert_false(seen[now]++);
+		assert_int_equal(sum16(q.b, 20, 0), 0xffff);
+		memcpy(p.b + 4, q.b + 4, 2);
+		memcpy(p.b + 10, q.b + 10, 2);
+		assert_memory_equal(p.b, q.b, p.len);
+	}
+	f.v6 = true;
+	build(&f, &p);
+	q = salted(&p, true, p.len, salt);
+	assert_int_equal(parse(&q, true, q.len).f.id, parse(&p, true, p.len).f.id + salt);
+	memcpy(p.b + 44, q.b + 44, 4);
+	assert_memory_equal(p.b, q.b, p.len);
+}
+
+/* What has none where it is looked for, or not all of it, stays as it is. */
+static void test_no_ids(void **state)
+{
+	const struct frag without[] = {{.v6 = true, .bytes = 100, .none = true}, {.v6 = true, .ahead = 8, .bytes = 80}};
+	const struct frag with[] = {{.at = 80, .bytes = 80}, {.v6 = true, .at = 80, .bytes = 80}};
+	struct pkt p, q;
+
+	for (int i = 0; i < 2; i++) {
+		build(&without[i], &p);
+		q = salted(&p, true, p.len, 0x01020304);
+		assert_memory_equal(p.b, q.b, p.len);
+		build(&with[i], &p);
+		for (size_t len = 0; len < (i ? 48 : 20); len++) {
+			q = salted(&p, i, len, 0x01020304);
+			assert_memory_equal(p.b, q.b, len);
+		}
+	}
+}
+
+/* Whoever sends, and whomever to, makes another one, no more often the same than chance has it. */
+static void test_salts(void **state)
+{
+	static uint32_t count[65536];
+	const __u64 key[2] = {7, 8};
+	const struct lb_hash_secret s = lb_hash_secret(key);
+	unsigned int same = 0;
+
+	for (uint32_t i = 0; i < 4096; i++) {
+		const __u64 client[2] = {0, lb_addr_of4(lb_htonl(0x0a000000 + i))};
+		const __u64 other[2] = {0, lb_addr_of4(lb_htonl(0xc0000200 + i))};
+		const __u64 one[2] = {0, lb_addr_of4(lb_htonl(0xc000020a))};
+		const __u64 six[2] = {lb_htonll(0x20010db800000000ULL), lb_htonll(i)};
+
+		same += count[(uint16_t)lb_fragment_salt(&s, client, one)]++;
+		same += count[(uint16_t)lb_fragment_salt(&s, one, other)]++;
+		same += count[(uint16_t)lb_fragment_salt(&s, six, one)]++;
+		same += count[(uint16_t)lb_fragment_salt(&s, one, six)]++;
+	}
+	/* pairs of 16384, of which one in 65536 are the same: 2048, give or take 45 */
+	assert_in_range(same, 2048 - 6 * 46, 2048 + 6 * 46);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -484,6 +576,9 @@ int main(void)
 		cmocka_unit_test(test_where),
 		cmocka_unit_test_setup(test_set_random, seed),
 		cmocka_unit_test(test_ports),
+		cmocka_unit_test_setup(test_ids, seed),
+		cmocka_unit_test(test_no_ids),
+		cmocka_unit_test(test_salts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

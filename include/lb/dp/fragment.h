@@ -248,6 +248,20 @@ static __always_inline __u64 lb_fragment_hash(const __u64 key[2], const struct l
 	return lb_sip_final(&s, (__u64)f->proto << 32 | f->id, 11);
 }
 
+/* lb_fragment_salt - what is added to the IDs of datagrams from @saddr to @daddr when they are translated: see
+ * lb_xlate_id4. */
+static __always_inline __u32 lb_fragment_salt(const struct lb_hash_secret *s, const __u64 saddr[2],
+					      const __u64 daddr[2])
+{
+	__u64 x = lb_hash_round(s, 0, saddr[0]) ^ saddr[1];
+
+	x = lb_hash_round(s, 1, x) ^ daddr[0];
+	x = lb_hash_round(s, 2, x) ^ daddr[1];
+	x = lb_hash_round(s, 3, x);
+	x = lb_hash_round(s, 0, x);
+	return (__u32)(lb_hash_last(s, 1, x) >> 32);
+}
+
 static __always_inline __u32 lb_fragment_set_idx(__u64 hash)
 {
 	return (__u32)hash & (LB_FRAGMENT_SETS - 1);

@@ -191,6 +191,36 @@ static __always_inline enum lb_xlate_result lb_xlate_fragment6(void *l3, const v
 	return LB_XLATE_OK;
 }
 
+/* ---- fragments of many senders that become one's ----
+ * A datagram's fragments are known by its ID, which its sender chose for it, so that what comes from one address when
+ * it is translated could have one twice (RFC 6864 5.3.1). @salt is of the sender and of whom it sends to: with it
+ * added, those of one sender differ as they did, and those of two differ as if they had begun anywhere. */
+
+/* lb_xlate_id4 - another ID for the fragment at @l3. */
+static __always_inline void lb_xlate_id4(void *l3, const void *data_end, __u32 salt)
+{
+	struct iphdr *ip = l3;
+	__u16 old, new;
+
+	if (l3 + sizeof(*ip) > data_end)
+		return;
+	old = ip->id;
+	new = (__u16)(old + salt);
+	ip->id = new;
+	ip->check = lb_csum_apply(ip->check, lb_csum_delta(old, new));
+}
+
+/* lb_xlate_id6 - the same of IPv6; what has other extension headers before the fragment header keeps its ID. */
+static __always_inline void lb_xlate_id6(void *l3, const void *data_end, __u32 salt)
+{
+	const __u8 *next = l3 + 6;
+	void *id = l3 + sizeof(struct ipv6hdr) + 4;
+
+	if (id + 4 > data_end || *next != IPPROTO_FRAGMENT)
+		return;
+	lb_put32(id, lb_get32(id) + salt);
+}
+
 /* ---- across families ---- */
 
 #define LB_CROSS_DF_MIN 1260 /* RFC 7915, 5.1: longer IPv4 packets made from IPv6 are not to be fragmented */
