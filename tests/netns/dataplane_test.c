@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "dataplane_lab.h"
+#include "lb/dp/conn.h"
 #include "vipset.h"
 
 #define LARGEST_TABLES (LB_SLOTS >> LB_TABLE_SHIFT_MAX)
@@ -72,6 +73,65 @@ static void test_round_trip(void)
 	lb_image_free(b);
 	lb_image_free(none);
 	lb_image_free(again);
+}
+
+/* ---- connections, from one map to another ---- */
+
+static int conns_map(void)
+{
+	return bpf_map_create(BPF_MAP_TYPE_HASH, "conns", sizeof(struct lb_conn_key), sizeof(struct lb_conn), 64, NULL);
+}
+
+static struct lb_conn_key conn_key(uint32_t ports)
+{
+	return (struct lb_conn_key){.saddr = {1, 2}, .daddr = {3, 4}, .ports = ports, .proto = IPPROTO_TCP};
+}
+
+static void put_conn(int map, uint32_t ports, uint64_t word, uint16_t backend, uint8_t flags)
+{
+	const struct lb_conn_key key = conn_key(ports);
+	const struct lb_conn c = {
+		.word = word, .xlate = {.ports = backend}, .backend = backend, .service = 1, .flags = flags};
+
+	bpf_map_update_elem(map, &key, &c, BPF_ANY);
+}
+
+static struct lb_conn get_conn(int map, uint32_t ports)
+{
+	const struct lb_conn_key key = conn_key(ports);
+	struct lb_conn c = {0};
+
+	bpf_map_lookup_elem(map, &key, &c);
+	return c;
+}
+
+/* They are copied twice, and packets go on meanwhile: first in the old map, then in the new one. */
+static void test_conns_copy(void)
+{
+	const uint64_t syn = LB_CONN_SEEN | LB_CONN_SYN, open = syn | LB_CONN_ACK | LB_CONN_OPEN;
+	int from = conns_map(), to = conns_map();
+
+	put_conn(from, 1, syn | 5, 3, LB_CONN_F_LIVE);
+	put_conn(from, 2, 0, 3, LB_CONN_F_REPLY);
+	put_conn(from, 3, open | LB_CONN_FIN | 5, 3, 0);
+	put_conn(from, 4, open | 5, 3, 0);
+	tap_ok(!lb_conns_copy(from, to) && get_conn(to, 4).word == (open | 5), "connections are copied");
+	put_conn(from, 1, open | LB_CONN_FIN | 6, 3, 0);
+	put_conn(from, 2, syn | 6, 3, LB_CONN_F_REPLY);
+	put_conn(from, 3, syn | 6, 4, 0);
+	put_conn(from, 5, syn | 6, 3, 0);
+	put_conn(to, 4, open | LB_CONN_FIN | 7, 3, 0);
+	tap_ok(!lb_conns_copy(from, to), "and once more");
+	tap_ok(get_conn(to, 1).word == (open | LB_CONN_FIN | 6) && get_conn(to, 2).word == (syn | 6) &&
+		       get_conn(to, 2).flags == LB_CONN_F_REPLY,
+	       "one that was answered meanwhile is open there, too");
+	tap_ok(!(get_conn(to, 1).flags & LB_CONN_F_LIVE), "it is not counted twice when it ends");
+	tap_ok(get_conn(to, 3).backend == 4 && get_conn(to, 3).word == (syn | 6),
+	       "another one on the same ports took its place");
+	tap_ok(get_conn(to, 4).word == (open | LB_CONN_FIN | 7), "what the new map knows of one stays");
+	tap_ok(get_conn(to, 5).word == (syn | 6), "one that was opened meanwhile is there");
+	close(from);
+	close(to);
 }
 
 static void test_counters(void)
@@ -365,6 +425,7 @@ static int run_tests(void)
 	set_up();
 	test_open();
 	test_round_trip();
+	test_conns_copy();
 	test_counters();
 	test_ghosts();
 	test_kill();

@@ -325,6 +325,51 @@ bool lb_dataplane_nat_open(const struct lb_dataplane *dp, uint16_t idx, uint64_t
 
 /* ---- another map ---- */
 
+/* Is an entry with the word @a made later than another one of the same key, whose word is @b? */
+static bool is_later(uint64_t a, uint64_t b)
+{
+	if (!(a & b & LB_CONN_SEEN))
+		return !(a & LB_CONN_SEEN);
+	return (int32_t)(LB_CONN_STAMP(a) - LB_CONN_STAMP(b)) >= 0;
+}
+
+/* Makes of @there what @c says of it: another connection on the same ports, or the same, which has gone on. False: it
+ * says nothing that is new. */
+static bool catch_up(struct lb_conn *there, const struct lb_conn *c)
+{
+	const uint64_t flags = ~(uint64_t)UINT32_MAX;
+	const uint8_t ended = there->flags & (uint8_t)~c->flags & LB_CONN_F_LIVE;
+
+	if (there->backend != c->backend || there->gen != c->gen ||
+	    memcmp(&there->xlate, &c->xlate, sizeof(c->xlate))) {
+		if (!is_later(c->word, there->word))
+			return false;
+		*there = *c;
+		return true;
+	}
+	if (!(c->word & ~there->word & flags) && !ended)
+		return false;
+	if (c->word & LB_CONN_SEEN && is_later(c->word, there->word | LB_CONN_SEEN))
+		there->word = (there->word & flags) | LB_CONN_STAMP(c->word);
+	there->word |= c->word & flags;
+	there->flags &= (uint8_t)~ended;
+	return true;
+}
+
+/* 0 or -errno. Packets may see @to: what one of them notes just then is noted again with the next one. */
+static int copy_conn(int to, const struct lb_conn_key *key, const struct lb_conn *c)
+{
+	struct lb_conn there;
+
+	if (!bpf_map_update_elem(to, key, c, BPF_NOEXIST))
+		return 0;
+	if (errno != EEXIST)
+		return -errno;
+	if (bpf_map_lookup_elem(to, key, &there) || !catch_up(&there, c))
+		return 0;
+	return bpf_map_update_elem(to, key, &there, BPF_EXIST) && errno != ENOENT ? -errno : 0;
+}
+
 int lb_conns_copy(int from, int to)
 {
 	struct lb_conns_round *r = calloc(1, sizeof(*r));
@@ -335,8 +380,7 @@ int lb_conns_copy(int from, int to)
 		nr = next_batch(from, r, &end);
 		ret = nr < 0 ? nr : 0;
 		for (int i = 0; i < nr && !ret; i++)
-			if (bpf_map_update_elem(to, &r->keys[i], &r->conns[i], BPF_NOEXIST) && errno != EEXIST)
-				ret = -errno;
+			ret = copy_conn(to, &r->keys[i], &r->conns[i]);
 	}
 	if (r) {
 		free(r->keys);
