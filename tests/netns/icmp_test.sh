@@ -149,6 +149,16 @@ ok "one of them gives it up" lbctl service set ipip4-tcp --ping false
 ok "the VIP still answers" rises answered_echo host client ping -c 1 -W 2 $VIP4
 ok "so does the other" lbctl service set ipip4-udp --ping false
 ok "the VIP does not answer any more" fails host client ping -c 1 -W 1 $VIP4
+ip -n client route replace 203.0.113.0/28 via 10.0.0.2
+ip -n client route replace 2001:db8:7::/64 via fd00::2
+ok "a service of prefixes" lbctl apply -f <(lbctl export && cat <<-END
+	  - {name: block, vip: ["203.0.113.0/28:80", "[2001:db8:7::/64]:*"], ping: true}
+END
+)
+ok "each address of a prefix answers" rises answered_echo host client ping -c 1 -W 2 203.0.113.9
+ok "of an IPv6 prefix, too" rises answered_echo host client ping -c 1 -W 2 2001:db8:7::9
+ok "it is deleted" lbctl service del block
+ok "they do not answer any more" fails host client ping -c 1 -W 1 203.0.113.9
 
 echo "# translated connections"
 # The router's link is between client and load balancer, or between that and a backend, which is far then.

@@ -561,7 +561,7 @@ static int connection_ids(const struct lb_service_entry *s, struct lb_service_im
 	return 0;
 }
 
-/* Its VIPs and, behind them, what has echo requests to their addresses answered: each address once. */
+/* Its VIPs and, behind them, what has echo requests to their addresses answered: each address, and prefix, once. */
 static void publish_vips(const struct lb_service_conf *conf, struct lb_service_image *image)
 {
 	for (size_t i = 0; i < conf->nr_vips; i++)
@@ -571,8 +571,6 @@ static void publish_vips(const struct lb_service_conf *conf, struct lb_service_i
 		struct lb_vip_conf vip = conf->vips[i];
 		bool known = false;
 
-		if (vip.plen < 128)
-			continue;
 		vip.vip.port = 0;
 		vip.vip.proto = lb_addr_is_v4(vip.vip.addr) ? IPPROTO_ICMP : IPPROTO_ICMPV6;
 		for (size_t k = conf->nr_vips; k < image->nr_vips; k++)
