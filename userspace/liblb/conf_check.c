@@ -11,6 +11,7 @@
 #include "pause.h"
 #include "later.h"
 #include "names.h"
+#include "snat.h"
 
 static int refuse_field(struct lb_conf_where *where, const char *field)
 {
@@ -491,6 +492,24 @@ static int check_vips(const struct lb_config *c, size_t nr, struct lb_conf_where
 	return ret;
 }
 
+/* What backends answer to a VIP is the VIP's. */
+static int check_snat_ports(const struct lb_config *c, struct lb_conf_where *where, struct lb_err *err)
+{
+	char addr[LB_ADDR_STRLEN], vip[LB_ADDR_STRLEN];
+	struct lb_snat_clash clash;
+	int ret = lb_snat_find_clash(c, &clash);
+
+	if (ret < 0)
+		return lb_err_set(err, ret, NULL, "out of memory");
+	if (!ret)
+		return 0;
+	where->service = (ssize_t)clash.service;
+	lb_err_set(err, -EINVAL, NULL, "every port of %s is that of %s, a VIP of service %s; take another address",
+		   lb_addr_format(c->services[clash.service].snat[clash.snat], addr), lb_vip_format(&clash.vip, vip),
+		   c->services[clash.owner].name);
+	return refuse_field(where, "snat");
+}
+
 static int check_room(size_t nr, size_t max, const char *what, struct lb_err *err)
 {
 	if (nr <= max)
@@ -586,6 +605,8 @@ int lb_config_check_at(const struct lb_config *c, struct lb_conf_where *where, s
 		ret = check_room(nr_snats, LB_MAX_SNATS, "addresses of snat", err);
 	if (!ret)
 		ret = check_vips(c, nr_vips, where, err);
+	if (!ret)
+		ret = check_snat_ports(c, where, err);
 	return ret;
 }
 
