@@ -129,8 +129,7 @@ static int set_table(struct lb_dataplane *dp, const struct lb_op *op, struct lb_
 	ret = alloc_table(dp, op->shift, &base, err);
 	if (ret)
 		return ret;
-	for (uint32_t i = 0; i < 1U << op->shift; i++)
-		__atomic_store_n(&dp->slots[base + i], op->slots[i], __ATOMIC_RELAXED);
+	write_words(&dp->slots[base], op->slots, 0, (1U << op->shift) / 2);
 	if (dp->pending[op->idx])
 		lb_regions_release(dp->regions, LB_TABLE_BASE(dp->pending[op->idx]),
 				   LB_TABLE_SHIFT(dp->pending[op->idx]));

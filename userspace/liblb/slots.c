@@ -28,6 +28,7 @@
 #include "slots.h"
 
 #define PAUSE_EVERY (1U << 16) /* slots */
+#define AT_ONCE (1U << LB_TABLE_SHIFT_MIN) /* compared without a branch for each */
 #define LOOK_AT (1U << LB_TABLE_SHIFT_MIN)
 #define SETTLE_S 2 /* whole seconds of a clock that counts only those: more than one has passed */
 
@@ -142,6 +143,16 @@ static uint32_t change_slot(uint32_t word, uint16_t owner, struct alive *alive, 
 	return LB_SLOT(LB_PHASE_MOVING, cur, owner);
 }
 
+/* Whether AT_ONCE slots are stable and stay whose they are: a word that is, is its owner's number. */
+static inline bool all_stay(const uint32_t *word, const uint16_t *owner)
+{
+	uint32_t other = 0;
+
+	for (uint32_t i = 0; i < AT_ONCE; i++)
+		other |= word[i] ^ owner[i];
+	return !other;
+}
+
 int lb_slots_change(struct lb_slots *s, const uint16_t *owner, unsigned int shift, lb_slots_alive_fn alive, void *ctx,
 		    uint32_t now_s)
 {
@@ -152,11 +163,14 @@ int lb_slots_change(struct lb_slots *s, const uint16_t *owner, unsigned int shif
 	if (ret)
 		return ret;
 	by = s->shift - shift;
-	for (uint32_t i = 0; i < 1U << s->shift; i++) {
-		if (!(i % PAUSE_EVERY))
+	for (uint32_t from = 0; from < 1U << s->shift; from += AT_ONCE) {
+		if (!(from % PAUSE_EVERY))
 			lb_pause();
-		if (s->word[i] != LB_SLOT(LB_PHASE_STABLE, 0, owner[i >> by])) /* most are, and stay so */
-			s->word[i] = change_slot(s->word[i], owner[i >> by], &a, now_s, &s->since_s[i]);
+		if (!by && all_stay(&s->word[from], &owner[from])) /* most do */
+			continue;
+		for (uint32_t i = from; i < from + AT_ONCE; i++)
+			if (s->word[i] != LB_SLOT(LB_PHASE_STABLE, 0, owner[i >> by]))
+				s->word[i] = change_slot(s->word[i], owner[i >> by], &a, now_s, &s->since_s[i]);
 	}
 	return 0;
 }
