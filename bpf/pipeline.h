@@ -392,19 +392,22 @@ static __always_inline enum lb_verdict lb_judge(struct lb_world *w, __u64 tags, 
  * of one that does not fit can do something about it. */
 static __always_inline __u32 lb_look_closer(struct lb_world *w, __u32 fate, __u64 tags)
 {
-	enum lb_verdict v;
+	__u32 v;
 
-	if (LB_FATE_VERDICT(fate) == LB_ODD_ASKED)
+	if (fate == LB_ODD_ASKED)
 		fate = lb_forget(lb_serve_odd(w), lb_world_ingress(w));
-	v = LB_FATE_VERDICT(fate);
+	v = fate; /* what is asked of it here was not sent */
 	if (v == LB_V_PASS_PROTOCOL && lb_world_has(w, LB_HAS_ICMP | LB_HAS_PING))
 		fate = lb_world_icmp(w);
+	if (LB_FATE_VERDICT(fate) == LB_V_FORWARDED_ICMP)
+		return fate;
 	if (v == LB_NAT_ASKED && lb_world_has(w, LB_HAS_NAT))
 		fate = lb_serve_nat(w, tags);
 	if (v == LB_V_PASS_FRAGMENT && lb_world_has(w, LB_HAS_FRAGMENTS))
 		fate = lb_world_fragment(w);
 	if (fate == LB_NAT_ASKED && lb_world_has(w, LB_HAS_NAT))
 		fate = lb_world_nat_part(w);
+	fate = lb_forget(fate, lb_world_ingress(w)); /* a verifier would go on once for each of those */
 	if (LB_FATE_VERDICT(fate) == LB_CLAMP_ASKED && lb_world_has(w, LB_HAS_MSS)) {
 		lb_world_clamp(w);
 		return LB_FATE(LB_V_FORWARDED, LB_FATE_SENT(fate));

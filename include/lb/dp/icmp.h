@@ -37,10 +37,12 @@ static __always_inline bool lb_icmp_is_error4(__u8 type)
 	return type == ICMP_DEST_UNREACH || type == ICMP_TIME_EXCEEDED || type == ICMP_PARAMETERPROB;
 }
 
-/* Can @version_ihl begin an IPv4 header? */
-static __always_inline bool lb_icmp_is_ip4(__u8 version_ihl)
+/* Words of options of the IPv4 header that @first, its first byte, begins: more than LB_ICMP_OPTIONS_MAX, and then
+ * lb_icmp_not_ip4 says why, where it can begin none. */
+#define LB_ICMP_OPTIONS_MAX 10
+static __always_inline __u32 lb_icmp_options(__u32 first)
 {
-	return version_ihl >= 0x45 && version_ihl <= 0x4f;
+	return lb_rarely(first) - 0x45;
 }
 
 static __always_inline bool lb_icmp_is_error6(__u8 type)
@@ -54,12 +56,11 @@ static __always_inline bool lb_icmp_is_error6(__u8 type)
 static __always_inline enum lb_verdict lb_icmp_flow(const void *ip, const void *data_end, struct lb_packet *p)
 {
 	const void *l4 = ip + p->l4_off;
-	__u32 ports;
 
 	if (lb_unlikely(l4 + 4 > data_end || p->l4_off + 4 > p->len))
 		return lb_answer(LB_V_PASS_TRUNCATED);
-	ports = lb_get32(l4);
-	p->ports = ports << 16 | ports >> 16;
+	p->sport = lb_get16(l4 + 2);
+	p->dport = lb_get16(l4);
 	p->room = data_end - ip;
 	p->l4_len = 4;
 	p->tcp_flags = 0;
@@ -67,10 +68,9 @@ static __always_inline enum lb_verdict lb_icmp_flow(const void *ip, const void *
 	return LB_V_FORWARDED;
 }
 
-/* Why the first byte of a header is none of IPv4. */
-static __always_inline enum lb_verdict lb_icmp_not_ip4(__u8 version_ihl)
+static __always_inline enum lb_verdict lb_icmp_not_ip4(__u32 options)
 {
-	return version_ihl >> 4 != 4 ? lb_answer(LB_V_PASS_NOT_IP) : lb_answer(LB_V_PASS_TRUNCATED);
+	return (options + 0x45) >> 4 != 4 ? lb_answer(LB_V_PASS_NOT_IP) : lb_answer(LB_V_PASS_TRUNCATED);
 }
 
 /* lb_icmp_parse4, lb_icmp_parse6 - follow the packet whose IP header is at @data into what it quotes, when it is an
@@ -80,20 +80,18 @@ static __always_inline enum lb_verdict lb_icmp_parse4(const void *data, const vo
 {
 	const struct iphdr *ip = data, *quoted;
 	const __u8 *icmp;
-	__u8 its, quotes;
-	__u32 icmp_off;
+	__u32 its, quotes; /* words of options */
 
 	if (lb_unlikely(data + sizeof(*ip) > data_end))
 		return lb_answer(LB_V_PASS_TRUNCATED);
-	its = *(const __u8 *)data;
-	if (lb_unlikely(!lb_icmp_is_ip4(its)))
+	its = lb_icmp_options(*(const __u8 *)data);
+	if (lb_unlikely(its > LB_ICMP_OPTIONS_MAX))
 		return lb_icmp_not_ip4(its);
 	if (lb_unlikely(ip->protocol != IPPROTO_ICMP))
 		return lb_answer(LB_V_PASS_PROTOCOL);
 	if (lb_unlikely(ip->frag_off & lb_htons(0x3fff)))
 		return lb_answer(LB_V_PASS_FRAGMENT);
-	icmp_off = (its & 0xfU) * 4;
-	icmp = data + icmp_off;
+	icmp = data + its * 4 + sizeof(*ip);
 	quoted = (const void *)(icmp + LB_ICMP_HLEN);
 	if (lb_unlikely((const void *)(quoted + 1) > data_end)) {
 		if ((const void *)quoted > data_end || lb_icmp_is_error4(*icmp))
@@ -102,8 +100,8 @@ static __always_inline enum lb_verdict lb_icmp_parse4(const void *data, const vo
 	}
 	if (lb_unlikely(!lb_icmp_is_error4(*icmp)))
 		return lb_answer(LB_V_PASS_PROTOCOL);
-	quotes = *(const __u8 *)quoted;
-	if (lb_unlikely(!lb_icmp_is_ip4(quotes)))
+	quotes = lb_icmp_options(*(const __u8 *)quoted);
+	if (lb_unlikely(quotes > LB_ICMP_OPTIONS_MAX))
 		return lb_answer(LB_V_PASS_TRUNCATED);
 	if (lb_unlikely(!lb_proto_is_followed(quoted->protocol)))
 		return lb_answer(LB_V_PASS_PROTOCOL);
@@ -116,8 +114,8 @@ static __always_inline enum lb_verdict lb_icmp_parse4(const void *data, const vo
 	p->daddr4 = quoted->saddr;
 	p->proto = lb_load(&quoted->protocol); /* again: a verifier is not to go on once for each */
 	p->len = lb_ntohs(ip->tot_len);
-	p->icmp_off = (__u16)icmp_off;
-	p->l4_off = icmp_off + LB_ICMP_HLEN + (quotes & 0xfU) * 4;
+	p->icmp_off = (__u16)(its * 4 + sizeof(*ip));
+	p->l4_off = (its + quotes) * 4 + 2 * sizeof(*ip) + LB_ICMP_HLEN;
 	return lb_icmp_flow(data, data_end, p);
 }
 
