@@ -76,6 +76,24 @@ host b1 ping -q -c 1 -W 2 10.0.0.2 >/dev/null # asks for 10.0.0.2 from its new a
 ok "the next hop follows" wait_for 10 next_hop_is 10.0.0.11 02:00:00:00:aa:11
 answered "after the change" 100
 
+echo "# the load balancer's own MAC address changes"
+reached() {
+	spread --to 192.0.2.10:80 --count 1 --first-port $port --timeout 100
+	port=$((port + 1))
+	[ "$(field ok "$REPORT")" = 1 ]
+}
+mac_changes() { # MAC: how many milliseconds until packets to it are taken
+	local start_us=${EPOCHREALTIME/[.,]/}
+
+	ip -n lb link set lb0 address "$1"
+	ip -n client neigh replace 10.0.0.2 lladdr "$1" dev eth0
+	wait_for 10 reached || { echo 10000; return; }
+	echo $(((${EPOCHREALTIME/[.,]/} - start_us) / 1000))
+}
+for mac in 02:00:00:00:aa:02 02:00:00:00:ab:02 02:00:00:00:00:02; do
+	between "$mac: it is answered, after how many ms" "$(mac_changes $mac)" 0 "$(busy 600)"
+done
+
 echo "# a backend whose host comes up later"
 ip -n b2 link set eth0 down
 ok "backend add" lbctl backend add web 10.0.0.12:80

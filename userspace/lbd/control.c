@@ -302,7 +302,8 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 		lb_control_commit_soon(c);
 }
 
-/* An interface that is back is attached at once, not when the next upkeep comes by. */
+/* An interface that is back is attached at once, and the program knows at once what another's address or MTU is now:
+ * not when the next upkeep comes by. */
 static void on_links(void *ctx)
 {
 	struct lb_control *c = ctx;

@@ -11,7 +11,7 @@
 struct lb_nexthops;
 
 /* @changed: as lb_route_fn, for addresses that the model has; also called from lb_nexthops_sync. @links: interfaces
- * have come, gone, or changed between up and down. */
+ * have come, gone, or changed between up and down, their MAC address or their MTU. */
 int lb_nexthops_new(struct event_base *base, lb_route_fn changed, void (*links)(void *ctx), void *ctx,
 		    struct lb_nexthops **out, struct lb_err *err);
 void lb_nexthops_free(struct lb_nexthops *n);

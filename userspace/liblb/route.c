@@ -269,7 +269,6 @@ void lb_route_on_link(struct lb_route *r, const struct lb_route_link *link, bool
 		if (!l)
 			return;
 		l->ifindex = link->ifindex;
-		r->link_changes++;
 		LIST_INSERT_HEAD(&r->links[l->ifindex % LB_ROUTE_LINK_BUCKETS], l, hash);
 		r->addrs_stale = true;
 	} else if (!gone && l->up == link->up && l->mtu == link->mtu && l->vlan_tag == link->vlan_tag &&
@@ -299,7 +298,7 @@ void lb_route_on_link(struct lb_route *r, const struct lb_route_link *link, bool
 	/* IPv4 routes go with their link without a word, and dead paths come back with it. */
 	if (was_up != is_up)
 		want_ask_all(r);
-	r->link_changes += was_up != is_up || gone;
+	r->link_changes++;
 	if (gone) {
 		LIST_REMOVE(l, hash);
 		free(l);

@@ -43,7 +43,8 @@ const char *lb_way_name(enum lb_way way);
 /* lb_route_way - what keeps packets from watched @addr now. */
 enum lb_way lb_route_way(const struct lb_route *r, const uint8_t addr[16]);
 
-/* lb_route_link_changes - how many interfaces have come, gone, or changed between up and down, ever. */
+/* lb_route_link_changes - how often interfaces have come, gone, or changed between up and down, their MAC address or
+ * their MTU, ever. */
 uint64_t lb_route_link_changes(const struct lb_route *r);
 
 /* lb_route_refresh - call every few seconds: asks again for neighbours that are missing or stale. */
