@@ -233,6 +233,7 @@ pieces() { # NAME VIP-OF-URL PORT BACKEND OPTION...
 	ok "$1: a service" lbctl service add "$1" "$2:$3/udp" --check none "${@:5}" || exit 1
 	lbctl backend add "$1" "$4:5301" || bail "backend add $1"
 	wait_serving "$1" 1
+	ok "$1: a large datagram, once lbd knows what the link takes again" wait_for 20 datagrams "$vip" 4000 1 "$3"
 	before=$(counted replied)
 	ok "$1: large datagrams, and as large answers" datagrams "$vip" 4000 4 "$3"
 	is "$1: the answers came in three pieces each" $(($(counted replied) - before)) 12

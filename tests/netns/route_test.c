@@ -209,6 +209,7 @@ static void set_up(void)
 static void test_on_link(uint8_t mac_a[6])
 {
 	struct seen *v4, *v6, *own, *nowhere;
+	uint64_t changes;
 	uint8_t smac[6];
 
 	mac_of(NULL, "r0", smac);
@@ -234,10 +235,12 @@ static void test_on_link(uint8_t mac_a[6])
 	settle(50);
 	command("ip route add 203.0.113.0/24 via 10.1.0.2");
 	tap_ok(goes_by(nowhere, "r0", mac_a), "the latter has one when a route comes (%.1f ms)", waited);
+	changes = lb_route_link_changes(route);
 	command("ip link set r0 mtu 1400");
 	while (v4->nh.mtu != 1400 && waited < DEADLINE_MS)
 		process_once(50);
 	tap_ok(v4->nh.mtu == 1400, "an MTU that changes is reported");
+	tap_ok(lb_route_link_changes(route) > changes, "and is a change of the interface");
 	command("ip link set r0 mtu 1500 && ip route replace 203.0.113.0/24 via 10.1.0.2 mtu 1300");
 	while (nowhere->nh.mtu != 1300 || v4->nh.mtu != 1500)
 		process_once(DEADLINE_MS);
