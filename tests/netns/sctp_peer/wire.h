@@ -13,8 +13,8 @@
 #include <usrsctp.h>
 
 /* A socket and what is to be done when it has something to read, can be written for the first time, or has failed;
- * called from wire_step alone, never from within the library. @ready may close the socket and free what @watch
- * lies in. */
+ * called from wire_step alone, never from within the library. @ready may close the socket and free what @watch lies
+ * in. */
 struct wire_watch {
 	struct socket *socket;
 	void (*ready)(struct wire_watch *watch);
@@ -36,7 +36,7 @@ int64_t wire_now_ms(void);
  * bytes each, IPv4 mapped; both NULL: of whichever packets come with. */
 void wire_socket(struct wire_watch *watch, const uint8_t *local, const uint8_t *remote, uint16_t port);
 
-/* Has it connect to the remote address it was made for. 0 or -1 and errno. */
+/* Begins to connect it to @port of @remote; it was made with the same addresses. 0 or -1 and errno. */
 int wire_connect(struct wire_watch *watch, const uint8_t *local, const uint8_t *remote, uint16_t port);
 
 /* Takes the socket of an association that was accepted. */
