@@ -93,6 +93,12 @@ unfollow rest
 follow all 'http://lbd/v1/events?since=0'
 comes "since=0 begins with lbd's start" all '.type == "started" and .generation == 1'
 unfollow all
+follow ahead 'http://lbd/v1/events?since=9007199254740991'
+ok "an event" lbctl backend enable web 10.0.0.12:80
+comes "a number that is still to come begins with what is next" ahead '.type == "config_applied"'
+is "and nothing before" "$(head -n 1 "$RUN/ahead.events" | jq ".seq > $last")" true
+unfollow ahead
+ok "as it was" lbctl backend drain web 10.0.0.12:80
 follow sse -H 'Accept: text/event-stream' -H "Last-Event-ID: $after" http://lbd/v1/events
 matches "server-sent events" "$(cat "$RUN/sse.head")" 'Content-Type: text/event-stream'
 ok "go on after Last-Event-ID" wait_for 5 grep -q "^id: $last\$" "$RUN/sse.events"
@@ -236,9 +242,30 @@ matches "its detail" "$(detail)" 'gzip'
 for type in application/json 'application/json; charset=utf-8' application/yaml text/yaml application/merge-patch+json ''; do
 	is "a body of '$type'" "$(api -X POST -H "Content-Type:${type:+ }$type" -d '{}' http://lbd/v1/config/check)" "200 application/json"
 done
+for accept in application/yaml 'text/yaml;q=0.5, text/html' 'application/json;q=0.1, application/yaml; q=0.2' application/x-yaml; do
+	is "Accept: $accept" "$(api -H "Accept: $accept" http://lbd/v1/config)" "200 application/yaml"
+done
+for accept in 'application/yaml;q=0' 'application/yaml; q=0.000, */*' 'application/json, application/yaml;q=0.5' '*/*'; do
+	is "Accept: $accept" "$(api -H "Accept: $accept" http://lbd/v1/config)" "200 application/json"
+done
 mkfifo "$RUN/never"
 head -c 17000000 /dev/zero | tr '\0' ' ' >"$RUN/large"
 is "a body of 17 MB" "$(put --data-binary "@$RUN/large")" "413 application/problem+json"
+is "two lengths of a body" "$(put -H 'Content-Length: 2' -H 'Content-Length: 3' -d '{}x')" "400 application/problem+json"
+is "its detail" "$(detail)" "there is more than one Content-Length, or one beside a Transfer-Encoding"
+is "one length twice" "$(api -H 'Content-Length: 2' -H 'Content-Length: 2' -d '{}' http://lbd/v1/config/check)" "200 application/json"
+said() { # HEADERS: what lbd says to them alone, its first line
+	/usr/bin/python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(5)
+s.connect(sys.argv[1])
+s.sendall(("PUT /v1/config HTTP/1.1\r\nHost: lbd\r\n" + sys.argv[2] + "\r\n\r\n").encode())
+print(s.recv(65536).decode().split("\r\n")[0])' "$SOCKET" "$1"
+}
+matches "a length beside an encoding" "$(said $'Content-Length: 2\r\nTransfer-Encoding: chunked')" '^HTTP/1.1 400 '
+matches "a body that would be too large is not waited for" "$(said $'Content-Length: 17000000\r\nExpect: 100-continue')" '^HTTP/1.1 413 '
+matches "one that fits is" "$(said $'Content-Length: 16000000\r\nExpect: 100-continue')" '^HTTP/1.1 100 '
 is "headers of 17 KB" "$(api -H "X: $(head -c 17000 "$RUN/large" | tr ' ' x)" http://lbd/v1/status)" "431 application/problem+json"
 is "the configuration is what it was" "$(lbctl export)" "$before"
 

@@ -51,6 +51,9 @@ bool lb_api_apply(struct lb_api_call *call, struct lb_config *conf, bool whole);
 /* api_rules.c: each answers and returns false where the request ends here. */
 enum lb_api_tag { LB_API_TAG_NONE, LB_API_TAG_CONFIG, LB_API_TAG_SERVICE };
 bool lb_api_acceptable(struct lb_api_call *call);
+/* lb_api_prefers_yaml - does a header Accept (NULL: there is none) ask for YAML, and not for JSON rather (RFC 9110,
+ * 12.5.1)? */
+bool lb_api_prefers_yaml(const char *accept);
 void lb_api_busy(struct lb_api_call *call);
 /* @tag: what the route's entity tag is of; @safe: the request changes nothing. */
 bool lb_api_conditions(struct lb_api_call *call, enum lb_api_tag tag, bool safe);

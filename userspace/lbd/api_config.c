@@ -56,9 +56,7 @@ out:
 
 void lb_api_config_get(struct lb_api_call *call)
 {
-	const char *accept = lb_http_header(call->req, "Accept");
-
-	lb_api_answer_config(call, accept && strstr(accept, "yaml"));
+	lb_api_answer_config(call, lb_api_prefers_yaml(lb_http_header(call->req, "Accept")));
 }
 
 static void add_change(void *ctx, const char *op, const char *path, const char *from, const char *to)
@@ -91,7 +89,7 @@ void lb_api_config_put(struct lb_api_call *call)
 	struct lb_err err = {0};
 	json_t *changes;
 	bool dry_run;
-	int nr;
+	int nr, ret;
 
 	if (!read_flag(call, "dry_run", &dry_run))
 		return;
@@ -107,8 +105,12 @@ void lb_api_config_put(struct lb_api_call *call)
 	lb_control_inherit(call->control, conf);
 	nr = lb_config_diff(call->control->config, conf, add_change, changes);
 	if (dry_run) {
+		ret = lb_ifaces_would(&call->control->ifaces, conf, &err);
 		lb_config_free(conf);
-	} else if (lb_control_apply(call->control, conf, "api", true, NULL, &err)) {
+	} else {
+		ret = lb_control_apply(call->control, conf, "api", true, NULL, &err);
+	}
+	if (ret) {
 		lb_document_locate(call->req->body, call->req->body_len, lb_http_query(call->req, "name"), &err);
 		lb_api_error(call, &err);
 		json_decref(changes);

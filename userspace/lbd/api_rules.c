@@ -157,7 +157,9 @@ bool lb_api_acceptable(struct lb_api_call *call)
 {
 	const struct lb_http_request *req = call->req;
 
-	if (req->headers_too_large) {
+	if (req->ambiguous) {
+		lb_api_problem(call, 400, "there is more than one Content-Length, or one beside a Transfer-Encoding");
+	} else if (req->headers_too_large) {
 		lb_api_problem(call, 431, "the headers are larger than 16 KiB");
 	} else if (req->too_large) {
 		lb_api_problem(call, 413, "the body is larger than 16 MiB");
@@ -167,4 +169,38 @@ bool lb_api_acceptable(struct lb_api_call *call)
 		return check_type(call);
 	}
 	return false;
+}
+
+/* q of one of Accept's media ranges, in thousandths. What is no number counts as none was given. */
+static unsigned int quality(const char *range, size_t len)
+{
+	const char *end = range + len, *at = range;
+	double q;
+	char *rest;
+
+	while ((at = memchr(at, ';', (size_t)(end - at)))) {
+		at += 1 + strspn(at + 1, " \t");
+		if (at + 2 >= end || (*at != 'q' && *at != 'Q') || at[1] != '=')
+			continue;
+		q = strtod(at + 2, &rest);
+		return rest == at + 2 || !(q >= 0 && q <= 1) ? 1000 : (unsigned int)(q * 1000);
+	}
+	return 1000;
+}
+
+bool lb_api_prefers_yaml(const char *accept)
+{
+	unsigned int yaml = 0, json = 0, q;
+
+	while (accept && *accept) {
+		size_t len = strcspn(accept, ","), type = strcspn(accept, ",;");
+
+		q = quality(accept, len);
+		if (memmem(accept, type, "yaml", 4))
+			yaml = q > yaml ? q : yaml;
+		else if (memmem(accept, type, "json", 4))
+			json = q > json ? q : json;
+		accept += len + (accept[len] == ',');
+	}
+	return yaml && yaml >= json;
 }

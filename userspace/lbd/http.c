@@ -11,6 +11,7 @@
 #include <microhttpd.h>
 
 #include "http.h"
+#include "http_head.h"
 #include "http_path.h"
 #include "log.h"
 
@@ -38,7 +39,7 @@ struct exchange {
 	char *path, *body;
 	size_t len, cap, held;
 	bool begun; /* its headers are there */
-	bool too_large, headers_too_large, busy;
+	bool too_large, headers_too_large, ambiguous, busy;
 	bool failed;		      /* out of memory */
 	bool working;		      /* it is in the list, and its connection suspended */
 	struct event *ready;	      /* of a job that waits: it is not in the list */
@@ -433,12 +434,6 @@ static enum MHD_Result respond(struct exchange *x, const struct lb_http_response
 	return ok;
 }
 
-static enum MHD_Result add_header(void *cls, enum MHD_ValueKind kind, const char *key, const char *value)
-{
-	*(size_t *)cls += strlen(key) + (value ? strlen(value) : 0);
-	return MHD_YES;
-}
-
 /* The target of a request is there, and nothing else. */
 static void *on_target(void *cls, const char *target, struct MHD_Connection *conn)
 {
@@ -452,18 +447,6 @@ static void *on_target(void *cls, const char *target, struct MHD_Connection *con
 	return x;
 }
 
-static enum MHD_Result begin(struct exchange *x)
-{
-	size_t headers = 0;
-
-	if (!x->path)
-		return MHD_NO;
-	MHD_get_connection_values(x->conn, MHD_HEADER_KIND, add_header, &headers);
-	x->headers_too_large = headers > LB_HTTP_HEADERS_MAX;
-	x->begun = true;
-	return MHD_YES;
-}
-
 static enum MHD_Result answer(struct lb_http *h, struct exchange *x, const char *method)
 {
 	struct lb_http_request req = {
@@ -473,6 +456,7 @@ static enum MHD_Result answer(struct lb_http *h, struct exchange *x, const char 
 		.body_len = x->len,
 		.too_large = x->too_large,
 		.headers_too_large = x->headers_too_large,
+		.ambiguous = x->ambiguous,
 		.busy = x->busy,
 		.full = h->held > LB_HTTP_HELD_MAX,
 		.streams_full = h->nr_streams >= LB_HTTP_STREAMS_MAX,
@@ -488,6 +472,22 @@ static enum MHD_Result answer(struct lb_http *h, struct exchange *x, const char 
 	return start_job(x) ? MHD_YES : MHD_NO;
 }
 
+/* The headers are there. An answer that is given now, before the body, ends the connection: libmicrohttpd does not read
+ * on. Who sends a large body without waiting may not get to read one, so it is read and dropped. */
+static enum MHD_Result begin(struct lb_http *h, struct exchange *x, const char *method)
+{
+	struct lb_http_head head;
+
+	if (!x->path)
+		return MHD_NO;
+	lb_http_head(x->conn, &head);
+	x->headers_too_large = head.too_large;
+	x->too_large = head.body_too_large;
+	x->ambiguous = head.ambiguous;
+	x->begun = true;
+	return head.ambiguous || (head.body_too_large && head.waits) ? answer(h, x, method) : MHD_YES;
+}
+
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *method,
 				  const char *version, const char *data, size_t *data_len, void **con_cls)
 {
@@ -496,7 +496,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
 	if (!x)
 		return MHD_NO;
 	if (!x->begun)
-		return begin(x);
+		return begin(cls, x, method);
 	if (*data_len) {
 		if (exchange_append(x, data, *data_len))
 			x->failed = true;

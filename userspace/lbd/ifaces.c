@@ -102,6 +102,21 @@ static void undo(const struct lb_ifaces *f, struct lb_dataplane *dp, const struc
 	}
 }
 
+int lb_ifaces_would(const struct lb_ifaces *f, const struct lb_config *c, struct lb_err *err)
+{
+	for (size_t i = 0; i < c->nr_ifaces; i++) {
+		const struct lb_iface *was = lb_ifaces_find(f, c->ifaces[i].name);
+		char path[32];
+
+		if ((was && was->conf.mode == c->ifaces[i].mode) || if_nametoindex(c->ifaces[i].name))
+			continue;
+		snprintf(path, sizeof(path), "interfaces[%s]", c->ifaces[i].name);
+		return lb_err_set(err, -ENODEV, path, "there is no interface %s; `ip link` lists those there are",
+				  c->ifaces[i].name);
+	}
+	return 0;
+}
+
 int lb_ifaces_change(struct lb_ifaces *f, struct lb_dataplane *dp, const struct lb_config *c, bool must,
 		     struct lb_err *err)
 {
@@ -210,8 +225,10 @@ void lb_ifaces_look_at_vlans(struct lb_ifaces *f, const struct lb_nexthops *n)
 			       vlans ? "has VLAN devices; tagged packets are served" : "has no VLAN devices",
 			       iface->conf.name);
 		if (hides && !iface->hides_tags)
-			lb_log(LB_LOG_WARN, "msg=\"the driver takes VLAN tags off before XDP sees them\" interface=%s "
-			       "mend=\"ethtool -K %s rxvlan off\"", iface->conf.name, name);
+			lb_log(LB_LOG_WARN,
+			       "msg=\"the driver takes VLAN tags off before XDP sees them\" interface=%s "
+			       "mend=\"ethtool -K %s rxvlan off\"",
+			       iface->conf.name, name);
 		iface->vlans = vlans;
 		iface->hides_tags = hides;
 	}

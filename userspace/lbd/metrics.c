@@ -673,6 +673,8 @@ void lb_metrics_handle(void *ctx, const struct lb_http_request *req, struct lb_h
 	} else if (strcmp(req->method, "GET") && strcmp(req->method, "HEAD")) {
 		answer_line(resp, 405, "only GET");
 		resp->allow = "GET, HEAD";
+	} else if (req->ambiguous) {
+		answer_line(resp, 400, "where the request ends can be read in two ways");
 	} else if (req->busy || req->too_large || req->headers_too_large) {
 		answer_line(resp, req->busy ? 503 : req->too_large ? 413 : 431, "too much at once");
 	} else if (!strcmp(req->path, "/metrics")) {

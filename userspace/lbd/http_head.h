@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a request's headers say of it before its body is there. Called by http.c. */
+#ifndef LB_HTTP_HEAD_H
+#define LB_HTTP_HEAD_H
+
+#include <stdbool.h>
+
+struct MHD_Connection;
+
+struct lb_http_head {
+	bool too_large;	     /* the headers pass LB_HTTP_HEADERS_MAX */
+	bool body_too_large; /* the body will pass LB_HTTP_BODY_MAX */
+	bool waits;	     /* the client sends the body once it is told to (RFC 9110, 10.1.1) */
+	bool ambiguous;	     /* where the body ends can be read in two ways (RFC 9112, 6.3) */
+};
+
+/* lb_http_head - look at the headers of @conn's request, which are all there. */
+void lb_http_head(struct MHD_Connection *conn, struct lb_http_head *head);
+
+#endif
