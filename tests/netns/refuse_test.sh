@@ -72,9 +72,20 @@ refused 1 '^lbctl: /dev/null: the document is empty; write \{\} ' apply -f /dev/
 refused 1 '^lbctl: stdin: the document is empty; write \{\} ' diff -f -
 echo '# nothing' >"$RUN/comment.yaml"
 refused 1 'comment.yaml: the document is empty; write \{\} ' apply -f "$RUN/comment.yaml"
+is "lbnode -V" "$("$BUILD/lbnode" -V)" "$("$BUILD/lbnode" version)"
+is "lbnode --json status" "$(host lb "$BUILD/lbnode" --json status | jq -c .interfaces)" "$(host lb "$BUILD/lbnode" status --json | jq -c .interfaces)"
+"$BUILD/lbnode" --json detach lb0 2>"$RUN/err"
+is "lbnode --json detach: exit status" $? 2
+echo '{}' >"$RUN/empty.yaml"
+"$BUILD/lbd" --check-config --config "$RUN/empty.yaml" >/dev/full 2>"$RUN/err"
+is "lbd --check-config that cannot say OK: exit status" $? 1
+matches "lbd --check-config that cannot say OK: message" "$(cat "$RUN/err")" '^lbd: .*cannot be written: No space left'
 matches "and for lbd --check-config" "$("$BUILD/lbd" --check-config --config "$RUN/comment.yaml" 2>&1)" 'comment.yaml: the document is empty; write \{\} '
 echo 'interfaces: [{name: lb0}, {name: nosuch7}]' >"$RUN/iface.yaml"
 refused 1 'iface.yaml:1: interfaces.1.: there is no interface nosuch7' apply -f "$RUN/iface.yaml"
+refused 1 'iface.yaml:1: interfaces.1.: there is no interface nosuch7' apply -f "$RUN/iface.yaml" --dry-run
+refused 1 'iface.yaml:1: interfaces.1.: there is no interface nosuch7' diff -f "$RUN/iface.yaml"
+is "what was refused is not logged as a change" "$(grep -c 'msg="change".*nosuch7' "$RUN/lb/log")" 0
 
 # lbd_refused STATUS REGEX ARG...: lbd ARG... does not start
 lbd_refused() {

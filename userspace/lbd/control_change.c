@@ -167,20 +167,40 @@ out:
 	return ret;
 }
 
+void lb_control_log_kept(struct lb_change_log *log, bool done)
+{
+	const char *at = log->kept.at, *end = at + log->kept.len;
+
+	for (; done && !log->kept.failed && at < end; at += strlen(at) + 1)
+		lb_log((enum lb_log_level)(*at - '0'), "%s", at + 1);
+	lb_text_fini(&log->kept);
+}
+
+/* Each line that is kept begins with its level and ends with a 0. */
 void lb_control_log_change(void *ctx, const char *op, const char *path, const char *from, const char *to)
 {
 	struct lb_change_log *log = ctx;
+	enum lb_log_level level = log->nr++ < CHANGES_LOGGED && !log->again ? LB_LOG_INFO : LB_LOG_DEBUG;
+	const char before = (char)('0' + level);
+	char line[2048];
 
-	lb_log(log->nr++ < CHANGES_LOGGED && !log->again ? LB_LOG_INFO : LB_LOG_DEBUG,
-	       "msg=\"change\" origin=%s op=%s path=%s from=%s to=%s", log->origin, op, path,
-	       lb_quoted(from ? from : ""), lb_quoted(to ? to : ""));
+	if (!lb_log_wanted(level))
+		return;
+	snprintf(line, sizeof(line), "msg=\"change\" origin=%s op=%s path=%s from=%s to=%s", log->origin, op, path,
+		 lb_quoted(from ? from : ""), lb_quoted(to ? to : ""));
+	if (log->later) {
+		lb_text_put(&log->kept, &before, 1);
+		lb_text_put(&log->kept, line, strlen(line) + 1);
+	} else {
+		lb_log(level, "%s", line);
+	}
 }
 
 /* @fingerprint: of the file that @conf came from; where there is none, the one that is known already. */
 static int apply(struct lb_control *c, struct lb_config *conf, const char *origin, bool whole, const char *fingerprint,
 		 size_t *changes, struct lb_err *err)
 {
-	struct lb_change_log log = {.origin = origin};
+	struct lb_change_log log = {.origin = origin, .later = true};
 	int nr = 0, ret;
 
 	lb_control_inherit(c, conf);
@@ -193,6 +213,7 @@ static int apply(struct lb_control *c, struct lb_config *conf, const char *origi
 			ret = lb_control_save(c, c->config, lb_model_config(c->model), c->generation, fingerprint,
 					      &c->drains, err);
 	}
+	lb_control_log_kept(&log, !ret);
 	if (ret || !nr)
 		lb_config_free(conf);
 	if (ret) {

@@ -4,6 +4,7 @@
 #define LB_CONTROL_PRIV_H
 
 #include "control.h"
+#include "text.h"
 
 /* control.c */
 void lb_control_commit_soon(struct lb_control *c);
@@ -29,7 +30,11 @@ struct lb_change_log {
 	const char *origin;
 	int nr;
 	bool again; /* all of it was logged before, and could not be done */
+	bool later; /* keep the lines until lb_control_log_kept: what is refused was no change */
+	struct lb_text kept;
 };
+/* lb_control_log_kept - log what was kept, where it was @done, and let go of it. */
+void lb_control_log_kept(struct lb_change_log *log, bool done);
 void lb_control_log_change(void *ctx, const char *op, const char *path, const char *from, const char *to);
 
 /* control.c */

@@ -28,6 +28,11 @@ void lb_log_set_level(enum lb_log_level level)
 	threshold = level;
 }
 
+bool lb_log_wanted(enum lb_log_level level)
+{
+	return level >= threshold;
+}
+
 void lb_log(enum lb_log_level level, const char *fmt, ...)
 {
 	struct timespec ts;
@@ -37,7 +42,7 @@ void lb_log(enum lb_log_level level, const char *fmt, ...)
 	va_list ap;
 	int n;
 
-	if (level < threshold)
+	if (!lb_log_wanted(level))
 		return;
 	clock_gettime(CLOCK_REALTIME, &ts);
 	gmtime_r(&ts.tv_sec, &tm);

@@ -3,11 +3,14 @@
 #ifndef LB_LOG_H
 #define LB_LOG_H
 
+#include <stdbool.h>
+
 enum lb_log_level { LB_LOG_DEBUG, LB_LOG_INFO, LB_LOG_WARN, LB_LOG_ERROR };
 
 /* "debug", "info", "warn" or "error": 0, else -EINVAL. */
 int lb_log_level_parse(const char *text, enum lb_log_level *level);
 void lb_log_set_level(enum lb_log_level level);
+bool lb_log_wanted(enum lb_log_level level); /* are lines of it logged? */
 
 /* lb_log - @fmt gives the fields, msg first: `msg="attached" interface=%s`. */
 void lb_log(enum lb_log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -157,7 +157,10 @@ static int check_config(const struct options *o)
 		return EXIT_FAILURE;
 	}
 	lb_config_free(conf);
-	puts("OK");
+	if (puts("OK") < 0 || fflush(stdout)) {
+		fprintf(stderr, "lbd: the file is right, but that cannot be written: %s\n", strerror(errno));
+		return EXIT_FAILURE;
+	}
 	return EXIT_SUCCESS;
 }
 

@@ -259,13 +259,19 @@ int main(int argc, char **argv)
 	struct command_line line = {0};
 	int ret;
 
+	/* As with lbctl, what the whole output is to be may come first. */
+	if (argc > 1 && !strcmp(argv[1], "--json")) {
+		line.json = true;
+		argv++;
+		argc--;
+	}
 	if (argc < 2)
 		return usage("a command is missing%s", "");
 	if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
 		fputs(help_text, stdout);
 		return EXIT_DONE;
 	}
-	if (!strcmp(argv[1], "version") || !strcmp(argv[1], "--version")) {
+	if (!strcmp(argv[1], "version") || !strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
 		puts("lbnode " LB_VERSION);
 		return EXIT_DONE;
 	}
@@ -273,6 +279,8 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strcmp(argv[1], commands[i].name))
 			continue;
+		if (line.json && commands[i].run != command_status)
+			return usage("--json is not for %s", argv[1]);
 		ret = parse(argc - 1, argv + 1, commands[i].options, &line);
 		if (!ret && commands[i].needs_iface && !line.ifname)
 			ret = usage("%s needs the name of an interface", argv[1]);

@@ -369,7 +369,10 @@ static void yaml_scalar(struct lb_text *t, const json_t *value)
 		lb_text_puts(t, json_string_value(value));
 		return;
 	}
-	/* A JSON text is a double-quoted YAML text. */
+	if (json_is_string(value)) {
+		lb_text_json_string(t, json_string_value(value));
+		return;
+	}
 	text = json_dumps(value, JSON_ENCODE_ANY);
 	if (text)
 		lb_text_puts(t, text);

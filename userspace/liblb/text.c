@@ -62,11 +62,25 @@ static void put_escaped(struct lb_text *t, unsigned char c)
 	lb_text_printf(t, "\\u%04x", c);
 }
 
+/* The code of a character that is not ASCII and that a reader of YAML takes for a line's end, or not for text at all:
+ * C1's controls, the separators of lines and paragraphs, the byte order mark. 0: of any other. */
+static unsigned int odd_character(const unsigned char *c, size_t len)
+{
+	if (len == 2 && c[0] == 0xc2 && c[1] < 0xa0)
+		return c[1];
+	if (len == 3 && c[0] == 0xe2 && c[1] == 0x80 && (c[2] == 0xa8 || c[2] == 0xa9))
+		return 0x2000 + (c[2] & 0x3f);
+	if (len == 3 && c[0] == 0xef && c[1] == 0xbb && c[2] == 0xbf)
+		return 0xfeff;
+	return 0;
+}
+
 void lb_text_json_string(struct lb_text *t, const char *string)
 {
 	lb_text_put(t, "\"", 1);
 	while (*string) {
 		size_t len = 0, character;
+		unsigned int odd;
 
 		while (string[len] >= ' ' && string[len] <= '~' && string[len] != '"' && string[len] != '\\')
 			len++;
@@ -75,7 +89,10 @@ void lb_text_json_string(struct lb_text *t, const char *string)
 		if (!*string)
 			break;
 		character = lb_utf8_len(string, strlen(string));
-		if (character > 1)
+		odd = odd_character((const unsigned char *)string, character);
+		if (odd)
+			lb_text_printf(t, "\\u%04x", odd);
+		else if (character > 1)
 			lb_text_put(t, string, character);
 		else if (character)
 			put_escaped(t, (unsigned char)*string);

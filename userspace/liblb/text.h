@@ -17,7 +17,8 @@ void lb_text_put(struct lb_text *t, const char *bytes, size_t nr);
 void lb_text_puts(struct lb_text *t, const char *string);
 /* As printf(); at most 511 bytes. */
 void lb_text_printf(struct lb_text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* lb_text_json_string - @string in its quotes, escaped; what is not UTF-8 becomes '?'. */
+/* lb_text_json_string - @string in its quotes, escaped, so that it is a double-quoted text of YAML as well; what is not
+ * UTF-8 becomes '?'. */
 void lb_text_json_string(struct lb_text *t, const char *string);
 
 /* lb_text_take - the text, malloc'ed, and @t is empty again; NULL: memory ran out. */
