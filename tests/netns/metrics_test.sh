@@ -49,6 +49,7 @@ lb_dataplane_repairs_total
 lb_table_build_seconds[a-z_]*
 lb_loop_hold_seconds_bucket
 lb_loop_busy_seconds_bucket
+lb_log_lines_lost_total
 lb_config_generation
 lb_config_last_apply_success
 lb_config_last_apply_timestamp_seconds
@@ -82,4 +83,29 @@ ok "backend del" lbctl backend del web 10.0.0.12:80
 is "the service's total keeps a removed backend's share" \
 	"$(metric 'lb_service_connections_total{service="web",vip="192.0.2.10:80/tcp"}')" "$(sum lb_service_connections_total)"
 ok "the removed backend's own is gone" bash -c '! grep -q 10.0.0.12 <<<"$1"' - "$(host lb curl -s http://127.0.0.1:9707/metrics)"
+echo "# nobody reads the log"
+lbd_end
+mkfifo "$RUN/pipe"
+exec 7<>"$RUN/pipe"
+nsenter --net=/run/netns/lb -- "$BUILD/lbd" --config "$RUN/lb/lbd.yaml" --state-dir "$RUN/lb/state" --socket "$RUN/lb/lbd.sock" \
+	--pin-dir /sys/fs/bpf/lb --metrics 127.0.0.1:9707 --log-level debug 2>"$RUN/pipe" &
+LBD_PID[lb]=$!
+wait_for 15 lbctl status || bail "lbd starts"
+jq -nc '{hash_key: "'$HASH_KEY'", services: [range(2000) | {name: "s\(.)", vip: "198.18.\(. / 256 | floor).\(. % 256):80"}]}' >"$RUN/many.json"
+change_much() { timeout 20 env "LBD_SOCKET=$RUN/lb/lbd.sock" "$BUILD/lbctl" apply -f "$RUN/many.json" >/dev/null; }
+ok "a change that takes more lines than a pipe holds is made" change_much
+lost=$(metric lb_log_lines_lost_total)
+between "the lines that are lost are counted" "$lost" 500 100000
+read_lines() { # what there is
+	local line
+
+	while IFS= read -r -t 0.2 line <&7; do
+		echo "$line"
+	done
+}
+read_lines >"$RUN/lines"
+ok "another change, now that somebody reads" lbctl service del s0
+read_lines >>"$RUN/lines"
+matches "the log says how many are missing" "$(grep -c 'msg="lines of the log were lost: who reads it is too slow" lines=[1-9]' "$RUN/lines")" '^[12]$'
+exec 7>&-
 done_testing

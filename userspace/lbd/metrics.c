@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "log.h"
 #include "loop.h"
 #include "metrics.h"
 #include "process.h"
@@ -87,6 +88,8 @@ static void write_daemon(FILE *f, struct lb_control *c)
 	histogram(f, "lb_loop_hold_seconds", "", &lb_loop_times()->hold);
 	family(f, "lb_loop_busy_seconds", "histogram", "CPU time of it.");
 	histogram(f, "lb_loop_busy_seconds", "", &lb_loop_times()->busy);
+	single_u64(f, "lb_log_lines_lost_total", "counter", "Lines of the log that its reader left no room for.",
+		   lb_log_lost());
 }
 
 static void write_process(FILE *f)
