@@ -61,6 +61,8 @@ goes_on "GET the configuration" api GET /v1/config
 goes_on "GET the status, and compare all maps" api GET '/v1/status?verify=1'
 is "nothing was to be repaired" "$(jq .verify.repaired "$RUN/answer")" 0
 goes_on "the metrics" metrics
+goes_on "what is remembered, by backend" api GET /v1/flows
+goes_on "and of one client" api GET '/v1/flows?client=198.51.100.1'
 echo '{"weight": 50}' >"$RUN/half.json"
 goes_on "one backend's weight" api PATCH /v1/services/s77/backends/10.1.0.77 "$RUN/half.json"
 

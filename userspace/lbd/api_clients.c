@@ -92,7 +92,9 @@ static void add_one(uint8_t addr[16])
 		;
 }
 
-static void search_vip(struct search *f, const struct lb_model_service *s, const struct lb_vip_conf *vip)
+/* @remembered: is there any flow of the service? */
+static void search_vip(struct search *f, const struct lb_model_service *s, const struct lb_vip_conf *vip,
+		       bool remembered)
 {
 	size_t nr = vip->plen >= 124 ? (size_t)1 << (128 - vip->plen) : 0;
 	struct lb_vip at = vip->vip;
@@ -105,7 +107,7 @@ static void search_vip(struct search *f, const struct lb_model_service *s, const
 		lb_text_json_string(&f->unsearched, lb_vip_format(vip, text));
 		return;
 	}
-	for (; nr; nr--, add_one(at.addr))
+	for (; nr && remembered; nr--, add_one(at.addr))
 		search_address(f, s, &at);
 }
 
@@ -139,12 +141,27 @@ int lb_api_limit(const struct lb_api_call *call, size_t *limit, struct lb_err *e
 	return ret;
 }
 
+/* Which services the flow cache remembers anything of: in a search of thousands of services most need none. */
+static void find_remembered(const struct lb_control *c, bool remembered[LB_MAX_SERVICES])
+{
+	const struct lb_flow_set *sets = lb_dataplane_flows(c->dp);
+	const struct lb_backend *backends = lb_dataplane_backends(c->dp);
+
+	for (size_t i = 0; i < (size_t)LB_FLOW_SETS * LB_FLOW_WAYS; i++) {
+		uint64_t e = __atomic_load_n(&sets[i / LB_FLOW_WAYS].entry[i % LB_FLOW_WAYS], __ATOMIC_RELAXED);
+
+		if (e)
+			remembered[backends[LB_FLOW_BACKEND(e)].service % LB_MAX_SERVICES] = true;
+	}
+}
+
 static void search(struct lb_api_call *call)
 {
 	const char *only = lb_http_query(call->req, "service"), *client = lb_http_query(call->req, "client");
 	struct search f = {.control = call->control, .age = lb_flow_age(lb_now_ns())};
 	const struct lb_model_service *const *list;
 	size_t nr = lb_model_services(call->control->model, &list);
+	bool remembered[LB_MAX_SERVICES] = {false};
 	struct lb_text t = {0};
 	struct lb_err err = {0};
 
@@ -156,12 +173,14 @@ static void search(struct lb_api_call *call)
 	f.pkt.saddr[0] = lb_get64(f.client.addr);
 	f.pkt.saddr[1] = lb_get64(f.client.addr + 8);
 	f.pkt.saddr4 = lb_get32(f.client.addr + 12);
+	find_remembered(call->control, remembered);
 	for (size_t i = 0; i < nr; i++) {
 		if ((only && strcmp(only, list[i]->conf.name)) || !call->control->image->services[list[i]->idx])
 			continue;
-		search_client(&f, list[i]);
+		if (remembered[list[i]->idx])
+			search_client(&f, list[i]);
 		for (size_t k = 0; k < list[i]->conf.nr_vips; k++)
-			search_vip(&f, list[i], &list[i]->conf.vips[k]);
+			search_vip(&f, list[i], &list[i]->conf.vips[k], remembered[list[i]->idx]);
 	}
 	lb_text_printf(&t, "{\"entries\":%zu,\"capacity\":%llu,\"unsearched\":[", f.nr,
 		       (unsigned long long)LB_FLOW_SETS * LB_FLOW_WAYS);
