@@ -138,6 +138,17 @@ verify
 is "all is well" "$(repaired)" 0
 traffic_ok "after the start"
 
+echo "# another version's maps"
+lbd_end KILL
+mv "$PINS" /sys/fs/bpf/lb/v1
+mkdir /sys/fs/bpf/lb/mine /sys/fs/bpf/lb/v2
+lbd_start
+wait_serving web 3
+is "lbd makes its own" "$(lbctl --json status | jq .adopted)" false
+is "theirs are removed, and nothing else" "$(ls /sys/fs/bpf/lb | sort | xargs)" "mine ${PINS##*/}"
+ok "it is told" grep -q 'msg="removed the maps of another version" folder="/sys/fs/bpf/lb/v1"' "$RUN/lb/log"
+traffic_ok "with the new program in the old one's place"
+
 echo "# refusals"
 is "a value that is none" "$(host lb curl -s --unix-socket "$RUN/lb/lbd.sock" 'http://lbd/v1/status?verify=yes' | jq -r .detail)" "verify: must be 0 or 1"
 done_testing

@@ -487,6 +487,7 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, c
 	if (ret)
 		return ret;
 	lb_ifaces_drop_unknown(&c->ifaces, c->dp);
+	lb_control_forget_versions(c);
 	lb_ifaces_look_at_vlans(&c->ifaces, c->nexthops);
 	c->ifaces_known = true;
 	ret = c->adopted ? verify_adopted(c, err) : 0;

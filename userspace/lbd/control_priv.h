@@ -22,6 +22,8 @@ int lb_control_save(struct lb_control *c, struct lb_config *conf, const struct l
 		    const char *fingerprint, const struct lb_drains *drains, struct lb_err *err);
 /* The model, next hops, the dataplane and checks to @expanded. */
 int lb_control_realize(struct lb_control *c, const struct lb_config *expanded, struct lb_err *err);
+/* lb_control_forget_versions - what other versions left in the pin directory, once none of their programs can be attached. */
+void lb_control_forget_versions(struct lb_control *c);
 /* The checks, and the ways that they take, to what the model has. 0 or -ENOMEM: some are not made. */
 int lb_control_sync_checks(struct lb_control *c);
 

@@ -171,3 +171,14 @@ int lb_control_verify(struct lb_control *c, struct lb_verification *v, struct lb
 				 "the dataplane's maps are not as they were written: something else writes them, too");
 	return ret;
 }
+
+static void tell_forgotten(void *ctx, const char *what)
+{
+	lb_log(LB_LOG_INFO, "msg=\"removed the maps of another version\" folder=%s", lb_quoted(what));
+}
+
+void lb_control_forget_versions(struct lb_control *c)
+{
+	if (lb_ifaces_settled(&c->ifaces))
+		lb_dataplane_forget_versions(c->dp, tell_forgotten, c);
+}

@@ -102,6 +102,14 @@ static void undo(const struct lb_ifaces *f, struct lb_dataplane *dp, const struc
 	}
 }
 
+bool lb_ifaces_settled(const struct lb_ifaces *f)
+{
+	for (size_t i = 0; i < f->nr; i++)
+		if (!f->list[i].attached && if_nametoindex(f->list[i].conf.name))
+			return false;
+	return !f->left_over;
+}
+
 int lb_ifaces_would(const struct lb_ifaces *f, const struct lb_config *c, struct lb_err *err)
 {
 	for (size_t i = 0; i < c->nr_ifaces; i++) {

@@ -26,6 +26,9 @@ struct lb_ifaces {
 
 void lb_ifaces_fini(struct lb_ifaces *f);
 
+/* lb_ifaces_settled - each that exists is attached, and nothing is left over: whatever was attached before is not now.
+ */
+bool lb_ifaces_settled(const struct lb_ifaces *f);
 /* lb_ifaces_would - would lb_ifaces_change find the interfaces that are new in @c? 0 or -ENODEV. */
 int lb_ifaces_would(const struct lb_ifaces *f, const struct lb_config *c, struct lb_err *err);
 /* lb_ifaces_change - have what @c wants: attach what is new, and anew what changed its mode; what @c no longer has

@@ -36,6 +36,11 @@ void lb_dataplane_mend_places(struct lb_dataplane *dp, lb_mend_fn told, void *ct
 int lb_dataplane_mend_lines(struct lb_dataplane *dp, lb_mend_fn told, void *ctx, struct lb_err *err);
 int lb_dataplane_mend_pins(struct lb_dataplane *dp, lb_mend_fn told, void *ctx, struct lb_err *err);
 
+/* lb_dataplane_forget_versions - remove what programs with other layouts of the maps left in the pin directory, which is
+ * this one's alone. To be called when none of their programs is attached any more: it would not be known as ours. @told
+ * for each folder. */
+void lb_dataplane_forget_versions(struct lb_dataplane *dp, lb_mend_fn told, void *ctx);
+
 struct lb_attachment {
 	char ifname[16];
 	uint32_t ifindex;

@@ -349,6 +349,45 @@ int lb_dataplane_mend_pins(struct lb_dataplane *dp, lb_mend_fn told, void *ctx, 
 	return ret;
 }
 
+/* The maps in a folder, which are all that lbd ever puts there. The kernel lets go of them when no program has them. */
+static void remove_maps(const char *folder)
+{
+	DIR *d = opendir(folder);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		char path[PATH_MAX];
+
+		if (strncmp(e->d_name, "lb_", 3) && strncmp(e->d_name, "next_lb_", 8))
+			continue;
+		if (snprintf(path, sizeof(path), "%s/%s", folder, e->d_name) < (int)sizeof(path))
+			unlink(path);
+	}
+	if (d)
+		closedir(d);
+}
+
+void lb_dataplane_forget_versions(struct lb_dataplane *dp, lb_mend_fn told, void *ctx)
+{
+	DIR *d = opendir(dp->pin_dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		char path[PATH_MAX];
+		size_t digits = strspn(e->d_name + 1, "0123456789");
+
+		if (e->d_name[0] != 'v' || !digits || e->d_name[1 + digits] ||
+		    snprintf(path, sizeof(path), "%s/%s", dp->pin_dir, e->d_name) >= (int)sizeof(path) ||
+		    !strcmp(path, dp->version_dir))
+			continue;
+		remove_maps(path);
+		if (!rmdir(path))
+			told(ctx, path);
+	}
+	if (d)
+		closedir(d);
+}
+
 int lb_pins_remove(struct lb_dataplane *dp, struct lb_err *err)
 {
 	unlink_pins(dp);
