@@ -10,7 +10,31 @@ struct request_case {
 	const char *body; /* JSON, in any order of keys; NULL: none */
 };
 
-static void test_requests(void **state)
+static void check_requests(const struct request_case *cases, size_t nr)
+{
+	struct seen s;
+
+	for (size_t i = 0; i < nr; i++) {
+		char *answer = http(200, "{}"), *body = unquote(cases[i].body ? cases[i].body : "");
+		json_t *want, *got;
+
+		run(cases[i].args, NULL, answer, &s);
+		check_request(cases[i].args, &s, cases[i].request);
+		want = json_loads(body, 0, NULL);
+		got = json_loads(body_of(&s), JSON_REJECT_DUPLICATES, NULL);
+		if (cases[i].body ? !want || !json_equal(want, got) : *body_of(&s) != '\0')
+			same(cases[i].args, "the body", body_of(&s), body);
+		same(cases[i].args, "stderr", s.err.data, "");
+		assert_int_equal(s.exit, 0);
+		json_decref(want);
+		json_decref(got);
+		seen_fini(&s);
+		free(answer);
+		free(body);
+	}
+}
+
+static void test_requests_service(void **state)
 {
 	const struct request_case cases[] = {
 		{ARGS("attach", "eth0"), "POST /v1/interfaces", "{'name':'eth0'}"},
@@ -38,7 +62,8 @@ static void test_requests(void **state)
 		{ARGS("service", "set", "w", "--allow", "none", "--deny", "10.0.0.0/8,", "--quic", "0:4:8,1:4:8"),
 		 "PATCH /v1/services/w", "{'allow':[],'deny':['10.0.0.0/8',''],'quic':{'configs':['0:4:8','1:4:8']}}"},
 		{ARGS("service", "set", "w", "--quic", "none", "--gue-port", "1", "--on-down", "keep", "--on-disable",
-		      "terminate", "--source-rate-limit", "5", "--ping", "true", "--mss-clamp", "none", "--announce", "true", "--quorum", "2"),
+		      "terminate", "--source-rate-limit", "5", "--ping", "true", "--mss-clamp", "none", "--announce",
+		      "true", "--quorum", "2"),
 		 "PATCH /v1/services/w",
 		 "{'quic':{'configs':[]},'gue_port':'1','on_down':'keep','on_disable':'terminate',"
 		 "'source_rate_limit':'5','ping':'true','mss_clamp':'none','announce':'true','quorum':'2'}"},
@@ -99,6 +124,14 @@ static void test_requests(void **state)
 		{ARGS("service", "del", "a b/../%?#&"), "DELETE /v1/services/a%20b%2F..%2F%25%3F%23%26", NULL},
 		{ARGS("service", "del", ".."), "DELETE /v1/services/..", NULL},
 		{ARGS("service", "del", "caf\xc3\xa9"), "DELETE /v1/services/caf%C3%A9", NULL},
+	};
+
+	check_requests(cases, sizeof(cases) / sizeof(*cases));
+}
+
+static void test_requests_backend(void **state)
+{
+	const struct request_case cases[] = {
 		{ARGS("backend", "add", "web", "10.0.0.11:80"), "POST /v1/services/web/backends",
 		 "{'address':'10.0.0.11:80'}"},
 		{ARGS("backend", "add", "web", "10.0.0.11", "--weight", "50", "--tier", "1"),
@@ -114,6 +147,14 @@ static void test_requests(void **state)
 		 "{'state':'enabled'}"},
 		{ARGS("backend", "disable", "web", "10.0.0.1"), "PATCH /v1/services/web/backends/10.0.0.1",
 		 "{'state':'disabled'}"},
+	};
+
+	check_requests(cases, sizeof(cases) / sizeof(*cases));
+}
+
+static void test_requests_read(void **state)
+{
+	const struct request_case cases[] = {
 		{ARGS("status"), "GET /v1/status", NULL},
 		{ARGS("service", "list"), "GET /v1/services", NULL},
 		{ARGS("service", "show", "web"), "GET /v1/services/web", NULL},
@@ -125,6 +166,14 @@ static void test_requests(void **state)
 		{ARGS("flows", "a b"), "GET /v1/flows?service=a%20b", NULL},
 		{ARGS("flows", "web", "--client", "fd00::1", "--limit", "5"),
 		 "GET /v1/flows?service=web&client=fd00%3A%3A1&limit=5", NULL},
+	};
+
+	check_requests(cases, sizeof(cases) / sizeof(*cases));
+}
+
+static void test_requests_trace(void **state)
+{
+	const struct request_case cases[] = {
 		{ARGS("trace", "--packet", "198.51.100.7:1234 > 192.0.2.10:80"), "POST /v1/trace",
 		 "{'packets':['0000000000000200000000000800450000280000400040064e8bc6336407"
 		 "c000020a04d2005000000001000000015002ffffbe790000'],'frames':false}"},
@@ -132,42 +181,30 @@ static void test_requests(void **state)
 		      "hex:0102030405060708 090a0b0c 86dd"),
 		 "POST /v1/trace",
 		 "{'packets':['00000000000002000000000086dd60000000000a1103fd000000000000000000000000000001fd00"
-		 "000000000000000000000000000200090035000a05980000','0102030405060708090a0b0c86dd'],'frames':false,'interface':'eth1'}"},
+		 "000000000000000000000000000200090035000a05980000','0102030405060708090a0b0c86dd'],'frames':false,'"
+		 "interface':'eth1'}"},
 		{ARGS("trace", "--packet", "icmp,10.0.0.1,10.0.0.2", "--packet",
 		      "proto=tcp,src=10.0.0.1,sport=5,dst=10.0.0.2:6,flags=syn+ack"),
 		 "POST /v1/trace",
 		 "{'packets':['00000000000002000000000008004500001c00004000400126df0a0000010a0000020800f7ff00000000',"
-		 "'00000000000002000000000008004500002800004000400626ce0a0000010a0000020005000600000001000000015012ffff9bc30000'],'frames':false}"},
-		{ARGS("trace", "--packet", "sctp 10.0.0.1:5 > 10.0.0.2:6", "--packet", "10.0.0.1:5 > 10.0.0.2:6/sctp ack"),
+		 "'00000000000002000000000008004500002800004000400626ce0a0000010a0000020005000600000001000000015012ffff"
+		 "9bc30000'],'frames':false}"},
+		{ARGS("trace", "--packet", "sctp 10.0.0.1:5 > 10.0.0.2:6", "--packet",
+		      "10.0.0.1:5 > 10.0.0.2:6/sctp ack"),
 		 "POST /v1/trace",
-		 "{'packets':['00000000000002000000000008004500003400004000408426440a0000010a00000200050006000000008f6dfd240100001400000001000001000001000100000000',"
-		 "'00000000000002000000000008004500003100004000408426470a0000010a0000020005000600000001edd916050003001100000001000000000000000000'],'frames':false}"},
+		 "{'packets':['"
+		 "00000000000002000000000008004500003400004000408426440a0000010a00000200050006000000008f6dfd24010000140"
+		 "0000001000001000001000100000000',"
+		 "'00000000000002000000000008004500003100004000408426470a0000010a0000020005000600000001edd9160500030011"
+		 "00000001000000000000000000'],'frames':false}"},
 		{ARGS("flows", "flush"), "DELETE /v1/flows", NULL},
 		{ARGS("flows", "flush", "web"), "DELETE /v1/flows?service=web", NULL},
 		{ARGS("monitor"), "GET /v1/events?traffic=1", NULL},
 		{ARGS("monitor", "--since", "a&b", "-n", "2"), "GET /v1/events?traffic=1&since=a%26b", NULL},
 		{ARGS("monitor", "--type", "health,verdict"), "GET /v1/events?traffic=1&type=health%2Cverdict", NULL},
 	};
-	struct seen s;
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		char *answer = http(200, "{}"), *body = unquote(cases[i].body ? cases[i].body : "");
-		json_t *want, *got;
-
-		run(cases[i].args, NULL, answer, &s);
-		check_request(cases[i].args, &s, cases[i].request);
-		want = json_loads(body, 0, NULL);
-		got = json_loads(body_of(&s), JSON_REJECT_DUPLICATES, NULL);
-		if (cases[i].body ? !want || !json_equal(want, got) : *body_of(&s) != '\0')
-			same(cases[i].args, "the body", body_of(&s), body);
-		same(cases[i].args, "stderr", s.err.data, "");
-		assert_int_equal(s.exit, 0);
-		json_decref(want);
-		json_decref(got);
-		seen_fini(&s);
-		free(answer);
-		free(body);
-	}
+	check_requests(cases, sizeof(cases) / sizeof(*cases));
 }
 
 /* --socket goes before LBD_SOCKET, and stands anywhere. */
@@ -509,10 +546,17 @@ static void test_help(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_requests),	cmocka_unit_test(test_socket_option),
-		cmocka_unit_test(test_request_headers), cmocka_unit_test(test_usage),
-		cmocka_unit_test(test_failures),	cmocka_unit_test(test_permission),
-		cmocka_unit_test(test_apply_file),	cmocka_unit_test(test_help),
+		cmocka_unit_test(test_requests_service),
+		cmocka_unit_test(test_requests_backend),
+		cmocka_unit_test(test_requests_read),
+		cmocka_unit_test(test_requests_trace),
+		cmocka_unit_test(test_socket_option),
+		cmocka_unit_test(test_request_headers),
+		cmocka_unit_test(test_usage),
+		cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_permission),
+		cmocka_unit_test(test_apply_file),
+		cmocka_unit_test(test_help),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -54,7 +54,24 @@ struct output_case {
 
 #define EVENT(rest) "{'seq':7,'time':'2026-01-01T00:00:00.123Z'," rest "}\n"
 
-static void test_output(void **state)
+static void check_outputs(const struct output_case *cases, size_t nr)
+{
+	struct seen s;
+
+	for (size_t i = 0; i < nr; i++) {
+		char *json = cases[i].answer ? unquote(cases[i].answer) : NULL, *answer = json ? http(200, json) : NULL;
+
+		run(cases[i].args, "services: []\n", answer, &s);
+		same(cases[i].args, "stderr", s.err.data, "");
+		same(cases[i].args, "stdout", s.out.data, cases[i].out);
+		assert_int_equal(s.exit, cases[i].exit);
+		seen_fini(&s);
+		free(answer);
+		free(json);
+	}
+}
+
+static void test_output_live(void **state)
 {
 	const struct output_case cases[] = {
 		{ARGS("monitor"),
@@ -79,6 +96,14 @@ static void test_output(void **state)
 		{ARGS("flows", "flush"), "{'flushed':12}", 0, ""},
 		{ARGS("monitor", "-n", "1", "--json"), EVENT("'type':'x'") EVENT("'type':'y'"), 0,
 		 "{\"seq\":7,\"time\":\"2026-01-01T00:00:00.123Z\",\"type\":\"x\"}\n"},
+	};
+
+	check_outputs(cases, sizeof(cases) / sizeof(*cases));
+}
+
+static void test_output_services(void **state)
+{
+	const struct output_case cases[] = {
 		{ARGS("service", "list"), "{'services':[" IDLE "," WEB "]}", 0,
 		 "NAME VIP                  FORWARD STATE    BACKENDS   CONNS PKTS  BYTES\n"
 		 "idle 192.0.2.11:53/udp    l2      down          0/0       0    0      0\n"
@@ -119,6 +144,15 @@ static void test_output(void **state)
 		 "             1 healthy, quorum 2\n"
 		 "table        0 slots: 0 stable, 0 moving, 0 settling; digest 00\n"
 		 "traffic      0 connections, 0 packets, 0 bytes\n"},
+	};
+
+	check_outputs(cases, sizeof(cases) / sizeof(*cases));
+}
+
+/* What is only shown where it is not the default. */
+static void test_output_options(void **state)
+{
+	const struct output_case cases[] = {
 		{ARGS("service", "show", "o"),
 		 "{'name':'o','vip':['192.0.2.0/28:*/udp'],'forward':'gue','gue_port':6081,'policy':'random','state':"
 		 "'auto','affinity':{'by':'source','timeout':'10m','ipv4_prefix':24,'ipv6_prefix':64},'on_down':'keep',"
@@ -168,6 +202,14 @@ static void test_output(void **state)
 		 "status       down, 0/0 backends up\n"
 		 "table        0 slots: 0 stable, 0 moving, 0 settling; digest 00\n"
 		 "traffic      0 connections, 0 packets, 0 bytes\n"},
+	};
+
+	check_outputs(cases, sizeof(cases) / sizeof(*cases));
+}
+
+static void test_output_status(void **state)
+{
+	const struct output_case cases[] = {
 		{ARGS("backend", "list"), "{'services':[" IDLE "," WEB "]}", 0,
 		 "SERVICE ADDRESS           STATE    HEALTH REASON  WEIGHT TIER SHARE ACTIVE CONNS NEXT-HOP\n"
 		 "web     10.0.0.11:80      enabled  up     ok         100    0 50.0%     12    56 eth0 "
@@ -197,6 +239,14 @@ static void test_output(void **state)
 		 "flows        0 of 8 entries\n"
 		 "forwarded    0 packets\n"
 		 "dropped      0\n"},
+	};
+
+	check_outputs(cases, sizeof(cases) / sizeof(*cases));
+}
+
+static void test_output_changes(void **state)
+{
+	const struct output_case cases[] = {
 		{ARGS("apply", "-f", "-"), CHANGES, 0, "4 changes\n"},
 		{ARGS("apply", "-f", "-"), NO_CHANGES, 0, "no changes\n"},
 		{ARGS("apply", "-f", "-", "--dry-run"), CHANGES, 0,
@@ -219,19 +269,8 @@ static void test_output(void **state)
 		{ARGS("backend", "drain", "w", "a"), "{}", 0, ""},
 		{ARGS("service", "del", "w"), "", 0, ""},
 	};
-	struct seen s;
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		char *json = cases[i].answer ? unquote(cases[i].answer) : NULL, *answer = json ? http(200, json) : NULL;
-
-		run(cases[i].args, "services: []\n", answer, &s);
-		same(cases[i].args, "stderr", s.err.data, "");
-		same(cases[i].args, "stdout", s.out.data, cases[i].out);
-		assert_int_equal(s.exit, cases[i].exit);
-		seen_fini(&s);
-		free(answer);
-		free(json);
-	}
+	check_outputs(cases, sizeof(cases) / sizeof(*cases));
 }
 
 /* With --json the API's document comes out as one document, also after a change. */
@@ -323,10 +362,10 @@ static void test_full_disk(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_output),
-		cmocka_unit_test(test_json),
-		cmocka_unit_test(test_attach_notes),
-		cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_output_live),    cmocka_unit_test(test_output_services),
+		cmocka_unit_test(test_output_options), cmocka_unit_test(test_output_status),
+		cmocka_unit_test(test_output_changes), cmocka_unit_test(test_json),
+		cmocka_unit_test(test_attach_notes),   cmocka_unit_test(test_full_disk),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
