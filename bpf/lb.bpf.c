@@ -122,7 +122,7 @@ static __always_inline __u64 lb_world_now_ns(struct lb_world *w)
 }
 
 /* A tick of the age lasts 68.7 s, and to call a clock takes as long as two look-ups. So its answer is kept for a
- * moment, with the time of the question: jiffies << 8 | age. Jiffies are a word in memory that is read in line. */
+ * moment, with the time of the question: jiffies << 32 | age. Jiffies are a word in memory that is read in line. */
 #define LB_AGE_JIFFIES 16
 
 /* Seldom, so off the fast path like the flow cache below. */
@@ -132,15 +132,15 @@ __attribute__((noinline)) __u32 lb_age_ask(void)
 	__u64 jiffies = bpf_jiffies64();
 	__u8 age = lb_flow_age(lb_world_now_ns(&w));
 
-	lb_store(&lb_conf.age_kept, jiffies << 8 | age);
+	lb_store(&lb_conf.age_kept, jiffies << 32 | age);
 	return age;
 }
 
 static __always_inline __u8 lb_world_age(struct lb_world *w)
 {
-	__u64 kept = lb_load(&lb_conf.age_kept);
+	__u64 jiffies = bpf_jiffies64(), kept = lb_load(&lb_conf.age_kept); /* in this order: a call leaves few words */
 
-	if (lb_likely(bpf_jiffies64() - (kept >> 8) < LB_AGE_JIFFIES))
+	if (lb_likely((__u32)(jiffies - (kept >> 32)) < LB_AGE_JIFFIES))
 		return (__u8)kept;
 	return (__u8)lb_age_ask();
 }
