@@ -545,6 +545,18 @@ static __always_inline enum lb_verdict lb_world_nat_cross(struct lb_world *w, co
 	return (enum lb_verdict)lb_nat_cross_ctx(w->ctx, c, l4_off, proto, v6);
 }
 
+static __attribute__((noinline)) __u32 lb_nat_line6_ctx(struct xdp_md *ctx, const struct lb_nat_job *n)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	return lb_nat_line6(&w, n);
+}
+
+static __always_inline __u32 lb_world_nat_line6(struct lb_world *w, const struct lb_nat_job *n)
+{
+	return lb_nat_line6_ctx(w->ctx, n);
+}
+
 static __attribute__((noinline)) void lb_nat_salt_ctx(struct xdp_md *ctx, const struct lb_nat_job *n)
 {
 	struct lb_world w = {.ctx = ctx};

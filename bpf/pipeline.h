@@ -191,6 +191,11 @@ static __always_inline __u32 lb_serve_nat(struct lb_world *w, __u64 tags)
 	if (!work)
 		return LB_V_PASS_NO_SERVICE;
 	work->job.tags = tags;
+	if (lb_nat_line6_may(&work->job, tags)) {
+		fate = lb_world_nat_line6(w, &work->job);
+		if (lb_likely(fate))
+			return fate;
+	}
 	c = lb_world_nat_find(w, &work->job);
 	if (lb_unlikely(!c)) {
 		fate = work->job.fate;

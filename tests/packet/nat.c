@@ -539,7 +539,7 @@ static void story_sticky(struct story *t)
 /* What is copied of the entries to be quick is used, and given up with them. */
 static void story_lines(struct story *t)
 {
-	const bool has_lines = t->client == 4 && t->backend == 4;
+	const bool has_lines = t->client == t->backend;
 	char buf[INET6_ADDRSTRLEN];
 
 	client_sends(t, "it begins", from_client(t, SYN), LB_V_FORWARDED, OLD);

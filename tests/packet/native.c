@@ -415,6 +415,11 @@ static __always_inline __u32 lb_world_nat_attend(struct lb_world *w, __u32 backe
 	return lb_nat_attend(w, backend_idx, service_idx, tcp_flags);
 }
 
+static __always_inline __u32 lb_world_nat_line6(struct lb_world *w, const struct lb_nat_job *n)
+{
+	return lb_nat_line6(w, n);
+}
+
 static __always_inline void lb_world_nat_salt(struct lb_world *w, const struct lb_nat_job *n)
 {
 	lb_nat_salt(w, n);

@@ -141,9 +141,17 @@ static void service_addr(bool v6, uint16_t i, uint8_t addr[16])
 	memcpy(addr + 14, &i, 2);
 }
 
+/* The backends' family. */
+static bool backends_v6(const struct bench_setup *s)
+{
+	return s->v6 != s->crosses;
+}
+
 /* Service v, counted from 0, has the backends 1 + v * @each .. */
 static void set_backends(struct bench_env *e, const struct bench_setup *s, unsigned int services, unsigned int each)
 {
+	const bool v6 = backends_v6(s);
+
 	for (unsigned int i = 1; i <= services * each; i++) {
 		struct lb_backend *b = &e->backends[i];
 
@@ -155,10 +163,10 @@ static void set_backends(struct bench_env *e, const struct bench_setup *s, unsig
 					 .forward = s->forward,
 					 .src_plen = 128,
 					 .flags = LB_BACKEND_F_ALIVE | LB_BACKEND_F_TAKES_NEW |
-						  (s->v6 ? 0 : LB_BACKEND_F_V4)};
-		service_addr(s->v6, (uint16_t)i, b->addr);
-		service_addr(s->v6, 0, b->src);
-		b->addr[s->v6 ? 2 : 12] = b->src[s->v6 ? 2 : 12] = 10;
+						  (v6 ? 0 : LB_BACKEND_F_V4)};
+		service_addr(v6, (uint16_t)i, b->addr);
+		service_addr(v6, 0, b->src);
+		b->addr[v6 ? 2 : 12] = b->src[v6 ? 2 : 12] = 10;
 	}
 }
 
@@ -184,7 +192,8 @@ static int set_services(struct bench_env *e, const struct bench_setup *s, unsign
 			.table = LB_TABLE(v << shift, shift),
 			.name_id = idx,
 			.flags = bench_translates(s) ? LB_SERVICE_F_NAT : LB_SERVICE_F_TRACK_UDP,
-			.snat4 = s->forward == LB_FORWARD_FULLNAT,
+			.snat4 = s->forward == LB_FORWARD_FULLNAT && !backends_v6(s),
+			.snat6 = s->forward == LB_FORWARD_FULLNAT && backends_v6(s),
 		};
 		service_addr(s->v6, (uint16_t)v, vip.addr);
 		line = lb_vipset_line(&vip, (uint16_t)idx, &e->services[idx]);
@@ -200,12 +209,12 @@ bool bench_translates(const struct bench_setup *s)
 }
 
 /* Room for many connections, half-open ones too, and an address for fullnat. */
-static int set_translation(struct bench_env *e)
+static int set_translation(struct bench_env *e, bool v6)
 {
-	const struct lb_snat at = {.service = 1, .v4 = 1};
+	const struct lb_snat at = {.service = 1, .v4 = !v6};
 	uint8_t addr[16];
 
-	service_addr(false, 0xffff, addr);
+	service_addr(v6, 0xffff, addr);
 	memset(e->nat_loads, 0, LB_MAX_SERVICES * sizeof(*e->nat_loads));
 	e->conf->max_conns = 16 * MAX_CONNS;
 	e->conf->snat_first = 1024;
@@ -225,7 +234,7 @@ int bench_env_set(struct bench_env *e, const struct bench_setup *s)
 	e->conf->hash = lb_hash_secret(e->conf->hash_key);
 	e->links[LOOPBACK] = (struct lb_link){.mac = {2, 0, 0, 0, 0, 1}, .ifindex = LOOPBACK};
 	set_backends(e, s, services, each);
-	if (bench_translates(s) && set_translation(e))
+	if (bench_translates(s) && set_translation(e, backends_v6(s)))
 		return -EINVAL;
 	return set_services(e, s, services, each);
 }
@@ -266,6 +275,7 @@ void bench_env_template(const struct bench_setup *s, uint8_t frame[LB_BENCH_FRAM
 
 		memcpy(&ip.daddr, addr, 16);
 		memcpy(&ip.saddr, "\x20\x01\x0d\xb8\xff", 5);
+		memcpy((uint8_t *)&ip.saddr + 6, &s->net, sizeof(s->net));
 		memcpy(frame + 14, &ip, sizeof(ip));
 	} else {
 		struct iphdr ip = {.version = 4,

@@ -40,7 +40,8 @@ struct bench_env {
 /* What steers a case's packets. */
 struct bench_setup {
 	bool v6, syn, pass;
-	bool error; /* ICMP errors about the flow, of IPv4, instead of its packets */
+	bool crosses; /* the backends are of the other family */
+	bool error;   /* ICMP errors about the flow, of IPv4, instead of its packets */
 	uint8_t proto;
 	uint8_t forward;
 	enum lb_phase phase;

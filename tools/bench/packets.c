@@ -51,6 +51,9 @@ static const struct bench_case cases[] = {
 	{"nat4-flows-65536", TARGET_NAT, 1 << 16, {PLAIN, .forward = LB_FORWARD_NAT}},
 	{"nat4-flows-1048576", TARGET_NAT, 1 << 20, {PLAIN, .forward = LB_FORWARD_NAT}},
 	{"fullnat4-tcp-established", TARGET_NAT, 1, {PLAIN, .forward = LB_FORWARD_FULLNAT}},
+	{"nat6-tcp-established", TARGET_NAT, 1, {PLAIN, .forward = LB_FORWARD_NAT, .v6 = true}},
+	{"fullnat6-tcp-established", TARGET_NAT, 1, {PLAIN, .forward = LB_FORWARD_FULLNAT, .v6 = true}},
+	{"nat46-tcp-established", TARGET_NAT, 1, {PLAIN, .forward = LB_FORWARD_FULLNAT, .crosses = true}},
 	{"ipip4-tcp-nat", TARGET_NAT, 1, {IPIP}},
 	{"ipip4-tcp-rich", TARGET_RICH, 1, {IPIP}},
 	{"ipip4-udp-established", TARGET_LB, 1, {.proto = IPPROTO_UDP, .oif = LOOPBACK, .forward = LB_FORWARD_IPIP}},
@@ -241,8 +244,10 @@ static json_t *case_row(size_t i, double floor_ns)
 	double net[ROUNDS], floors[ROUNDS];
 
 	net_of(i,
-	       c->setup.forward == LB_FORWARD_L2 || bench_translates(&c->setup) || !c->setup.forward ? CASE_DRIVER
-												     : CASE_ADJUST,
+	       c->setup.forward == LB_FORWARD_L2 || (bench_translates(&c->setup) && !c->setup.crosses) ||
+			       !c->setup.forward
+		       ? CASE_DRIVER
+		       : CASE_ADJUST,
 	       net);
 	for (int round = 0; round < ROUNDS; round++)
 		floors[round] = net[round] / floor_ns;

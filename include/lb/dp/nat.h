@@ -25,7 +25,7 @@ struct lb_nat_job {
 	bool v6;
 	bool fragment; /* the first one of a datagram */
 	__u8 fate; /* LB_V_FORWARDED: it has an entry. Else a verdict, or what bpf/nat.h has beside them */
-	__u32 set_idx; /* of IPv4, where its line is: lb/dp/nat_line.h */
+	__u32 set_idx; /* where its line is: lb/dp/nat_line.h */
 	__u32 epoch;	 /* its key's, from before its entry was read */
 };
 

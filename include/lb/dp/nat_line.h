@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A cache line with all that an established connection's IPv4 packets need, one way: a copy of its entry in lb_conns,
- * whose look-up takes longer than the rest of such a packet. Called by bpf/, by the collector of what has expired, and
- * by tests.
+ * A cache line, of IPv6 two, with all that an established connection's packets need, one way: a copy of its entry in
+ * lb_conns, whose look-up takes longer than the rest of such a packet. Called by bpf/, by the collector of what has
+ * expired, and by tests.
  *
  * Each CPU has lines of its own, so that none is read while it is being written. Who removes an entry or changes what
  * lines copy of it adds to the epoch of its key: a line is worth something as long as the epoch is what it was before
@@ -13,6 +13,7 @@
 #define LB_DP_NAT_LINE_H
 
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 
 #include "lb/abi.h"
 #include "lb/dp/base.h"
@@ -45,12 +46,55 @@ _Static_assert(sizeof(struct lb_nat_line) == 64, "one cache line");
  * most, and few are written. */
 #define LB_NAT_LINE_PATIENCE 16
 
-/* Where a line may lie. */
-struct lb_nat_set {
-	struct lb_nat_line way[2];
+/* The same of IPv6: two cache lines, a set. What says whose each half is lies where it does in a line of IPv4, so that
+ * either of them sees the other there, and half of one is none. */
+struct lb_nat_line6 {
+	__u64 saddr0;
+	__u32 ports;
+	__u32 what; /* with LB_NAT_LINE_V6 */
+	__u32 epoch;
+	__u32 stamp;
+	__u64 saddr1;
+	__u64 daddr[2];
+	__u64 mac0;
+	__u16 backend;
+	__u16 service;
+	__u8 gen;
+	__u8 refused;
+	__u16 l4_delta;
+
+	__u64 to_saddr0;
+	__u32 to_ports;
+	__u32 what2; /* as .what */
+	__u32 mac1;
+	__u32 stamp2; /* as .stamp */
+	__u64 to_saddr1;
+	__u64 to_daddr[2];
+	__u32 ifindex;
+	__u8 pad[12];
 };
+_Static_assert(sizeof(struct lb_nat_line6) == 128, "two cache lines");
+
+/* Where lines may lie: two of IPv4, or one of IPv6. */
+struct lb_nat_set {
+	union {
+		struct lb_nat_line way[2];
+		struct lb_nat_line6 six;
+	};
+};
+_Static_assert(__builtin_offsetof(struct lb_nat_set, way[0].what) == __builtin_offsetof(struct lb_nat_set, six.what) &&
+		       __builtin_offsetof(struct lb_nat_set, way[0].stamp) ==
+			       __builtin_offsetof(struct lb_nat_set, six.stamp) &&
+		       __builtin_offsetof(struct lb_nat_set, way[0].refused) ==
+			       __builtin_offsetof(struct lb_nat_set, six.refused) &&
+		       __builtin_offsetof(struct lb_nat_set, way[1].what) ==
+			       __builtin_offsetof(struct lb_nat_set, six.what2) &&
+		       __builtin_offsetof(struct lb_nat_set, way[1].stamp) ==
+			       __builtin_offsetof(struct lb_nat_set, six.stamp2),
+	       "one sees the other");
 
 #define LB_NAT_LINE_WHAT(proto, reply) ((__u32)(proto) | (__u32)(reply) << 8)
+#define LB_NAT_LINE_V6 (1U << 9)
 
 /* lb_nat_line_hash - where a direction of a connection has its line and its epoch, by its packets' words. */
 static __always_inline __u64 lb_nat_line_hash(const struct lb_hash_secret *s, __u64 addrs, __u32 ports, __u8 proto)
@@ -81,9 +125,22 @@ static __always_inline __u64 lb_nat_line_addrs(const __u64 saddr[2], const __u64
 #endif
 }
 
-/* lb_nat_line_key_hash - lb_nat_line_hash of what has @key; what is not IPv4 has neither line nor epoch, and any. */
+/* lb_nat_line6_hash - lb_nat_line_hash of IPv6. */
+static __always_inline __u64 lb_nat_line6_hash(const struct lb_hash_secret *s, const struct lb_conn_key *key)
+{
+	__u64 x = lb_hash_round(s, 0, key->saddr[0]) ^ key->saddr[1];
+
+	x = lb_hash_round(s, 1, x) ^ key->daddr[0];
+	x = lb_hash_round(s, 2, x) ^ key->daddr[1];
+	x = lb_hash_round(s, 3, x) ^ key->ports ^ (__u64)key->proto << 32;
+	return lb_hash_last(s, 2, lb_hash_round(s, 1, x));
+}
+
+/* lb_nat_line_key_hash - that of what has @key. */
 static __always_inline __u64 lb_nat_line_key_hash(const struct lb_hash_secret *s, const struct lb_conn_key *key)
 {
+	if (!lb_addr_is_mapped4(key->daddr))
+		return lb_nat_line6_hash(s, key);
 	return lb_nat_line_hash(s, lb_nat_line_addrs(key->saddr, key->daddr), key->ports, (__u8)key->proto);
 }
 
@@ -171,6 +228,89 @@ static __always_inline void lb_nat_line_write(void *ip, __u8 proto, const struct
 	lb_put16(ip + 10, lb_csum_apply(lb_get16(ip + 10), l->l3_delta));
 	lb_put64(ip + 12, l->to_addrs);
 }
+
+/* ---- IPv6 ---- */
+
+/* lb_nat_line6_of - is @l the line of packets that come with @key and are @what? */
+static __always_inline bool lb_nat_line6_of(const struct lb_nat_line6 *l, const struct lb_conn_key *key, __u32 what)
+{
+	return ((l->saddr0 ^ key->saddr[0]) | (l->saddr1 ^ key->saddr[1]) | (l->daddr[0] ^ key->daddr[0]) |
+		(l->daddr[1] ^ key->daddr[1]) | (l->ports ^ key->ports) | (l->what ^ what) | (l->what2 ^ what)) == 0;
+}
+
+/* lb_nat_line6_is - and is it worth something? */
+static __always_inline bool lb_nat_line6_is(const struct lb_nat_line6 *l, const struct lb_conn_key *key, __u32 what,
+					    __u32 epoch, __u32 now)
+{
+	if (!lb_nat_line6_of(l, key, what) || l->epoch != epoch)
+		return false;
+	return (__s32)(now - l->stamp) < LB_CONN_GRAIN_S;
+}
+
+/* lb_nat_line6_fill - @l becomes the line of @c, whose packets come with @key and are @what. @epoch: from before @c was
+ * looked up. */
+static __always_inline void lb_nat_line6_fill(struct lb_nat_line6 *l, const struct lb_conn_key *key, __u32 what,
+					      const struct lb_conn *c, __u32 epoch)
+{
+	l->saddr0 = key->saddr[0];
+	l->saddr1 = key->saddr[1];
+	l->daddr[0] = key->daddr[0];
+	l->daddr[1] = key->daddr[1];
+	l->ports = key->ports;
+	l->what = l->what2 = what;
+	l->epoch = epoch;
+	l->stamp = l->stamp2 = LB_CONN_STAMP(lb_load(&c->word));
+	l->to_saddr0 = c->xlate.saddr[0];
+	l->to_saddr1 = c->xlate.saddr[1];
+	l->to_daddr[0] = c->xlate.daddr[0];
+	l->to_daddr[1] = c->xlate.daddr[1];
+	l->to_ports = c->xlate.ports;
+	l->l4_delta = c->xlate.l4_delta;
+	l->mac0 = c->hop.mac0;
+	l->mac1 = c->hop.mac1;
+	l->ifindex = c->hop.ifindex;
+	l->backend = c->backend;
+	l->service = c->service;
+	l->gen = c->gen;
+}
+
+/* lb_nat_line6_keep - lb_nat_line_keep of IPv6. */
+static __always_inline void lb_nat_line6_keep(struct lb_nat_set *set, const struct lb_conn_key *key,
+					      const struct lb_conn *c, __u32 epoch, __u32 now)
+{
+	const __u32 what = LB_NAT_LINE_WHAT(key->proto, !!(c->flags & LB_CONN_F_REPLY)) | LB_NAT_LINE_V6;
+	const bool its = lb_nat_line6_of(&set->six, key, what);
+
+	if (!lb_nat_line_may_have(c, (__u8)key->proto)) {
+		if (its)
+			set->six.what = set->six.what2 = 0;
+		return;
+	}
+	if (!its && !(lb_nat_line_spare(&set->way[0], now) && lb_nat_line_spare(&set->way[1], now)) &&
+	    ++set->six.refused % LB_NAT_LINE_PATIENCE)
+		return;
+	lb_nat_line6_fill(&set->six, key, what, c, epoch);
+}
+
+/* lb_nat_line6_write - the packet at @ip6, without extension headers, as @l says; its hop limit allows it. The frame
+ * has its headers. */
+static __always_inline void lb_nat_line6_write(void *ip6, __u8 proto, const struct lb_nat_line6 *l)
+{
+	void *l4 = ip6 + sizeof(struct ipv6hdr), *check = l4 + (proto == IPPROTO_TCP ? 16 : 6);
+
+	if (proto == IPPROTO_TCP)
+		lb_put16(check, lb_csum_apply(lb_get16(check), l->l4_delta));
+	else
+		lb_put16(check, lb_csum_apply_udp(lb_get16(check), l->l4_delta));
+	lb_put32(l4, l->to_ports);
+	((struct ipv6hdr *)ip6)->hop_limit--;
+	lb_put64(ip6 + 8, l->to_saddr0);
+	lb_put64(ip6 + 16, l->to_saddr1);
+	lb_put64(ip6 + 24, l->to_daddr[0]);
+	lb_put64(ip6 + 32, l->to_daddr[1]);
+}
+
+/* ---- IPv4 ---- */
 
 /* lb_nat_line_keep - renews the line in @set of @c, which has @key, or makes one where there is room or its turn has
  * come, or takes it back, as @c is now. IPv4. @epoch: from before @c was looked up. @now: in seconds. */
