@@ -41,9 +41,9 @@ servers_start 2 8001 8002
 nodes_attach 2
 lbd_start
 
-up() { # NAME VIP FORWARD ADDRESS...
-	ok "service $1" lbctl service add "$1" "$2" --check none --forward "$3"
-	for address in "${@:4}"; do
+up() { # NAME VIP FORWARD ADDRESS ADDRESS [OPTION...]
+	ok "service $1" lbctl service add "$1" "$2" --check none --forward "$3" "${@:6}"
+	for address in "${@:4:2}"; do
 		lbctl backend add "$1" "$address" || bail "backend add $1 $address"
 	done
 	wait_serving "$1" 2
@@ -74,7 +74,11 @@ all() { # CLIENT WHAT
 	answered "$1" '[2001:db8::10]:8002' "$2, IPv6 in IPv4"
 }
 all client "out by an interface that is not attached"
+up fullnat 192.0.2.10:8003 fullnat 10.1.0.11:8001 10.1.0.12:8001 --snat 10.1.0.2
+ok "that answers to be translated come in by it is warned of" \
+	wait_for 10 grep -q 'level=warn.* interface=lb1 service=fullnat .*mend="lbctl attach lb1"' "$RUN/lb/log"
 ok "attach lb1, native" lbctl attach lb1 --mode native
+answered client 192.0.2.10:8003 "translated"
 all client "out by one that is attached, too"
 all near "in and out by lb1"
 is "nothing was dropped" "$(lbctl --json status | jq '[.verdicts | to_entries[] | select(.key | startswith("drop_")) | .value] | add')" 0

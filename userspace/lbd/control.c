@@ -340,6 +340,7 @@ static void on_upkeep(evutil_socket_t fd, short what, void *ctx)
 	lb_ifaces_look_at_vlans(&c->ifaces, c->nexthops);
 	if (lb_model_set_vlans(c->model, lb_ifaces_want_vlans(&c->ifaces, c->config, c->nexthops)))
 		lb_control_commit_soon(c);
+	lb_returns_look(&c->returns, &c->ifaces, c->model);
 	lb_nexthops_refresh(c->nexthops);
 	lb_check_path_refresh(c->check_path);
 }

@@ -19,6 +19,7 @@
 #include "nexthops.h"
 #include "prober.h"
 #include "resolver.h"
+#include "returns.h"
 #include "store.h"
 #include "watch.h"
 #include "work.h"
@@ -62,6 +63,7 @@ struct lb_control {
 	struct lb_resolver *resolver;
 	struct lb_store *store;
 	struct lb_ifaces ifaces;
+	struct lb_returns returns;
 	bool ifaces_known; /* what is attached was looked at: before, an lbd before us may have attached it */
 	struct lb_announce *announce;
 	uint64_t generation; /* changes applied, ever */

@@ -160,7 +160,7 @@ int lb_ifaces_change(struct lb_ifaces *f, struct lb_dataplane *dp, const struct 
 	return 0;
 }
 
-static bool is_attached(const struct lb_ifaces *f, unsigned int ifindex)
+bool lb_ifaces_is_attached(const struct lb_ifaces *f, uint32_t ifindex)
 {
 	for (size_t i = 0; i < f->nr; i++)
 		if (f->list[i].attached && f->list[i].at.ifindex == ifindex)
@@ -176,7 +176,7 @@ static void drop_unknown(struct lb_ifaces *f, struct lb_dataplane *dp, enum lb_l
 
 	f->left_over = !all;
 	for (struct if_nameindex *i = all; i && i->if_index; i++) {
-		if (lb_ifaces_find(f, i->if_name) || is_attached(f, i->if_index))
+		if (lb_ifaces_find(f, i->if_name) || lb_ifaces_is_attached(f, i->if_index))
 			continue;
 		ret = lb_dataplane_attached(dp, i->if_name, &at);
 		if (!ret)

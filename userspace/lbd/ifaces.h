@@ -51,6 +51,8 @@ bool lb_ifaces_want_vlans(const struct lb_ifaces *f, const struct lb_config *c, 
  */
 void lb_ifaces_look_at_vlans(struct lb_ifaces *f, const struct lb_nexthops *n);
 
+/* lb_ifaces_is_attached - is the interface @ifindex one of them, and attached? */
+bool lb_ifaces_is_attached(const struct lb_ifaces *f, uint32_t ifindex);
 const struct lb_iface *lb_ifaces_find(const struct lb_ifaces *f, const char *name);
 
 #endif
