@@ -166,19 +166,9 @@ static __always_inline __u32 lb_select_slowly(struct lb_world *w, struct lb_job 
 	return lb_world_flow_steer(w, q);
 }
 
-/* Leaves in the job what @b is. Is it alive, and of the job's service? */
-static __always_inline bool lb_select_takes(struct lb_job *j, const struct lb_backend *b)
-{
-	const __u64 its = lb_backend_word(b);
-
-	j->life = lb_life_in(its);
-	j->plain = lb_backend_plain(its, j->vip_word, j->pkt.v6);
-	return lb_likely(j->plain) || lb_backend_serves(lb_rarely(its), lb_rarely(j->vip_word));
-}
-
 /* The usual answer where the table alone does not decide, without a call: the flow is known, and there is nothing to be
- * written. NULL: ask. */
-static __always_inline const struct lb_backend *lb_select_known(struct lb_world *w, struct lb_job *j)
+ * written. NULL: ask. @its: the backend's word. */
+static __always_inline const struct lb_backend *lb_select_known(struct lb_world *w, struct lb_job *j, __u64 *its)
 {
 	const struct lb_flow_set *set = lb_world_flows(w, lb_flow_set_idx(j->hash));
 	const struct lb_backend *b;
@@ -191,7 +181,9 @@ static __always_inline const struct lb_backend *lb_select_known(struct lb_world 
 	b = lb_world_backend(w, LB_FLOW_BACKEND(e));
 	if (lb_unlikely(!b))
 		return NULL;
-	if (lb_unlikely(!lb_select_takes(j, b) || !lb_flow_settled(e, lb_world_age(w), j->life.gen)))
+	*its = lb_backend_word(b);
+	if (lb_unlikely(!lb_backend_serves(*its, j->vip_word) ||
+			!lb_flow_settled(e, lb_world_age(w), lb_life_in(*its).gen)))
 		return NULL;
 	row = lb_world_service_cpu(w, lb_job_service(j));
 	if (row)
@@ -212,7 +204,7 @@ static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_j
 {
 	/* Datagrams are tracked nearly always: then the slot is not even looked at where the flow is known. */
 	const bool flow_first = j->pkt.proto == IPPROTO_UDP && j->common;
-	__u64 table = j->table;
+	__u64 table = j->table, its;
 	const struct lb_conf *conf = lb_world_conf(w);
 	const struct lb_backend *b = NULL;
 
@@ -220,7 +212,7 @@ static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_j
 		return lb_answer(LB_V_DROP_NO_BACKEND);
 	j->hash = lb_packet_hash(&j->pkt, j->vip_fold, &conf->hash);
 	if (flow_first && lb_likely(lb_job_flags(j) == LB_VIP_F_TRACK))
-		b = lb_select_known(w, j);
+		b = lb_select_known(w, j, &its);
 	if (!b) {
 		__u32 slot = LB_TABLE_SLOT(table, j->hash), word;
 		const struct lb_slot_line *line = lb_world_slots(w, slot / 16);
@@ -229,7 +221,7 @@ static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_j
 			return lb_answer(LB_V_DROP_NO_BACKEND);
 		word = lb_load(&line->slot[slot % 16]);
 		if (lb_unlikely(lb_job_flags(j) | LB_SLOT_PHASE(word))) {
-			b = !flow_first && lb_selects_known(j) ? lb_select_known(w, j) : NULL;
+			b = !flow_first && lb_selects_known(j) ? lb_select_known(w, j, &its) : NULL;
 			if (!b && j->common) {
 				const struct lb_packet again = lb_parse_again(&j->pkt);
 
@@ -251,11 +243,14 @@ static __always_inline enum lb_verdict lb_select(struct lb_world *w, struct lb_j
 			b = lb_world_backend(w, j->backend_idx);
 			if (lb_unlikely(!b))
 				return lb_answer(LB_V_DROP_NO_BACKEND);
-			if (lb_unlikely(!lb_select_takes(j, b)))
-				return lb_answer(LB_V_DROP_NO_BACKEND);
+			its = lb_backend_word(b);
 		}
 	}
 	j->backend = b;
+	j->life = lb_life_in(its);
+	j->plain = lb_backend_plain(its, j->vip_word, j->pkt.v6);
+	if (lb_unlikely(!j->plain && !lb_backend_serves(lb_rarely(its), lb_rarely(j->vip_word))))
+		return lb_answer(LB_V_DROP_NO_BACKEND);
 	return LB_V_FORWARDED;
 }
 
