@@ -141,7 +141,7 @@ traffic_ok "after the start"
 echo "# another version's maps"
 lbd_end KILL
 mv "$PINS" /sys/fs/bpf/lb/v1
-mkdir /sys/fs/bpf/lb/mine /sys/fs/bpf/lb/v2
+mkdir -p /sys/fs/bpf/lb/mine /sys/fs/bpf/lb/v2
 lbd_start
 wait_serving web 3
 is "lbd makes its own" "$(lbctl --json status | jq .adopted)" false
@@ -151,4 +151,8 @@ traffic_ok "with the new program in the old one's place"
 
 echo "# refusals"
 is "a value that is none" "$(host lb curl -s --unix-socket "$RUN/lb/lbd.sock" 'http://lbd/v1/status?verify=yes' | jq -r .detail)" "verify: must be 0 or 1"
+
+# The file system below the one that is gone is everybody's.
+lbd_end
+rm -r /sys/fs/bpf/lb
 done_testing
