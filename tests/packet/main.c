@@ -225,7 +225,9 @@ static bool row_fails(const struct world *w, const struct row *r, const struct f
 	bad |= differs(w, "the entry's idle time", e.idle, r->after.idle);
 	bad |= differs(w, "the entry's proof", e.proven, r->after.proven);
 	bad |= differs(w, "the entry's end", e.closed, r->after.closed);
-	return bad | choice_wrong(w, r, age) | counters_wrong(w, r, counted_len(&r->in, in));
+	bad |= choice_wrong(w, r, age);
+	bad |= counters_wrong(w, r, counted_len(&r->in, in));
+	return bad;
 }
 
 static uint64_t now_ns(void)

@@ -103,7 +103,7 @@ static void test_members(void **state)
 	memcpy(backend.addr, address, 16);
 	lb_events_add(e, &(struct lb_event){LB_EVENT_HEALTH, "web", &backend, address, "eth0", "up", "down",
 					    "a \"b\" \\ \n\x01\x7f\xff caf\xc3\xa9", "api", 7, 9, "forwarded", "why", "a.example"});
-	lb_events_add(e, &(struct lb_event){LB_EVENT_STARTED});
+	lb_events_add(e, &(struct lb_event){.type = LB_EVENT_STARTED});
 	assert_int_equal(wakes, 2);
 	text = at = read_all(r, 4096);
 	json = next_line(&at);
@@ -132,7 +132,7 @@ static void test_members(void **state)
 	free(text);
 	lb_events_reader_free(r);
 	lb_events_free(e);
-	lb_events_add(NULL, &(struct lb_event){LB_EVENT_STARTED});
+	lb_events_add(NULL, &(struct lb_event){.type = LB_EVENT_STARTED});
 }
 
 /* Where a reader begins. */

@@ -308,7 +308,7 @@ static void end_job(struct exchange *x)
 	x->ready = NULL;
 	if (job.step)
 		job.free(job.ctx);
-	x->resp.job = (struct lb_http_job){NULL};
+	x->resp.job = (struct lb_http_job){.step = NULL};
 	if (x->working)
 		MHD_resume_connection(x->conn);
 	x->working = false;

@@ -37,8 +37,10 @@ struct lb_maglev {
 	struct lb_maglev_follow *follow; /* how it follows an older one; NULL: it does not */
 };
 
-/* For loops over all, which are most of the work. */
-#ifdef __x86_64__
+/* For loops over all, which are most of the work: gcc makes them for wide registers, too, clang 14 has no such words. */
+#ifdef __clang__
+#define LB_MAGLEV_WIDE
+#elif defined(__x86_64__)
 #define LB_MAGLEV_WIDE __attribute__((target_clones("avx2", "default"), optimize("O3")))
 #else
 #define LB_MAGLEV_WIDE __attribute__((optimize("O3")))
