@@ -124,7 +124,7 @@ static __always_inline __u32 lb_fragment(struct lb_world *w)
 		return LB_V_PASS_FRAGMENT;
 	where = lb_fragment_find(set, hash, j.pkt.v6, lb_fragment_age(lb_world_now_ns(w)));
 	if (lb_world_has(w, LB_HAS_NAT) && lb_fragment_is_ports(where))
-		return lb_nat_ask_fragment(w, &j.pkt, hash, where, lb_fragment_verdict(f.flaw));
+		return lb_nat_ask_fragment(w, &j.pkt, f.bytes, hash, where, lb_fragment_verdict(f.flaw));
 	v = lb_fragment_follow(w, &j, &f, where);
 	if (v != LB_V_FORWARDED || !j.backend)
 		return lb_verdict_passes(v) ? v : lb_account_flawed(w, &j, v);

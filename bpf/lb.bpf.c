@@ -545,6 +545,18 @@ static __always_inline enum lb_verdict lb_world_nat_cross(struct lb_world *w, co
 	return (enum lb_verdict)lb_nat_cross_ctx(w->ctx, c, l4_off, proto, v6);
 }
 
+static __attribute__((noinline)) __u32 lb_nat_cross_fragment_ctx(struct xdp_md *ctx, const struct lb_conn *c, __u32 v6)
+{
+	struct lb_world w = {.ctx = ctx};
+
+	return v6 ? lb_nat_cross_fragment(&w, c, true) : lb_nat_cross_fragment(&w, c, false);
+}
+
+static __always_inline enum lb_verdict lb_world_nat_cross_fragment(struct lb_world *w, const struct lb_conn *c, bool v6)
+{
+	return (enum lb_verdict)lb_nat_cross_fragment_ctx(w->ctx, c, v6);
+}
+
 static __attribute__((noinline)) __u32 lb_nat_line6_ctx(struct xdp_md *ctx, const struct lb_nat_job *n)
 {
 	struct lb_world w = {.ctx = ctx};

@@ -274,7 +274,26 @@ static __always_inline enum lb_verdict lb_nat_attend(struct lb_world *w, __u32 b
 
 /* ---- packets ---- */
 
-/* The frame as one of the other family, which @c says; its link's header is to be written. */
+/* The frame, of which lb_cross_take6 or lb_cross_take4 has left @x, as one of the other family, which @c says. */
+static __always_inline enum lb_verdict lb_nat_cross_write(struct lb_world *w, const struct lb_conn *c,
+							  const struct lb_cross *x, bool v6)
+{
+	void *data, *end, *l3;
+
+	if (!lb_world_grow(w, -x->shift))
+		return LB_V_DROP_NO_HEADROOM;
+	data = lb_world_data(w);
+	end = lb_world_data_end(w);
+	if (data + sizeof(struct ethhdr) > end)
+		return LB_V_DROP_MALFORMED;
+	lb_put16(data + 12, v6 ? lb_htons(ETH_P_IP) : lb_htons(ETH_P_IPV6));
+	l3 = data + sizeof(struct ethhdr);
+	if (v6)
+		return lb_nat_verdict(lb_cross_write4(l3, end, x, &c->xlate, (__u16)lb_world_random(w)));
+	return lb_nat_verdict(lb_cross_write6(l3, end, x, &c->xlate));
+}
+
+/* The frame as one of the other family; its link's header is to be written. */
 static __always_inline enum lb_verdict lb_nat_cross(struct lb_world *w, const struct lb_conn *c, __u32 l4_off,
 						    __u8 proto, bool v6)
 {
@@ -282,7 +301,6 @@ static __always_inline enum lb_verdict lb_nat_cross(struct lb_world *w, const st
 	struct lb_nat_work *work = lb_world_nat_work(w);
 	struct lb_cross x;
 	enum lb_xlate_result r;
-	void *data;
 
 	if (!work)
 		return LB_V_DROP_NAT_IMPOSSIBLE;
@@ -296,17 +314,32 @@ static __always_inline enum lb_verdict lb_nat_cross(struct lb_world *w, const st
 	}
 	if (r != LB_XLATE_OK)
 		return lb_nat_verdict(r);
-	if (!lb_world_grow(w, -x.shift))
-		return LB_V_DROP_NO_HEADROOM;
-	data = lb_world_data(w);
-	end = lb_world_data_end(w);
-	if (data + sizeof(struct ethhdr) > end)
-		return LB_V_DROP_MALFORMED;
-	lb_put16(data + 12, v6 ? lb_htons(ETH_P_IP) : lb_htons(ETH_P_IPV6));
-	l3 = data + sizeof(struct ethhdr);
-	if (v6)
-		return lb_nat_verdict(lb_cross_write4(l3, end, &x, &c->xlate, (__u16)lb_world_random(w)));
-	return lb_nat_verdict(lb_cross_write6(l3, end, &x, &c->xlate));
+	return lb_nat_cross_write(w, c, &x, v6);
+}
+
+/* Likewise the fragment that was put aside, with an ID as lb_nat_salt has. Of IPv6 only what has no other extension
+ * headers: those in front would be gone, and those behind would take their bytes out of the datagram. */
+static __always_inline enum lb_verdict lb_nat_cross_fragment(struct lb_world *w, const struct lb_conn *c, bool v6)
+{
+	void *l3 = lb_world_data(w) + sizeof(struct ethhdr), *end = lb_world_data_end(w);
+	const struct lb_nat_work *work = lb_world_nat_work(w);
+	const struct lb_conf *conf = lb_world_conf(w);
+	enum lb_xlate_result r;
+	struct lb_cross x;
+
+	if (!lb_world_has(w, LB_HAS_FRAGMENTS) || !work || !conf)
+		return LB_V_DROP_NAT_IMPOSSIBLE;
+	if (v6) {
+		if (work->job.l4_off != LB_CROSS_FRAGMENT6 || !lb_cross_fragment6(l3, end))
+			return LB_V_DROP_NAT_IMPOSSIBLE;
+		r = lb_cross_take6(l3, end, LB_CROSS_FRAGMENT6, LB_CROSS_FRAGMENT6 - 8, (__u8)work->job.key.proto, &x);
+	} else {
+		r = lb_cross_take4(l3, end, &x);
+	}
+	if (r != LB_XLATE_OK)
+		return lb_nat_verdict(r);
+	x.id += lb_fragment_salt(&conf->hash, work->job.key.saddr, work->job.key.daddr);
+	return lb_nat_cross_write(w, c, &x, v6);
 }
 
 /* The fragment of @n gets an ID that it shares with no other sender's, but by chance. */
@@ -330,13 +363,13 @@ static __always_inline enum lb_verdict lb_nat_translate(struct lb_world *w, cons
 {
 	void *data = lb_world_data(w) + sizeof(struct ethhdr), *end = lb_world_data_end(w);
 
-	if (lb_unlikely(n->fragment))
-		lb_world_nat_salt(w, n);
 	if (lb_unlikely(c->flags & LB_CONN_F_CROSS)) {
-		if (n->fragment)
-			return LB_V_DROP_NAT_IMPOSSIBLE;
+		if (lb_unlikely(n->fragment))
+			return lb_world_nat_cross_fragment(w, c, n->v6);
 		return lb_world_nat_cross(w, c, n->l4_off & LB_L4_OFF_BITS, n->key.proto, n->v6);
 	}
+	if (lb_unlikely(n->fragment))
+		lb_world_nat_salt(w, n);
 	if (n->v6)
 		return lb_nat_verdict(
 			lb_xlate_packet6(data, end, n->l4_off & LB_L4_OFF_BITS, (__u8)n->key.proto, &c->xlate));
@@ -344,11 +377,14 @@ static __always_inline enum lb_verdict lb_nat_translate(struct lb_world *w, cons
 }
 
 /* The fate of a packet of @c that is longer than @mtu when it is translated; 0: it is not. */
-static __always_inline __u32 lb_nat_too_big(const struct lb_nat_job *n, const struct lb_conn *c, __u32 mtu)
+static __always_inline __u32 lb_nat_too_big(const struct lb_nat_job *n, const struct lb_conn *c, bool fragment,
+					    __u32 mtu)
 {
 	const bool cross = c->flags & LB_CONN_F_CROSS;
 
-	return lb_likely(lb_nat_len(n, cross) <= mtu) ? 0 : LB_FATE_TOO_BIG_FOR(lb_nat_mtu(mtu, n->v6, cross));
+	if (lb_likely(lb_nat_len(n, cross, fragment) <= mtu))
+		return 0;
+	return LB_FATE_TOO_BIG_FOR(lb_nat_mtu(mtu, n->v6, cross, fragment));
 }
 
 /* To the backend by @hop, translated but for the frame's header. The packet's fate, which is @v where it is sent. */
@@ -407,7 +443,7 @@ static __always_inline __u32 lb_nat_send(struct lb_world *w, const struct lb_nat
 	lb_hop_read(b, &hop);
 	if (lb_unlikely(!hop.oif))
 		return lb_answer(LB_V_DROP_NO_NEXT_HOP);
-	too_big = lb_nat_too_big(n, c, lb_hop_mtu(&hop));
+	too_big = lb_nat_too_big(n, c, n->fragment, lb_hop_mtu(&hop));
 	if (lb_unlikely(too_big))
 		return too_big;
 	v = lb_nat_translate(w, n, c);
@@ -426,7 +462,7 @@ static __always_inline __u32 lb_nat_reply(struct lb_world *w, struct lb_nat_job 
 
 	if (!link || lb_load(&link->ifindex) != c->hop.ifindex)
 		return lb_answer(LB_V_DROP_NO_NEXT_HOP); /* the program is not there any more */
-	too_big = lb_nat_too_big(n, c, lb_load(&link->mtu));
+	too_big = lb_nat_too_big(n, c, n->fragment, lb_load(&link->mtu));
 	if (lb_unlikely(too_big))
 		return too_big;
 	if (new != old) {

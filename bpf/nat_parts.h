@@ -35,10 +35,11 @@ static __always_inline __u32 lb_nat_ask_error(struct lb_world *w, struct lb_job 
 	return LB_NAT_ASKED;
 }
 
-/* A later fragment whose first one was translated: put aside likewise, with @flaw if that is no LB_V_FORWARDED. @where:
- * what the first one left behind, half of the ports; the other half is found in time. */
-static __always_inline __u32 lb_nat_ask_fragment(struct lb_world *w, const struct lb_packet *p, __u64 hash, __u32 where,
-						 enum lb_verdict flaw)
+/* A later fragment whose first one was translated: put aside likewise, with @flaw if that is no LB_V_FORWARDED; its
+ * part of the datagram has @bytes. @where: what the first one left behind, half of the ports; the other half is found
+ * in time. */
+static __always_inline __u32 lb_nat_ask_fragment(struct lb_world *w, const struct lb_packet *p, __u32 bytes, __u64 hash,
+						 __u32 where, enum lb_verdict flaw)
 {
 	struct lb_nat_work *work = lb_world_nat_work(w);
 
@@ -51,6 +52,7 @@ static __always_inline __u32 lb_nat_ask_fragment(struct lb_world *w, const struc
 	work->job.key.ports = lb_fragment_half(where) << 16;
 	work->job.key.proto = lb_fragment_proto(where);
 	work->job.len = p->len;
+	work->job.l4_off = p->len - bytes;
 	work->job.v6 = p->v6;
 	work->job.tcp_flags = 0;
 	work->job.fragment = false; /* there is nothing to be learned from it */
@@ -139,6 +141,19 @@ static __always_inline enum lb_verdict lb_nat_part_same(struct lb_world *w, cons
 					   : lb_icmp_nat4(l3, end, &q, &c->xlate));
 }
 
+/* The fate of the fragment that was put aside, as one of the other family, where @mtu bytes fit; LB_V_FORWARDED: it is
+ * to be sent. */
+static __always_inline __u32 lb_nat_part_cross(struct lb_world *w, const struct lb_conn *c, __u32 mtu)
+{
+	const struct lb_nat_work *work = lb_world_nat_work(w);
+	__u32 too_big;
+
+	if (!work)
+		return LB_V_DROP_NAT_IMPOSSIBLE;
+	too_big = lb_nat_too_big(&work->job, c, true, mtu);
+	return too_big ? too_big : lb_world_nat_cross_fragment(w, c, work->job.v6);
+}
+
 /* Sends what is the entry @c's to the backend with @hop, or to the client; @error: it is one. */
 static __always_inline __u32 lb_nat_part_send(struct lb_world *w, const struct lb_conn *c, const struct lb_hop *hop,
 					      const struct lb_link *link, struct lb_life life, bool error)
@@ -157,8 +172,7 @@ static __always_inline __u32 lb_nat_part_of(struct lb_world *w, const struct lb_
 	struct lb_icmp_mtus mtus;
 	struct lb_life life;
 	struct lb_hop hop;
-	enum lb_verdict v;
-	__u32 mtu;
+	__u32 mtu, v;
 
 	if (!b || !link)
 		return LB_V_DROP_NO_BACKEND;
@@ -174,15 +188,14 @@ static __always_inline __u32 lb_nat_part_of(struct lb_world *w, const struct lb_
 	}
 	if (!reply && !hop.oif)
 		return LB_V_DROP_NO_NEXT_HOP;
-	if (!error && c->flags & LB_CONN_F_CROSS)
-		return LB_V_DROP_NAT_IMPOSSIBLE;
 	mtus.here = reply ? lb_hop_mtu(&hop) : mtu;
 	mtus.there = reply ? mtu : lb_hop_mtu(&hop);
 	if (!mtus.here)
 		mtus.here = 0xffff; /* there is no way there now, which says nothing of its links */
-	v = c->flags & LB_CONN_F_CROSS
-		    ? lb_world_nat_error_cross(w, c, mtus)
-		    : lb_world_nat_part_same(w, c, !reply && life.forward == LB_FORWARD_NAT, mtus.there);
+	if (!(c->flags & LB_CONN_F_CROSS))
+		v = lb_world_nat_part_same(w, c, !reply && life.forward == LB_FORWARD_NAT, mtus.there);
+	else
+		v = error ? lb_world_nat_error_cross(w, c, mtus) : lb_nat_part_cross(w, c, mtus.there);
 	if (v == LB_V_DROP_TOO_BIG && !error)
 		return LB_FATE_TOO_BIG_FOR(mtus.there);
 	return v == LB_V_FORWARDED ? lb_nat_part_send(w, c, &hop, link, life, error) : v;

@@ -127,8 +127,10 @@ static __always_inline __u32 lb_world_nat_attend(struct lb_world *w, __u32 backe
 						 __u32 tcp_flags);
 static __always_inline enum lb_verdict lb_world_nat_cross(struct lb_world *w, const struct lb_conn *c, __u32 l4_off,
 							  __u32 proto, bool v6);
-/* Likewise lb_nat_line6, lb_nat_salt, lb_nat_part, lb_nat_part_same and lb_nat_error_cross. */
+/* Likewise lb_nat_cross_fragment, lb_nat_line6, lb_nat_salt, lb_nat_part, lb_nat_part_same and lb_nat_error_cross. */
 struct lb_icmp_mtus;
+static __always_inline enum lb_verdict lb_world_nat_cross_fragment(struct lb_world *w, const struct lb_conn *c,
+								   bool v6);
 static __always_inline __u32 lb_world_nat_line6(struct lb_world *w, const struct lb_nat_job *n);
 static __always_inline void lb_world_nat_salt(struct lb_world *w, const struct lb_nat_job *n);
 static __always_inline __u32 lb_world_nat_part(struct lb_world *w);

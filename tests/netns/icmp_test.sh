@@ -241,6 +241,16 @@ pieces() { # NAME VIP-OF-URL PORT BACKEND OPTION...
 pieces fullnat4-udp $VIP4 97 10.0.0.11 --forward fullnat --snat 10.0.0.2
 pieces fullnat6-udp "[$VIP6]" 97 '[fd00::11]' --forward fullnat --snat fd00::2
 
+echo "# pieces that change family"
+# IPv4's grow by 28 bytes, and have to fit then.
+ip -n client route change $VIP4/32 via 10.0.0.2 mtu 1472
+ip -n b1 route add 10.0.0.2/32 dev eth0 mtu 1472
+pieces fullnat64-udp "[$VIP6]" 98 10.0.0.11 --forward fullnat --snat 10.0.0.2
+pieces fullnat46-udp $VIP4 98 '[fd00::11]' --forward fullnat --snat fd00::2
+is "all of them could" "$(counted drop_nat_impossible)" 0
+ip -n client route change $VIP4/32 via 10.0.0.2
+ip -n b1 route del 10.0.0.2/32
+
 # Two clients whose datagrams come in pieces, in turn, with one ID, to a backend that sees them as one address.
 ip -n client address add 10.0.0.7/24 dev eth0
 ok "pieces of two clients with the same ID" host client timeout 20 python3 - $VIP4 97 10.0.0.1 10.0.0.7 <<-'END'

@@ -95,9 +95,9 @@ static struct spec to_backend(struct story *t, const struct spec *in, int backen
 			      char buf[INET6_ADDRSTRLEN])
 {
 	struct spec want = *in;
-	size_t l4 = 14 + (t->backend == 4 ? 20 + (size_t)in->options : in->ext[0].type ? 48 : 40);
+	bool piece = piece_as(&want, t->backend);
+	size_t l4 = 14 + (t->backend == 4 ? 20 + (size_t)in->options : want.ext[0].type ? 48 : 40);
 
-	want.family = t->backend;
 	want.mss = in->mss > t->setup.mss ? t->setup.mss : in->mss;
 	want.dst = addr_text(t->backend, backend, buf);
 	want.dport = BACKEND_PORT;
@@ -108,7 +108,7 @@ static struct spec to_backend(struct story *t, const struct spec *in, int backen
 		want.src = snat_addr(t->backend);
 		t->snat_port = want.sport = out->data[l4] << 8 | out->data[l4 + 1];
 	}
-	if (t->client == 6 && t->backend == 4)
+	if (t->client == 6 && t->backend == 4 && !piece)
 		expect_id(&want, out);
 	return want;
 }
@@ -128,14 +128,14 @@ struct spec from_backend(const struct story *t, int backend, int flags, char buf
 static struct spec to_client(const struct story *t, const struct spec *in, const struct frame *out)
 {
 	struct spec want = *in;
+	bool piece = piece_as(&want, t->client);
 
-	want.family = t->client;
 	want.src = vip_addr(t->client);
 	want.sport = 80;
 	want.dst = client_addr(t->client);
 	want.dport = or_default(t->client_port, 12345);
 	want.ttl = or_default(in->ttl, 64) - 1;
-	if (t->backend == 6 && t->client == 4)
+	if (t->backend == 6 && t->client == 4 && !piece)
 		expect_id(&want, out);
 	return want;
 }
@@ -198,7 +198,7 @@ static size_t fragment_id(const struct frame *f, size_t *bytes)
 	*bytes = v4 ? 2 : 4;
 	if (v4)
 		return (f->data[20] << 8 | f->data[21]) & 0x3fff ? 18 : 0;
-	return f->data[20] == IPPROTO_FRAGMENT ? 58 : 0;
+	return f->data[20] == IPPROTO_FRAGMENT && (f->data[56] | (f->data[57] & 0xf9)) ? 58 : 0;
 }
 
 static uint32_t word_at(const uint8_t *p, size_t bytes)
@@ -213,12 +213,22 @@ static uint32_t word_at(const uint8_t *p, size_t bytes)
 
 void expect_moved(struct story *t, bool reply, const struct frame *in, const struct frame *out, struct frame *want)
 {
-	size_t bytes, at = fragment_id(in, &bytes);
-	uint32_t by, sum = 0;
+	size_t old_bytes, bytes, old_at = fragment_id(in, &old_bytes), at = fragment_id(out, &bytes);
+	uint32_t by, sum = 0, was, now;
 
-	if (!at)
+	if (!old_at)
 		return;
-	by = word_at(out->data + at, bytes) - word_at(in->data + at, bytes);
+	if (!at) {
+		check(t, "it is a fragment no more", true);
+		return;
+	}
+	was = word_at(in->data + old_at, old_bytes);
+	now = word_at(out->data + at, bytes);
+	if (old_bytes != bytes) { /* numbers of 16 bits and of 32 */
+		was = old_bytes == 2 ? ntohs((uint16_t)was) : ntohl(was);
+		now = bytes == 2 ? ntohs((uint16_t)now) : ntohl(now);
+	}
+	by = now - was;
 	if (bytes == 2)
 		by &= 0xffff;
 	check(t, "its datagram has another ID", t->moved[reply].known && t->moved[reply].by != by);

@@ -24,6 +24,23 @@ static struct spec piece(struct spec s, int id, int at, bool more)
 	return s;
 }
 
+bool piece_as(struct spec *s, int family)
+{
+	const bool v6 = s->family == 6;
+	const bool is = v6 ? s->ext[0].type == IPPROTO_FRAGMENT && s->ext[0].word : s->frag & 0x3fff;
+	const unsigned int word = s->ext[0].word, frag = (unsigned int)s->frag;
+
+	if (is && v6 && family == 4) {
+		s->frag = (int)(word >> 3 | (word & 1 ? 0x2000 : 0));
+		s->ext[0] = (struct ext){.type = 0};
+	} else if (is && !v6 && family == 6) {
+		s->ext[0] = (struct ext){.type = IPPROTO_FRAGMENT,
+					 .word = (uint16_t)((frag & 0x1fff) << 3 | !!(frag & 0x2000))};
+	}
+	s->family = family;
+	return is;
+}
+
 static void later(struct story *t, const char *what, struct spec in, bool reply, enum lb_verdict verdict)
 {
 	char buf[INET6_ADDRSTRLEN];
@@ -43,6 +60,7 @@ static void later(struct story *t, const char *what, struct spec in, bool reply,
 		check(t, what, frames_differ(t->w, &o.out, &f));
 	if (o.action != XDP_TX)
 		return;
+	piece_as(&s, reply ? t->client : t->backend);
 	s.ttl = or_default(in.ttl, 64) - 1;
 	s.sport = or_default(in.sport, 12345);
 	s.dport = or_default(in.dport, 80);
@@ -73,7 +91,7 @@ static void set_mtus(struct story *t, int mtu)
 /* The rest of a datagram whose pieces are all alike. */
 static void story_pieces(struct story *t)
 {
-	const bool tcp = t->proto == IPPROTO_TCP, v4 = t->client == 4;
+	const bool tcp = t->proto == IPPROTO_TCP, v4 = t->client == 4, cross = t->client != t->backend;
 	const int at = 200;
 	char buf[INET6_ADDRSTRLEN];
 	struct spec c = from_client(t, tcp ? SYN : 0), b;
@@ -107,7 +125,7 @@ static void story_pieces(struct story *t)
 	later(t, "it is too big for the backend", c, false, LB_V_DROP_TOO_BIG);
 	t->w->backends[OLD].mtu = 1500;
 	later(t, "it is not", c, false, LB_V_FORWARDED);
-	if (!v4) {
+	if (!v4 && !cross) {
 		set_mtus(t, 1300);
 		told(t, "a later one may be what is too big for the backend", large(c), false, 1300);
 		told(t, "and for the client", large(piece(b, 9, at, true)), true, 1300);
@@ -147,23 +165,126 @@ static void story_ids(struct story *t)
 	check(t, "they differ, too", t->moved[true].by == by);
 }
 
-/* The two families are not the same in what they do with fragments. */
+/* A piece of an IPv4 datagram that may not be fragmented any more. */
+static struct spec unbreakable(struct spec s)
+{
+	s.frag |= 0x4000;
+	return s;
+}
+
+/* Pieces of one side that become the other family's, where the link takes @mtu bytes: of IPv4 they grow by 28 bytes, as
+ * IPv6 has a header more for them, and of IPv6 they shrink as much. */
+static void crossing_side(struct story *t, bool reply, struct spec s, int mtu)
+{
+	const int header = s.proto == IPPROTO_TCP ? 20 : 8;
+	struct spec rest;
+
+	s = piece(s, 11, 0, true);
+	if (reply)
+		backend_sends(t, "the first one is known", s, LB_V_REPLIED);
+	else
+		client_sends(t, "the first one is known", s, LB_V_FORWARDED, OLD);
+	set_mtus(t, mtu);
+	rest = piece(s, 11, 200, false);
+	rest.payload = mtu + (s.family == 6 ? -20 : -48) - header;
+	later(t, "it just fits", rest, reply, reply ? LB_V_REPLIED : LB_V_FORWARDED);
+	rest.payload++;
+	told(t, "it does not", rest, reply, s.family == 6 ? mtu + 20 : 0);
+	s.payload = (rest.payload + header + 7) / 8 * 8 - header;
+	told(t, "the first one does not fit", s, reply, s.family == 6 ? mtu + 20 : 0);
+	if (s.family == 4)
+		told(t, "its sender wants to be told", unbreakable(s), reply, mtu - 28);
+	set_mtus(t, 1500);
+	if (s.family == 6)
+		return;
+	s.payload = PIECE + (s.proto == IPPROTO_TCP ? 4 : 0);
+	if (reply)
+		backend_sends(t, "nobody may break it", unbreakable(s), LB_V_REPLIED);
+	else
+		client_sends(t, "nobody may break it", unbreakable(s), LB_V_FORWARDED, OLD);
+}
+
+static void story_crossing(struct story *t)
+{
+	const int flags = t->proto == IPPROTO_TCP ? ACK : 0;
+	char buf[INET6_ADDRSTRLEN];
+	struct spec c = from_client(t, flags);
+
+	client_sends(t, "it begins", from_client(t, t->proto == IPPROTO_TCP ? SYN : 0), LB_V_FORWARDED, OLD);
+	c.src = client_addr(t->client);
+	c.dst = vip_addr(t->client);
+	c.sport = 12345;
+	c.dport = 80;
+	for (int mtu = 1300; mtu <= 1308; mtu += 4) {
+		crossing_side(t, false, c, mtu);
+		crossing_side(t, true, from_backend(t, OLD, flags, buf), mtu);
+	}
+}
+
+/* What the other family has no place for. */
+static void refused_of(struct story *t, bool reply, struct spec s)
+{
+	struct spec bad = piece(s, 7, 0, true);
+
+	if (s.family == 4) {
+		bad.no_sum = true;
+		if (reply)
+			backend_sends(t, "nobody knows what it adds up to", bad, LB_V_DROP_NAT_IMPOSSIBLE);
+		else
+			client_sends(t, "nobody knows what it adds up to", bad, LB_V_DROP_NAT_IMPOSSIBLE, OLD);
+		later(t, "nobody wanted the first one", piece(s, 7, 200, false), reply, LB_V_PASS_FRAGMENT);
+		bad.no_sum = false;
+		bad.options = 4;
+	} else {
+		bad.ext[1] = bad.ext[0];
+		bad.ext[0] = (struct ext){.type = IPPROTO_DSTOPTS};
+	}
+	if (reply)
+		backend_sends(t, "it has options", bad, LB_V_DROP_NAT_IMPOSSIBLE);
+	else
+		client_sends(t, "it has options", bad, LB_V_DROP_NAT_IMPOSSIBLE, OLD);
+	if (s.family == 6) {
+		bad.ext[0] = bad.ext[1];
+		bad.ext[1] = (struct ext){.type = IPPROTO_DSTOPTS};
+		if (reply)
+			backend_sends(t, "they are a part of what is in pieces", bad, LB_V_DROP_NAT_IMPOSSIBLE);
+		else
+			client_sends(t, "they are a part of what is in pieces", bad, LB_V_DROP_NAT_IMPOSSIBLE, OLD);
+	}
+	bad = piece(s, 7, 0, true);
+	if (reply)
+		backend_sends(t, "it has none", bad, LB_V_REPLIED);
+	else
+		client_sends(t, "it has none", bad, LB_V_FORWARDED, OLD);
+	bad = piece(s, 7, 65512 - 96, false);
+	bad.payload = 91; /* behind 8 bytes more: the last one that IPv4 can have */
+	later(t, "it ends where IPv4 does", bad, reply, reply ? LB_V_REPLIED : LB_V_FORWARDED);
+	bad.payload++;
+	later(t, "it ends behind", bad, reply, s.family == 6 ? LB_V_DROP_NAT_IMPOSSIBLE : LB_V_DROP_MALFORMED);
+}
+
 static void story_refused(struct story *t)
 {
 	char buf[INET6_ADDRSTRLEN];
 	struct spec c = from_client(t, 0);
 
 	client_sends(t, "it is whole", c, LB_V_FORWARDED, OLD);
-	client_sends(t, "it comes in pieces", piece(c, 7, 0, true), LB_V_DROP_NAT_IMPOSSIBLE, OLD);
-	later(t, "nobody wanted the first one", piece(c, 7, 200, false), false, LB_V_PASS_FRAGMENT);
-	backend_sends(t, "the answer does", piece(from_backend(t, OLD, 0, buf), 9, 0, true), LB_V_DROP_NAT_IMPOSSIBLE);
+	refused_of(t, false, c);
+	refused_of(t, true, from_backend(t, OLD, 0, buf));
+	if (t->client == 4)
+		return;
+	c.ext[0] = (struct ext){.type = IPPROTO_FRAGMENT};
+	client_sends(t, "it is the only piece", c, LB_V_FORWARDED, OLD);
 }
 
 void test_nat_fragment(struct world *w, int forward, int client, int backend)
 {
 	if (client != backend) {
-		tell(w, "pieces are refused", story_refused, forward, client, backend, IPPROTO_UDP, false);
-		return;
+		tell(w, "pieces of a UDP flow that change family", story_crossing, forward, client, backend,
+		     IPPROTO_UDP, false);
+		tell(w, "pieces of a TCP connection that change family", story_crossing, forward, client, backend,
+		     IPPROTO_TCP, false);
+		tell(w, "pieces that cannot", story_refused, forward, client, backend, IPPROTO_UDP, false);
 	}
 	tell(w, "a UDP flow in pieces", story_pieces, forward, client, backend, IPPROTO_UDP, false);
 	tell(w, "IDs of pieces", story_ids, forward, client, backend, IPPROTO_UDP, false);

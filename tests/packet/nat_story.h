@@ -49,6 +49,8 @@ void set_macs(struct frame *f, const uint8_t dst[6], const uint8_t src[6]);
 void check(struct story *t, const char *what, bool bad);
 /* Takes the tags off what is sent, when they are @tag. */
 void untag(struct story *t, const char *what, const uint32_t tag[2], struct frame *f);
+/* The packet @s, which may be a fragment, as one of @family. Is it one? */
+bool piece_as(struct spec *s, int family);
 /* Of a fragment @in that became @out: its ID has moved as those of its sender before did, and @want gets it. */
 void expect_moved(struct story *t, bool reply, const struct frame *in, const struct frame *out, struct frame *want);
 /* Plays a packet and holds what becomes of it against @verdict and, where it is sent, against what it means. */

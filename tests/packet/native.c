@@ -420,6 +420,11 @@ static __always_inline __u32 lb_world_nat_line6(struct lb_world *w, const struct
 	return lb_nat_line6(w, n);
 }
 
+static __always_inline enum lb_verdict lb_world_nat_cross_fragment(struct lb_world *w, const struct lb_conn *c, bool v6)
+{
+	return lb_nat_cross_fragment(w, c, v6);
+}
+
 static __always_inline void lb_world_nat_salt(struct lb_world *w, const struct lb_nat_job *n)
 {
 	lb_nat_salt(w, n);

@@ -514,8 +514,8 @@ static void test_not_crossed(void **state)
 
 /* ---- what fits ---- */
 
-/* Bytes of the packet of @n when lb_cross_take4/6 has seen it. */
-static unsigned int crossed_len(const struct lb_nat_job *n)
+/* Bytes of the packet of @n when lb_cross_take4/6 has seen it; of IPv6 a fragment has its header before all else. */
+static unsigned int crossed_len(const struct lb_nat_job *n, bool fragment)
 {
 	uint8_t b[1024] = {0};
 	struct lb_cross c;
@@ -524,10 +524,12 @@ static unsigned int crossed_len(const struct lb_nat_job *n)
 		b[0] = 0x60;
 		set16(b + 4, n->len - 40);
 		b[7] = 64;
-		assert_int_equal(lb_cross_take6(b, b + sizeof(b), n->l4_off, 0, IPPROTO_TCP, &c), LB_XLATE_OK);
+		assert_int_equal(lb_cross_take6(b, b + sizeof(b), n->l4_off, fragment ? 40 : 0, IPPROTO_TCP, &c),
+				 LB_XLATE_OK);
 	} else {
 		b[0] = 0x45;
 		set16(b + 2, n->len);
+		b[6] = fragment ? 0x20 : 0;
 		b[8] = 64;
 		b[9] = IPPROTO_TCP;
 		assert_int_equal(lb_cross_take4(b, b + sizeof(b), &c), LB_XLATE_OK);
@@ -538,13 +540,13 @@ static unsigned int crossed_len(const struct lb_nat_job *n)
 static void test_lengths(void **state)
 {
 	for (int i = 0; i < ROUNDS; i++) {
-		const bool v6 = random64() % 2;
-		const uint32_t l4_off = v6 ? 40 + 8 * (uint32_t)(random64() % 5) : 20;
+		const bool v6 = random64() % 2, fragment = random64() % 2;
+		const uint32_t l4_off = !v6 ? 20 : fragment ? 48 : 40 + 8 * (uint32_t)(random64() % 5);
 		const struct lb_nat_job n = {
 			.v6 = v6, .l4_off = l4_off, .len = l4_off + 20 + (uint32_t)(random64() % 65000)};
 
-		assert_int_equal(lb_nat_len(&n, false), n.len);
-		assert_int_equal(lb_nat_len(&n, true), crossed_len(&n));
+		assert_int_equal(lb_nat_len(&n, false, fragment), n.len);
+		assert_int_equal(lb_nat_len(&n, true, fragment), crossed_len(&n, fragment));
 	}
 }
 
@@ -556,13 +558,30 @@ static void test_fits(void **state)
 			struct lb_nat_job n = {.v6 = way & 1, .l4_off = way & 1 ? 40 : 20};
 			const bool cross = way & 2;
 
-			n.len = lb_nat_mtu(mtu, n.v6, cross);
-			assert_true(lb_nat_len(&n, cross) <= mtu);
+			n.len = lb_nat_mtu(mtu, n.v6, cross, false);
+			assert_true(lb_nat_len(&n, cross, false) <= mtu);
 			n.len++;
-			assert_true(lb_nat_len(&n, cross) > mtu || n.len > 65535);
+			assert_true(lb_nat_len(&n, cross, false) > mtu || n.len > 65535);
 		}
-	assert_int_equal(lb_nat_mtu(0, false, true), 0);
-	assert_int_equal(lb_nat_mtu(20, false, true), 0);
+	assert_int_equal(lb_nat_mtu(0, false, true, false), 0);
+	assert_int_equal(lb_nat_mtu(20, false, true, false), 0);
+}
+
+/* The same of fragments; those of IPv6 that are too long are longer than the MTU that their sender gets to know. */
+static void test_fragments_fit(void **state)
+{
+	for (uint32_t mtu = 88; mtu <= 65535; mtu++)
+		for (int way = 0; way < 4; way++) {
+			struct lb_nat_job n = {.v6 = way & 1, .l4_off = way & 1 ? 48 : 20};
+			const bool cross = way & 2;
+
+			n.len = lb_nat_mtu(mtu, n.v6, cross, true);
+			assert_true(lb_nat_len(&n, cross, true) <= mtu);
+			n.len += n.v6 && cross ? 9 : 1;
+			assert_true(lb_nat_len(&n, cross, true) > mtu || n.len > 65535);
+		}
+	assert_int_equal(lb_nat_mtu(28, false, true, true), 0);
+	assert_int_equal(lb_nat_mtu(29, false, true, true), 1);
 }
 
 int main(void)
@@ -578,6 +597,7 @@ int main(void)
 		cmocka_unit_test_setup(test_not_crossed, seed),
 		cmocka_unit_test_setup(test_lengths, seed),
 		cmocka_unit_test(test_fits),
+		cmocka_unit_test(test_fragments_fit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@
 #include "random.h"
 
 #define PACKET_MAX 512
+#define LAST_OFFSET ((0xffff - 20 - 96) / 8) /* with the longest payload that ends where an IPv4 datagram may */
 
 /* ---- the reference ---- */
 
@@ -380,7 +381,7 @@ static struct meaning random_packet(bool cross)
 	if (m.fragment) {
 		m.df = false;
 		m.more = below(2);
-		m.frag_off = below(2) ? (uint16_t)(1 + below(0x1fff)) : 0;
+		m.frag_off = below(2) ? (uint16_t)(1 + below(LAST_OFFSET)) : 0;
 		if (!m.v6 && !m.more && !m.frag_off)
 			m.more = true;
 		if (m.more && !m.frag_off)
@@ -615,6 +616,52 @@ static void test_cross_df(void **state)
 	}
 }
 
+/* A fragment with @bytes of its datagram, of which @at are before it. */
+static enum lb_xlate_result take_fragment(unsigned int at, unsigned int bytes, struct lb_cross *c)
+{
+	uint8_t in[48] = {0x60, [6] = IPPROTO_FRAGMENT, 64, [40] = IPPROTO_UDP};
+	enum lb_xlate_result r;
+	uint8_t *p;
+
+	put16(in + 4, 8 + bytes);
+	put16(in + 42, at);
+	p = exact(in, sizeof(in));
+	assert_true(lb_cross_fragment6(p, p + sizeof(in)));
+	r = lb_cross_take6(p, p + sizeof(in), LB_CROSS_FRAGMENT6, LB_CROSS_FRAGMENT6 - 8, IPPROTO_UDP, c);
+	free(p - AT);
+	return r;
+}
+
+/* An IPv6 datagram may be longer than an IPv4 one, which has its header in its length. */
+static void test_cross_overlong(void **state)
+{
+	struct lb_cross c;
+
+	for (unsigned int at = 8; at <= 65528; at += 8) {
+		unsigned int room = at < 65515 ? 65515 - at : 0;
+
+		if (room) {
+			assert_int_equal(take_fragment(at, room, &c), LB_XLATE_OK);
+			assert_int_equal(c.len, 20 + room);
+			assert_int_equal(c.frag_off * 8, at);
+		}
+		assert_int_equal(take_fragment(at, room + 1, &c), LB_XLATE_OVERLONG);
+	}
+}
+
+/* Where its fragment header is, of what begins with one. */
+static void test_cross_fragment6(void **state)
+{
+	for (int next = 0; next < 256; next++)
+		for (unsigned int len = 40; len <= 48; len++) {
+			uint8_t in[48] = {0x60, [6] = (uint8_t)next};
+			uint8_t *p = exact(in, len);
+
+			assert_int_equal(lb_cross_fragment6(p, p + len), next == IPPROTO_FRAGMENT && len == 48);
+			free(p - AT);
+		}
+}
+
 /* There and back: TTL apart, the packet is what it was. */
 static void test_round_trip(void **state)
 {
@@ -656,6 +703,8 @@ int main(void)
 		cmocka_unit_test_setup(test_ttl, seed),
 		cmocka_unit_test_setup(test_cross_refused, seed),
 		cmocka_unit_test_setup(test_cross_df, seed),
+		cmocka_unit_test(test_cross_overlong),
+		cmocka_unit_test(test_cross_fragment6),
 		cmocka_unit_test_setup(test_round_trip, seed),
 	};
 

@@ -166,24 +166,30 @@ static __always_inline __be16 lb_nat_port(const struct lb_conf *conf, __u32 rand
 	return lb_htons((__u16)(conf->snat_first + (((random & 0xffff) * conf->snat_ports) >> 16)));
 }
 
+/* Bytes by which what was IPv4 is longer as IPv6, which has a header more for fragments. */
+static __always_inline __u32 lb_nat_growth(bool fragment)
+{
+	return LB_ICMP_GROWTH + 8 * (__u32)fragment;
+}
+
 /* lb_nat_len - bytes of the packet when it is translated; @cross: into the other family, where IPv6 has its extension
- * headers no more. */
-static __always_inline __u32 lb_nat_len(const struct lb_nat_job *n, bool cross)
+ * headers no more; @fragment: it is one, of which n->fragment says less. */
+static __always_inline __u32 lb_nat_len(const struct lb_nat_job *n, bool cross, bool fragment)
 {
 	if (!cross)
 		return n->len;
-	return n->v6 ? n->len + sizeof(struct iphdr) - n->l4_off : n->len + LB_ICMP_GROWTH;
+	return n->v6 ? n->len + sizeof(struct iphdr) - n->l4_off : n->len + lb_nat_growth(fragment);
 }
 
 /* lb_nat_mtu - bytes that the sender's packets may have for @mtu_bytes to hold them when they are translated; @v6: the
- * packets that it sends. */
-static __always_inline __u32 lb_nat_mtu(__u32 mtu_bytes, bool v6, bool cross)
+ * packets that it sends. Of IPv6 it holds for what is no @fragment, too. */
+static __always_inline __u32 lb_nat_mtu(__u32 mtu_bytes, bool v6, bool cross, bool fragment)
 {
 	if (!cross)
 		return mtu_bytes;
 	if (v6)
 		return lb_icmp_min(mtu_bytes + LB_ICMP_GROWTH, 0xffff);
-	return mtu_bytes > LB_ICMP_GROWTH ? mtu_bytes - LB_ICMP_GROWTH : 0;
+	return mtu_bytes > lb_nat_growth(fragment) ? mtu_bytes - lb_nat_growth(fragment) : 0;
 }
 
 /* lb_nat_has_room - may a service make another connection? Half of all there may be can be half-open; of that half, a

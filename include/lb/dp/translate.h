@@ -25,6 +25,7 @@ enum lb_xlate_result {
 	LB_XLATE_MALFORMED, /* the frame ends before the headers do, or lengths do not agree */
 	LB_XLATE_OPTIONS,   /* IPv4 options have no place in IPv6 */
 	LB_XLATE_UNSUMMED,  /* IPv4 UDP without a checksum, which IPv6 does not know */
+	LB_XLATE_OVERLONG,  /* a fragment that ends where no IPv4 datagram does */
 };
 
 /* ---- checksums ----
@@ -375,7 +376,8 @@ static __always_inline enum lb_xlate_result lb_cross_take4(const void *l3, const
 /* lb_cross_take6 - note what an IPv4 header needs of the IPv6 packet at @l3 (RFC 7915, 5.1). @l4_off: bytes to what
  * follows the last extension header, or the fragment header of a later fragment; @proto: what that is. What lies
  * between is left out, as the RFC says; a routing header that is not used up must not come here. @frag_off: bytes to
- * the fragment header, 0: none. A UDP checksum of 0 (RFC 6935) stays 0. LB_XLATE_TTL, LB_XLATE_MALFORMED. */
+ * the fragment header, 0: none. A UDP checksum of 0 (RFC 6935) stays 0. LB_XLATE_TTL, LB_XLATE_MALFORMED,
+ * LB_XLATE_OVERLONG. */
 static __always_inline enum lb_xlate_result lb_cross_take6(const void *l3, const void *data_end, __u32 l4_off,
 							   __u32 frag_off, __u8 proto, struct lb_cross *c)
 {
@@ -405,6 +407,9 @@ static __always_inline enum lb_xlate_result lb_cross_take6(const void *l3, const
 		c->more = word & 1;
 		c->fragment = true;
 		c->id = lb_ntohl(lb_get32(frag + 4));
+		/* IPv4's greatest length includes its header, that of IPv6 does not */
+		if ((word & 0xfff8) + len - l4_off > 0xffff - sizeof(struct iphdr))
+			return LB_XLATE_OVERLONG;
 	}
 	c->shift = (__s32)(l4_off - sizeof(struct iphdr));
 	c->len = len - c->shift;
@@ -412,6 +417,15 @@ static __always_inline enum lb_xlate_result lb_cross_take6(const void *l3, const
 	c->ttl = ip6->hop_limit - 1;
 	c->proto = proto;
 	return lb_cross_check(l3 + l4_off, data_end, c, false);
+}
+
+#define LB_CROSS_FRAGMENT6 (sizeof(struct ipv6hdr) + 8) /* bytes before what a fragment carries */
+
+/* lb_cross_fragment6 - has the fragment at @l3 no extension header before its fragment header? Then lb_cross_take6 is
+ * to be told of LB_CROSS_FRAGMENT6, and the fragment header in front of that. */
+static __always_inline bool lb_cross_fragment6(const void *l3, const void *data_end)
+{
+	return l3 + LB_CROSS_FRAGMENT6 <= data_end && *(const __u8 *)(l3 + 6) == IPPROTO_FRAGMENT;
 }
 
 /* lb_cross_head4, lb_cross_head6 - the new IP header of 20 or 40 bytes at @l3, which has the room. @id: for a packet
