@@ -76,6 +76,24 @@ talk_read second
 is "150 more" "$(field alive "$ANSWER")" 150
 between "hardly one of them to b3" "$(field b3 "$ANSWER")" 0 35
 
+lbctl --json flows least --client 10.0.0.1 >"$RUN/flows"
+is "all are listed, at their ports" "$(jq -r '.flows[].client' "$RUN/flows" | sort | tr '\n' ' ')" \
+	"$(seq -f '10.0.0.1:%.0f' 20000 20099 | tr '\n' ' ')$(seq -f '10.0.0.1:%.0f' 21000 21149 | tr '\n' ' ')"
+is "to their VIP, and are open" "$(jq -c '[.flows[] | [.service, .vip, .state, .proven, .closed]] | unique' "$RUN/flows")" \
+	'[["least","192.0.2.10:9012/tcp","established",true,false]]'
+on_backend() { # I: what its connections come from
+	host b$1 ss -Htn state established 'sport = :7003' | awk '{sub("::ffff:", "", $4); gsub("[][]", "", $4); print $4}' | sort
+}
+for i in 1 2 3; do
+	jq -r ".flows[] | select(.backend == \"10.0.0.1$i:7003\") | .snat" "$RUN/flows" | sort >"$RUN/snats"
+	is "b$i has those that are listed, as they are translated" "$(on_backend $i | comm -12 "$RUN/snats" -)" "$(cat "$RUN/snats")"
+done
+is "--limit" "$(lbctl --json flows least --client 10.0.0.1 --limit 7 | jq -c '[.entries, (.flows | length)]')" "[250,7]"
+counted() {
+	[ "$(lbctl --json flows least | jq -c '[.entries, .translated, ([.flows[].translated] | add)]')" = "[0,250,250]" ]
+}
+ok "and counted by backend" wait_for 10 counted
+
 echo "# a backend dies"
 ok "b2 is disabled" lbctl backend disable least 10.0.0.12:7003
 talk first ping

@@ -46,6 +46,11 @@ for family in 4 6; do
 	nat_up udp$family $vip:9092/udp 2 --check none
 	spread --udp --to $vip:9092 --count 100 --first-port 40000 --parallel 16
 	is "IPv$family: datagrams are answered" "$(field ok "$REPORT")" 100
+	address=10.0.0.1
+	[ $family = 4 ] || address=fd00::1
+	is "IPv$family: they are listed, as the client's own" "$(lbctl --json flows udp$family --client $address |
+		jq -c '[.entries, ([.flows[] | [.service, .vip, .state, .proven, .snat]] | unique[])]')" \
+		"[100,[\"udp$family\",\"$vip:9092/udp\",\"replied\",true,null]]"
 done
 FAMILY=4
 counted() { # what two CPUs counted twice or not at all is put right by and by
@@ -91,6 +96,20 @@ lbd_end KILL
 lbd_start
 ok "and after a restart" wait_for 10 left_is active_connections "$of_b1"
 is "it still drains" "$(left state)" draining
+
+echo "# connections of a client"
+lbctl --json flows tcp4 --client 10.0.0.1 | jq '.flows[] | select(.client | test(":20[0-9]{3}$"))' >"$RUN/flows"
+is "the 100 that are open are listed, at their ports" "$(jq -r 'select(.state == "established") | .client' "$RUN/flows" | sort | tr '\n' ' ')" \
+	"$(seq -f '10.0.0.1:%.0f' 20000 20099 | tr '\n' ' ')"
+is "with their backends" "$(jq -r .backend "$RUN/flows" | grep -c "10.0.0.11:$PORT")" "$of_b1"
+is "another client has none" "$(lbctl flows --client 10.0.0.7 --count)" 0
+matches "as a table" "$(lbctl flows tcp4 --client 10.0.0.1)" "tcp4 +192.0.2.10:9092/tcp +10.0.0.1:20099 +10.0.0.1[1-3]:$PORT +yes +no +[0-9]+ established -"
+is "by backend" "$(lbctl --json flows tcp4 | jq ".flows[] | select(.backend == \"10.0.0.11:$PORT\") | .translated")" "$of_b1"
+spread --to 192.0.2.10:9092 --count 20 --first-port 35000
+closing() { # those of the last 20 whose ends have both said so
+	[ "$(lbctl --json flows tcp4 --client 10.0.0.1 | jq '[.flows[] | select(.state == "closing" and (.client | test(":350[01][0-9]$")))] | length')" = 20 ]
+}
+ok "what has ended is closing" wait_for 5 closing
 
 echo "# room for more, while they are open"
 { lbctl export | sed 's/^max_connections: .*/max_connections: 2048/'; } >$RUN/more.yaml

@@ -89,9 +89,23 @@ static void test_output_live(void **state)
 		 "2026-01-01T00:00:00.123Z  started          0.1.0, generation 7\n"
 		 "2026-01-01T00:00:00.123Z  lost             12 events\n"},
 		{ARGS("flows"),
-		 "{'entries':12,'capacity':1048576,'flows':[{'service':'web','backend':'10.0.0.1:80','entries':12,'"
-		 "proven':3}]}",
-		 0, "SERVICE BACKEND     FLOWS PROVEN\nweb     10.0.0.1:80    12      3\n"},
+		 "{'entries':12,'capacity':1048576,'translated':4,'flows':[{'service':'nat','backend':'10.0.0.3:80',"
+		 "'entries':0,'proven':0,'translated':4},{'service':'web','backend':'10.0.0.1:80','entries':12,"
+		 "'proven':3,'translated':0}]}",
+		 0,
+		 "SERVICE BACKEND     FLOWS PROVEN TRANSLATED\n"
+		 "nat     10.0.0.3:80     0      0          4\n"
+		 "web     10.0.0.1:80    12      3          0\n"},
+		{ARGS("flows", "--client", "10.0.0.9"),
+		 "{'entries':2,'capacity':1048576,'unsearched':[],'flows':[{'service':'web','vip':'192.0.2.10:80/tcp',"
+		 "'client':'10.0.0.9:5000','backend':'10.0.0.1:80','proven':true,'closed':false,'idle_seconds':68,"
+		 "'state':null,'snat':null},{'service':'nat','vip':'192.0.2.11:80/tcp','client':'10.0.0.9:5001',"
+		 "'backend':'10.0.0.3:80','proven':true,'closed':true,'idle_seconds':4,'state':'closing',"
+		 "'snat':'10.0.0.2:2048'}]}",
+		 0,
+		 "SERVICE VIP               CLIENT        BACKEND     PROVEN CLOSED IDLE-S STATE   SNAT\n"
+		 "web     192.0.2.10:80/tcp 10.0.0.9:5000 10.0.0.1:80 yes    no         68 -       -\n"
+		 "nat     192.0.2.11:80/tcp 10.0.0.9:5001 10.0.0.3:80 yes    yes         4 closing 10.0.0.2:2048\n"},
 		{ARGS("flows", "--count"), "{'entries':12,'capacity':1048576,'flows':[]}", 0, "12\n"},
 		{ARGS("flows", "flush"), "{'flushed':12}", 0, ""},
 		{ARGS("monitor", "-n", "1", "--json"), EVENT("'type':'x'") EVENT("'type':'y'"), 0,

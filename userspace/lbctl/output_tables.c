@@ -158,6 +158,7 @@ void lb_show_flows(const json_t *flows)
 		{"BACKEND", CELL_TEXT, "backend", false},
 		{"FLOWS", CELL_COUNT, "entries", true},
 		{"PROVEN", CELL_COUNT, "proven", true},
+		{"TRANSLATED", CELL_COUNT, "translated", true},
 	};
 
 	TABLE(columns, flows);
@@ -169,7 +170,8 @@ void lb_show_client_flows(const json_t *doc)
 		{"SERVICE", CELL_TEXT, "service", false},     {"VIP", CELL_TEXT, "vip", false},
 		{"CLIENT", CELL_TEXT, "client", false},	      {"BACKEND", CELL_TEXT, "backend", false},
 		{"PROVEN", CELL_TEXT, "proven", false},	      {"CLOSED", CELL_TEXT, "closed", false},
-		{"IDLE-S", CELL_COUNT, "idle_seconds", true},
+		{"IDLE-S", CELL_COUNT, "idle_seconds", true}, {"STATE", CELL_TEXT, "state", false},
+		{"SNAT", CELL_TEXT, "snat", false},
 	};
 	const json_t *vip;
 	size_t i;

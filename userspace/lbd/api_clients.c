@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What the flow cache remembers of one client. An entry has no addresses, but the hash of its flow says where it lies:
- * all ports that the client may have are tried, with all VIPs, aside. Entries that are another flow's are taken for the
- * client's with a likelihood of one in thousands for each VIP.
+ * What is remembered of one client. An entry of the flow cache has no addresses, but the hash of its flow says where it
+ * lies: all ports that the client may have are tried, with all VIPs, aside. Entries that are another flow's are taken
+ * for the client's with a likelihood of one in thousands for each VIP. Entries of translated connections have
+ * addresses: all of them are looked at, aside likewise.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -25,24 +26,25 @@ struct search {
 	size_t left; /* flows that may still be listed */
 	size_t nr;
 	uint8_t age;
+	const struct lb_model_service *services[LB_MAX_SERVICES]; /* that are asked for, by index */
 	struct lb_text found;
 	struct lb_text unsearched;
 };
 
-static void put_flow(struct search *f, const struct lb_model_service *s, const char *vip, uint16_t port, uint64_t e)
+/* Begins a flow of the backend with the index @idx; false: it is not the service's, or enough are listed. */
+static bool begin_flow(struct search *f, const struct lb_model_service *s, uint16_t idx, const char *vip,
+		       const struct lb_endpoint *from)
 {
 	char text[LB_ADDR_STRLEN];
-	struct lb_endpoint from = f->client;
 	size_t i = 0;
 
-	from.port = lb_htons(port);
-	while (i < s->conf.nr_backends && s->backends[i].idx != LB_FLOW_BACKEND(e))
+	while (i < s->conf.nr_backends && s->backends[i].idx != idx)
 		i++;
 	if (i == s->conf.nr_backends)
-		return;
+		return false;
 	f->nr++;
 	if (!f->left)
-		return;
+		return false;
 	f->left--;
 	lb_text_puts(&f->found, f->found.len ? ",\n" : "\n");
 	lb_text_puts(&f->found, "{\"service\":");
@@ -52,11 +54,42 @@ static void put_flow(struct search *f, const struct lb_model_service *s, const c
 		lb_text_json_string(&f->found, vip);
 	else
 		lb_text_puts(&f->found, "null");
-	lb_text_printf(&f->found, ",\"client\":\"%s\"", lb_endpoint_format(&from, text));
+	lb_text_printf(&f->found, ",\"client\":\"%s\"", lb_endpoint_format(from, text));
 	lb_text_printf(&f->found, ",\"backend\":\"%s\"", lb_endpoint_format(&s->conf.backends[i].address, text));
-	lb_text_printf(&f->found, ",\"proven\":%s,\"closed\":%s,\"idle_seconds\":%llu}",
-		       LB_FLOW_PROVEN(e) ? "true" : "false", vip && e & LB_FLOW_CLOSED ? "true" : "false",
-		       ((unsigned long long)lb_flow_idle(e, f->age) << LB_FLOW_AGE_SHIFT) / LB_NSEC_PER_SEC);
+	return true;
+}
+
+/* @state: of a translated connection, as @seen (an address and port, as text) is; each NULL where there is none. */
+static void end_flow(struct search *f, bool proven, bool closed, uint64_t idle_s, const char *state, const char *seen)
+{
+	lb_text_printf(&f->found, ",\"proven\":%s,\"closed\":%s,\"idle_seconds\":%llu", proven ? "true" : "false",
+		       closed ? "true" : "false", (unsigned long long)idle_s);
+	lb_text_printf(&f->found, state ? ",\"state\":\"%s\"" : ",\"state\":null", state);
+	lb_text_printf(&f->found, seen ? ",\"snat\":\"%s\"}" : ",\"snat\":null}", seen);
+}
+
+static void put_flow(struct search *f, const struct lb_model_service *s, const char *vip, uint16_t port, uint64_t e)
+{
+	struct lb_endpoint from = f->client;
+
+	from.port = lb_htons(port);
+	if (begin_flow(f, s, LB_FLOW_BACKEND(e), vip, &from))
+		end_flow(f, LB_FLOW_PROVEN(e), vip && e & LB_FLOW_CLOSED,
+			 ((uint64_t)lb_flow_idle(e, f->age) << LB_FLOW_AGE_SHIFT) / LB_NSEC_PER_SEC, NULL, NULL);
+}
+
+static int put_connection(void *ctx, const struct lb_connection *c)
+{
+	struct search *f = ctx;
+	const struct lb_model_service *s = c->service < LB_MAX_SERVICES ? f->services[c->service] : NULL;
+	const struct lb_vip_conf one = {.vip = c->vip, .plen = 128};
+	char vip[LB_ADDR_STRLEN], seen[LB_ADDR_STRLEN];
+
+	if (s && lb_service_conf_translates(&s->conf) &&
+	    begin_flow(f, s, c->backend, lb_vip_format(&one, vip), &c->client))
+		end_flow(f, c->proven, c->closed, c->idle_s, c->state,
+			 c->translated ? lb_endpoint_format(&c->seen, seen) : NULL);
+	return f->found.failed ? -ENOMEM : 0;
 }
 
 /* All flows from the client to one address and port. */
@@ -164,6 +197,8 @@ static void search(struct lb_api_call *call)
 	bool remembered[LB_MAX_SERVICES] = {false};
 	struct lb_text t = {0};
 	struct lb_err err = {0};
+	bool translates = false;
+	int ret = 0;
 
 	if (lb_api_limit(call, &f.left, &err) || lb_addr_parse(client, f.client.addr, &err)) {
 		lb_api_error(call, &err);
@@ -177,10 +212,20 @@ static void search(struct lb_api_call *call)
 	for (size_t i = 0; i < nr; i++) {
 		if ((only && strcmp(only, list[i]->conf.name)) || !call->control->image->services[list[i]->idx])
 			continue;
+		f.services[list[i]->idx] = list[i];
+		translates |= lb_service_conf_translates(&list[i]->conf);
 		if (remembered[list[i]->idx])
 			search_client(&f, list[i]);
-		for (size_t k = 0; k < list[i]->conf.nr_vips; k++)
+		/* Connections that are translated are not in the flow cache. */
+		for (size_t k = 0; !lb_service_conf_translates(&list[i]->conf) && k < list[i]->conf.nr_vips; k++)
 			search_vip(&f, list[i], &list[i]->conf.vips[k], remembered[list[i]->idx]);
+	}
+	if (translates)
+		ret = lb_dataplane_connections(call->control->dp, f.client.addr, put_connection, &f);
+	if (ret) {
+		lb_err_set(&err, ret, NULL, "cannot look through the translated connections: %s", strerror(-ret));
+		lb_api_error(call, &err);
+		return;
 	}
 	lb_text_printf(&t, "{\"entries\":%zu,\"capacity\":%llu,\"unsearched\":[", f.nr,
 		       (unsigned long long)LB_FLOW_SETS * LB_FLOW_WAYS);

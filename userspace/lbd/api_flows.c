@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The API's view of the flow cache. An entry has a tag of the flow's hash, no addresses: so it can be counted by
- * backend, and forgotten, but whose flow it is can only be told of a client that is known (api_clients.c).
+ * backend, and forgotten, but whose flow it is can only be told of a client that is known (api_clients.c). Beside them
+ * stands how many translated connections each backend has, as the collector counts them.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "api.h"
+#include "stats.h"
 #include "text.h"
 
 struct count {
 	uint32_t entries, proven;
-	bool wanted; /* the backend is of the service that was asked for */
+	uint64_t translated; /* connections */
+	bool wanted;	     /* the backend is of the service that was asked for */
 };
 
 /* For each backend id whether it counts; NULL: answered. */
@@ -61,6 +64,28 @@ static uint64_t walk(struct lb_control *c, struct count *counts, bool forget)
 	return nr;
 }
 
+/* Of those that are wanted. Returns how many there are. */
+static uint64_t count_translated(struct lb_control *c, struct count *counts)
+{
+	const struct lb_model_service *const *list;
+	size_t nr = lb_model_services(c->model, &list);
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < nr; i++) {
+		for (size_t j = 0; lb_service_conf_translates(&list[i]->conf) && j < list[i]->conf.nr_backends; j++) {
+			const struct lb_model_backend *b = &list[i]->backends[j];
+			struct lb_backend_cpu row;
+
+			if (!counts[b->idx].wanted)
+				continue;
+			lb_dataplane_backend(c->dp, b->idx, &row);
+			counts[b->idx].translated = lb_stats_connections(c, list[i], b, &row);
+			total += counts[b->idx].translated;
+		}
+	}
+	return total;
+}
+
 static void put_backend(struct lb_text *t, const struct lb_model_service *s, size_t i, const struct count *n,
 			bool first)
 {
@@ -69,8 +94,9 @@ static void put_backend(struct lb_text *t, const struct lb_model_service *s, siz
 	lb_text_puts(t, first ? "\n" : ",\n");
 	lb_text_puts(t, "{\"service\":");
 	lb_text_json_string(t, s->conf.name);
-	lb_text_printf(t, ",\"backend\":\"%s\",\"entries\":%u,\"proven\":%u}",
-		       lb_endpoint_format(&s->conf.backends[i].address, address), n->entries, n->proven);
+	lb_text_printf(t, ",\"backend\":\"%s\",\"entries\":%u,\"proven\":%u,\"translated\":%llu}",
+		       lb_endpoint_format(&s->conf.backends[i].address, address), n->entries, n->proven,
+		       (unsigned long long)n->translated);
 }
 
 void lb_api_flows_get(struct lb_api_call *call)
@@ -81,7 +107,7 @@ void lb_api_flows_get(struct lb_api_call *call)
 	struct lb_text t = {0};
 	struct lb_err err = {0};
 	bool first = true;
-	uint64_t total;
+	uint64_t total, translated;
 	size_t left;
 
 	if (!counts)
@@ -97,12 +123,14 @@ void lb_api_flows_get(struct lb_api_call *call)
 		return;
 	}
 	total = walk(call->control, counts, false);
-	lb_text_printf(&t, "{\"entries\":%llu,\"capacity\":%llu,\"flows\":[", (unsigned long long)total,
-		       (unsigned long long)LB_FLOW_SETS * LB_FLOW_WAYS);
+	translated = count_translated(call->control, counts);
+	lb_text_printf(&t, "{\"entries\":%llu,\"capacity\":%llu,\"translated\":%llu,\"flows\":[",
+		       (unsigned long long)total, (unsigned long long)LB_FLOW_SETS * LB_FLOW_WAYS,
+		       (unsigned long long)translated);
 	for (size_t i = 0; i < nr; i++) {
 		for (size_t j = 0; left && j < list[i]->conf.nr_backends; j++) {
 			n = &counts[list[i]->backends[j].idx];
-			if (!n->entries)
+			if (!n->entries && !n->translated)
 				continue;
 			left--;
 			put_backend(&t, list[i], j, n, first);

@@ -7,6 +7,7 @@
 #define LB_DATAPLANE_H
 
 #include "conf.h"
+#include "connection.h"
 #include "plan.h"
 #include "lb/verdict.h"
 
@@ -79,6 +80,11 @@ void lb_dataplane_nat_load(const struct lb_dataplane *dp, uint16_t idx, struct l
 /* lb_dataplane_nat_open - open connections of backend @idx among them, as lb_dataplane_collect last counted. False: it
  * has not gone round since @since_ns (CLOCK_MONOTONIC). */
 bool lb_dataplane_nat_open(const struct lb_dataplane *dp, uint16_t idx, uint64_t since_ns, uint64_t *open);
+/* lb_dataplane_connections - calls @each for each translated connection from the address @client (16 bytes) that is not
+ * over, until it does not return 0. Reads all of the map, which takes a second for a few million entries: not for the
+ * event loop. 0, what @each returned, or -errno. */
+typedef int (*lb_connection_fn)(void *ctx, const struct lb_connection *c);
+int lb_dataplane_connections(const struct lb_dataplane *dp, const uint8_t client[16], lb_connection_fn each, void *ctx);
 /* Hex tag of the loaded program, as bpftool shows it. */
 const char *lb_dataplane_tag(const struct lb_dataplane *dp);
 /* BPF statistics (sysctl kernel.bpf_stats_enabled): 0 and run time and count, or -ENODATA when off. */

@@ -323,6 +323,47 @@ bool lb_dataplane_nat_open(const struct lb_dataplane *dp, uint16_t idx, uint64_t
 	return true;
 }
 
+/* ---- one client's ---- */
+
+/* The client's entry @key, @c, unless it is over. */
+static int show_conn(const struct lb_dataplane *dp, const struct lb_conn_key *key, const struct lb_conn *c,
+		     lb_connection_fn each, void *ctx)
+{
+	struct lb_conn_key back;
+	struct lb_conn other = {0};
+	struct lb_connection told;
+	uint32_t now = lb_conn_now(now_ns());
+
+	lb_nat_other(&c->xlate, key->proto, &back);
+	if (bpf_map_lookup_elem(dp->conns_fd, &back, &other))
+		other.word = 0;
+	if (!has_backend(dp, c) || lb_conn_expired((uint8_t)key->proto, c->word, other.word, &dp->conf->timers, now))
+		return 0;
+	told = lb_connection_of(key, c, other.word, now);
+	return each(ctx, &told);
+}
+
+int lb_dataplane_connections(const struct lb_dataplane *dp, const uint8_t client[16], lb_connection_fn each, void *ctx)
+{
+	struct lb_conns_round *r = calloc(1, sizeof(*r));
+	bool end = false;
+	int nr, ret = r ? make_room(r, BATCH) : -ENOMEM;
+
+	while (!ret && !end) {
+		nr = next_batch(dp->conns_fd, r, &end);
+		ret = nr < 0 ? nr : 0;
+		for (int i = 0; i < nr && !ret; i++)
+			if (!(r->conns[i].flags & LB_CONN_F_REPLY) && !memcmp(r->keys[i].saddr, client, 16))
+				ret = show_conn(dp, &r->keys[i], &r->conns[i], each, ctx);
+	}
+	if (r) {
+		free(r->keys);
+		free(r->conns);
+	}
+	free(r);
+	return ret;
+}
+
 /* ---- another map ---- */
 
 /* Is an entry with the word @a made later than another one of the same key, whose word is @b? */
