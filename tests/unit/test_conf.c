@@ -252,6 +252,86 @@ static void test_room(void **state)
 	lb_config_free(c);
 }
 
+/* The @nr VIPs with the port @port, 0: every one, of as many addresses from 198.18.0.0 on. */
+static void many_vips(struct lb_service_conf *s, size_t nr, uint16_t port)
+{
+	struct lb_vip_conf *vips = realloc(s->vips, (nr + 2) * sizeof(*vips));
+
+	assert_non_null(vips);
+	s->vips = vips;
+	s->nr_vips = nr;
+	for (size_t i = 0; i < nr; i++) {
+		assert_int_equal(lb_vip_parse("198.18.0.0:80", &vips[i], NULL), 0);
+		vips[i].vip.addr[13] = (uint8_t)(18 + (i >> 16));
+		vips[i].vip.addr[14] = (uint8_t)(i >> 8);
+		vips[i].vip.addr[15] = (uint8_t)i;
+		vips[i].vip.port = htons(port);
+	}
+}
+
+static void checks_room(const struct lb_service_conf *s, bool other, const char *want)
+{
+	struct lb_config *c = config();
+	struct lb_err err = {0};
+
+	assert_int_equal(lb_config_del_service(c, "web", NULL), 0);
+	assert_int_equal(lb_config_del_service(c, "api", NULL), 0);
+	assert_int_equal(lb_config_add_service(c, s, NULL), 0);
+	if (other)
+		assert_int_equal(add(c, "other", "198.18.0.0:443", "", NULL), 0);
+	if (other)
+		lb_config_service(c, "other")->ping = true;
+	assert_int_equal(lb_config_check(c, &err), want ? -ENOSPC : 0);
+	if (want)
+		assert_string_equal(lb_err_str(&err), want);
+	lb_config_free(c);
+}
+
+/* What answers echo requests takes a place for each address. */
+static void test_ping_room(void **state)
+{
+	struct lb_service_conf s = service("full", "", "");
+	const size_t half = LB_MAX_VIPS / 2;
+
+	s.ping = true;
+	many_vips(&s, half, 80);
+	checks_room(&s, false, NULL);
+	/* A second VIP of an address, in this service or another one, takes a place, but adds no second answer. */
+	checks_room(
+		&s, true,
+		"no room for what `ping: true` adds, one for each of 32768 addresses and prefixes: with the VIPs that "
+		"are of one address and port that makes 65537; at most 65536");
+	many_vips(&s, half - 1, 80);
+	s.vips[half - 1] = s.vips[half - 2];
+	s.vips[half - 1].vip.proto = IPPROTO_UDP;
+	s.nr_vips = half;
+	checks_room(&s, true, NULL);
+	many_vips(&s, half + 1, 80);
+	checks_room(
+		&s, false,
+		"no room for what `ping: true` adds, one for each of 32769 addresses and prefixes: with the VIPs that "
+		"are of one address and port that makes 65538; at most 65536");
+	s.ping = false;
+	checks_room(&s, false, NULL);
+	/* VIPs with every port lie elsewhere than what answers for their addresses does. */
+	s.ping = true;
+	many_vips(&s, 2 * half, 0);
+	checks_room(&s, false, NULL);
+	/* Prefixes and what answers for them lie together. */
+	many_vips(&s, half + 1, 80);
+	for (size_t i = 0; i <= half; i++) {
+		s.vips[i].plen = 124;
+		s.vips[i].vip.addr[13] = (uint8_t)(18 + (i >> 12));
+		s.vips[i].vip.addr[14] = (uint8_t)(i >> 4);
+		s.vips[i].vip.addr[15] = (uint8_t)(i << 4);
+	}
+	checks_room(
+		&s, false,
+		"no room for what `ping: true` adds, one for each of 32769 addresses and prefixes: with the VIPs that "
+		"are prefixes or have every port that makes 65538; at most 65536");
+	lb_service_conf_fini(&s);
+}
+
 static void refused_by_check(struct lb_config *c, int code, const char *want)
 {
 	struct lb_err err;
@@ -471,11 +551,10 @@ static void test_hash(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults), cmocka_unit_test(test_services), cmocka_unit_test(test_backends),
-		cmocka_unit_test(test_ifaces),	 cmocka_unit_test(test_room),	  cmocka_unit_test(test_check),
-		cmocka_unit_test(test_check_via),
-		cmocka_unit_test(test_diff),	 cmocka_unit_test(test_copy),	  cmocka_unit_test(test_hash_key),
-		cmocka_unit_test(test_hash),
+		cmocka_unit_test(test_defaults),  cmocka_unit_test(test_services),  cmocka_unit_test(test_backends),
+		cmocka_unit_test(test_ifaces),	  cmocka_unit_test(test_room),	    cmocka_unit_test(test_check),
+		cmocka_unit_test(test_check_via), cmocka_unit_test(test_ping_room), cmocka_unit_test(test_diff),
+		cmocka_unit_test(test_copy),	  cmocka_unit_test(test_hash_key),  cmocka_unit_test(test_hash),
 	};
 
 	return cmocka_run_group_tests_name("conf", tests, NULL, NULL);

@@ -83,6 +83,51 @@ static void test_forward(void **state)
 	lb_model_free(m);
 }
 
+/* Behind the VIPs stands what answers echo requests, of each address and each prefix once. */
+static void test_ping(void **state)
+{
+	const char *const vips[] = {"192.0.2.16:80", "192.0.2.16/28:80", "192.0.2.16:80/udp", "192.0.2.16/28:443",
+				    "192.0.2.17:80", "192.0.2.16:*",	 "[2001:db8::1]:80"};
+	const char *const answered[] = {"192.0.2.16", "192.0.2.16/28", "192.0.2.17", "2001:db8::1"};
+	const size_t nr = sizeof(vips) / sizeof(*vips), nr_answered = sizeof(answered) / sizeof(*answered);
+	struct lb_config *c = web(1, LB_CHECK_NONE);
+	struct lb_model *m = lb_model_new();
+	struct lb_service_conf *s = lb_config_service(c, WEB);
+	struct lb_vip_conf *list = realloc(s->vips, nr * sizeof(*list));
+	const struct lb_service_image *service;
+	struct lb_image *image;
+
+	assert_non_null(list);
+	s->vips = list;
+	s->nr_vips = nr;
+	for (size_t i = 0; i < nr; i++)
+		assert_int_equal(lb_vip_parse(vips[i], &list[i], NULL), 0);
+	lb_service_conf_sort(s);
+	s->ping = true;
+	apply(m, c, 0);
+	image = lb_model_image(m);
+	service = image->services[lb_model_service(m, WEB)->idx];
+	assert_int_equal(service->nr_vips, nr + nr_answered);
+	for (size_t i = 0; i < nr_answered; i++) {
+		size_t found = 0;
+
+		for (size_t k = nr; k < service->nr_vips; k++) {
+			const struct lb_vip_conf *vip = &service->vips[k];
+			struct lb_prefix prefix = {.plen = vip->plen};
+			char text[LB_ADDR_STRLEN];
+
+			assert_int_equal(vip->vip.port, 0);
+			assert_int_equal(vip->vip.proto, lb_addr_is_v4(vip->vip.addr) ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+			memcpy(prefix.addr, vip->vip.addr, sizeof(prefix.addr));
+			found += !strcmp(lb_prefix_format(&prefix, text), answered[i]);
+		}
+		assert_int_equal(found, 1);
+	}
+	lb_image_free(image);
+	lb_config_free(c);
+	lb_model_free(m);
+}
+
 /* Two load balancers that came by different ways to the same configuration have the same table. */
 static void test_history_does_not_matter(void **state)
 {
@@ -422,19 +467,13 @@ static void test_shrinking(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_first_image),
-		cmocka_unit_test(test_forward),
-		cmocka_unit_test(test_history_does_not_matter),
-		cmocka_unit_test(test_health),
-		cmocka_unit_test(test_keep),
-		cmocka_unit_test(test_implied_state),
-		cmocka_unit_test(test_panic),
-		cmocka_unit_test(test_admin),
-		cmocka_unit_test(test_check_changes),
-		cmocka_unit_test(test_ids),
-		cmocka_unit_test(test_hash_key),
-		cmocka_unit_test(test_state_none),
-		cmocka_unit_test(test_translated),
+		cmocka_unit_test(test_first_image),   cmocka_unit_test(test_forward),
+		cmocka_unit_test(test_ping),	      cmocka_unit_test(test_history_does_not_matter),
+		cmocka_unit_test(test_health),	      cmocka_unit_test(test_keep),
+		cmocka_unit_test(test_implied_state), cmocka_unit_test(test_panic),
+		cmocka_unit_test(test_admin),	      cmocka_unit_test(test_check_changes),
+		cmocka_unit_test(test_ids),	      cmocka_unit_test(test_hash_key),
+		cmocka_unit_test(test_state_none),    cmocka_unit_test(test_translated),
 		cmocka_unit_test(test_shrinking),
 	};
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "conf.h"
+#include "conf_room.h"
 #include "pause.h"
 #include "later.h"
 #include "names.h"
@@ -517,6 +518,26 @@ static int check_room(size_t nr, size_t max, const char *what, struct lb_err *er
 	return lb_err_set(err, -ENOSPC, NULL, "no room for %zu %s; at most %zu", nr, what, max);
 }
 
+/* What answers echo requests lies beside the VIPs. */
+static int check_vip_room(const struct lb_config *c, size_t nr_vips, struct lb_err *err)
+{
+	struct lb_vip_room room;
+	bool many;
+	int ret = check_room(nr_vips, LB_MAX_VIPS, "VIPs", err);
+
+	if (!ret && lb_conf_vip_room(c, &room))
+		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
+	if (ret || (room.exact <= LB_MAX_VIPS && room.wild <= LB_MAX_VIPS))
+		return ret;
+	many = room.exact > LB_MAX_VIPS;
+	return lb_err_set(
+		err, -ENOSPC, NULL,
+		"no room for what `ping: true` adds, one for each of %zu addresses and prefixes: with the VIPs "
+		"that are %s that makes %zu; at most %d",
+		room.answers, many ? "of one address and port" : "prefixes or have every port",
+		many ? room.exact : room.wild, LB_MAX_VIPS);
+}
+
 static int check_interfaces(const struct lb_config *c, struct lb_conf_where *where, struct lb_err *err)
 {
 	for (size_t i = 1; i < c->nr_ifaces; i++) {
@@ -596,7 +617,7 @@ int lb_config_check_at(const struct lb_config *c, struct lb_conf_where *where, s
 	if (!ret)
 		ret = check_room(nr_backends, LB_MAX_BACKENDS - 1, "backends", err);
 	if (!ret)
-		ret = check_room(nr_vips, LB_MAX_VIPS, "VIPs", err);
+		ret = check_vip_room(c, nr_vips, err);
 	if (!ret)
 		ret = check_room(nr_access, LB_MAX_ACCESS, "allowed and denied prefixes", err);
 	if (!ret)

@@ -561,7 +561,8 @@ static int connection_ids(const struct lb_service_entry *s, struct lb_service_im
 	return 0;
 }
 
-/* Its VIPs and, behind them, what has echo requests to their addresses answered: each address, and prefix, once. */
+/* Its VIPs and, behind them, what has echo requests to their addresses answered: each address, and prefix, once. They
+ * are in order, so that what is of one address comes together. conf_room.c counts the same. */
 static void publish_vips(const struct lb_service_conf *conf, struct lb_service_image *image)
 {
 	for (size_t i = 0; i < conf->nr_vips; i++)
@@ -573,8 +574,11 @@ static void publish_vips(const struct lb_service_conf *conf, struct lb_service_i
 
 		vip.vip.port = 0;
 		vip.vip.proto = lb_addr_is_v4(vip.vip.addr) ? IPPROTO_ICMP : IPPROTO_ICMPV6;
-		for (size_t k = conf->nr_vips; k < image->nr_vips; k++)
-			known |= !memcmp(&image->vips[k], &vip, sizeof(vip));
+		for (size_t k = image->nr_vips; !known && k > conf->nr_vips; k--) {
+			if (memcmp(image->vips[k - 1].vip.addr, vip.vip.addr, sizeof(vip.vip.addr)))
+				break;
+			known = !memcmp(&image->vips[k - 1], &vip, sizeof(vip));
+		}
 		if (!known)
 			image->vips[image->nr_vips++] = vip;
 	}
