@@ -94,6 +94,18 @@ counted() {
 }
 ok "and counted by backend" wait_for 10 counted
 
+echo "# an address of snat that the host loses"
+logged() { # N REGEX: so many lines
+	[ "$(grep -cE "$2" "$RUN/lb/log")" = "$1" ]
+}
+host lb ip address del 10.0.0.3/24 dev lb0
+full_up elsewhere 192.0.2.10:9013/tcp 4 10.0.0.77 7003 --check none
+ok "is told of" wait_for 15 logged 1 "level=warn msg=\"an address of snat is not this host's own.* address=10.0.0.3 service=tcp44"
+ok "one that it never had, too" wait_for 15 logged 1 "level=warn msg=\"an address of snat is not this host's own.* address=10.0.0.77 service=elsewhere"
+host lb ip address add 10.0.0.3/24 dev lb0
+ok "it is back" wait_for 15 logged 1 "level=info msg=\"an address of snat is this host's\" address=10.0.0.3"
+is "all of that once, and nothing of the others" "$(grep -c 'address of snat' "$RUN/lb/log")" 3
+
 echo "# a backend dies"
 ok "b2 is disabled" lbctl backend disable least 10.0.0.12:7003
 talk first ping

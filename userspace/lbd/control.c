@@ -341,6 +341,7 @@ static void on_upkeep(evutil_socket_t fd, short what, void *ctx)
 	if (lb_model_set_vlans(c->model, lb_ifaces_want_vlans(&c->ifaces, c->config, c->nexthops)))
 		lb_control_commit_soon(c);
 	lb_returns_look(&c->returns, &c->ifaces, c->model);
+	lb_snats_look(&c->snats, c->model);
 	lb_nexthops_refresh(c->nexthops);
 	lb_check_path_refresh(c->check_path);
 }
@@ -601,6 +602,7 @@ void lb_control_free(struct lb_control *c)
 	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
 		if (events[i])
 			event_free(events[i]);
+	lb_snats_free(&c->snats);
 	lb_collector_free(c->collector);
 	lb_prober_free(c->prober);
 	lb_check_path_free(c->check_path);

@@ -20,6 +20,7 @@
 #include "prober.h"
 #include "resolver.h"
 #include "returns.h"
+#include "snats.h"
 #include "store.h"
 #include "watch.h"
 #include "work.h"
@@ -64,6 +65,7 @@ struct lb_control {
 	struct lb_store *store;
 	struct lb_ifaces ifaces;
 	struct lb_returns returns;
+	struct lb_snats snats;
 	bool ifaces_known; /* what is attached was looked at: before, an lbd before us may have attached it */
 	struct lb_announce *announce;
 	uint64_t generation; /* changes applied, ever */
