@@ -217,13 +217,7 @@ static __always_inline void lb_nat_line_fill(struct lb_nat_line *l, const struct
 /* lb_nat_line_write - the packet at @ip, without options, as @l says; its TTL allows it. The frame has its headers. */
 static __always_inline void lb_nat_line_write(void *ip, __u8 proto, const struct lb_nat_line *l)
 {
-	void *l4 = ip + sizeof(struct iphdr), *check = l4 + (proto == IPPROTO_TCP ? 16 : 6);
-
-	if (proto == IPPROTO_TCP)
-		lb_put16(check, lb_csum_apply(lb_get16(check), l->l4_delta));
-	else
-		lb_put16(check, lb_csum_apply_udp(lb_get16(check), l->l4_delta));
-	lb_put32(l4, l->to_ports);
+	lb_xlate_put_l4(ip + sizeof(struct iphdr), proto, l->l4_delta, l->to_ports);
 	((struct iphdr *)ip)->ttl--;
 	lb_put16(ip + 10, lb_csum_apply(lb_get16(ip + 10), l->l3_delta));
 	lb_put64(ip + 12, l->to_addrs);
@@ -296,13 +290,7 @@ static __always_inline void lb_nat_line6_keep(struct lb_nat_set *set, const stru
  * has its headers. */
 static __always_inline void lb_nat_line6_write(void *ip6, __u8 proto, const struct lb_nat_line6 *l)
 {
-	void *l4 = ip6 + sizeof(struct ipv6hdr), *check = l4 + (proto == IPPROTO_TCP ? 16 : 6);
-
-	if (proto == IPPROTO_TCP)
-		lb_put16(check, lb_csum_apply(lb_get16(check), l->l4_delta));
-	else
-		lb_put16(check, lb_csum_apply_udp(lb_get16(check), l->l4_delta));
-	lb_put32(l4, l->to_ports);
+	lb_xlate_put_l4(ip6 + sizeof(struct ipv6hdr), proto, l->l4_delta, l->to_ports);
 	((struct ipv6hdr *)ip6)->hop_limit--;
 	lb_put64(ip6 + 8, l->to_saddr0);
 	lb_put64(ip6 + 16, l->to_saddr1);

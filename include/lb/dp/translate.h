@@ -95,6 +95,16 @@ static __always_inline __be32 lb_xlate_addr4(const __u64 addr[2])
 #endif
 }
 
+/* lb_xlate_put_l4 - @ports, and the checksum with @delta, into the TCP or UDP header at @l4, which is there. */
+static __always_inline void lb_xlate_put_l4(void *l4, __u8 proto, __u16 delta, __u32 ports)
+{
+	if (proto == IPPROTO_TCP)
+		lb_put16(l4 + 16, lb_csum_apply(lb_get16(l4 + 16), delta));
+	else
+		lb_put16(l4 + 6, lb_csum_apply_udp(lb_get16(l4 + 6), delta));
+	lb_put32(l4, ports);
+}
+
 /* lb_xlate_l4 - ports and checksum of the TCP or UDP header at @l4. LB_XLATE_OK or LB_XLATE_MALFORMED. */
 static __always_inline enum lb_xlate_result lb_xlate_l4(void *l4, const void *data_end, __u8 proto,
 							const struct lb_xlate *x)
@@ -102,13 +112,12 @@ static __always_inline enum lb_xlate_result lb_xlate_l4(void *l4, const void *da
 	if (proto == IPPROTO_TCP) {
 		if (l4 + 20 > data_end)
 			return LB_XLATE_MALFORMED;
-		lb_put16(l4 + 16, lb_csum_apply(lb_get16(l4 + 16), x->l4_delta));
+		lb_xlate_put_l4(l4, IPPROTO_TCP, x->l4_delta, x->ports);
 	} else {
 		if (l4 + 8 > data_end)
 			return LB_XLATE_MALFORMED;
-		lb_put16(l4 + 6, lb_csum_apply_udp(lb_get16(l4 + 6), x->l4_delta));
+		lb_xlate_put_l4(l4, IPPROTO_UDP, x->l4_delta, x->ports);
 	}
-	lb_put32(l4, x->ports);
 	return LB_XLATE_OK;
 }
 
