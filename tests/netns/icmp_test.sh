@@ -39,20 +39,15 @@ web_start() { # HOST: nginx, with a large file
 	for ((n = 0; n < 20000; n++)); do
 		echo "line $n of a large answer"
 	done >"$dir/large"
-	cat >"$dir/nginx.conf" <<-END
-		daemon off; master_process off; user root; pid $dir/pid;
-		events { worker_connections 512; }
-		http {
-			access_log off; default_type text/plain; client_max_body_size 10m; client_body_temp_path $dir/body;
-			proxy_temp_path $dir/p; fastcgi_temp_path $dir/f; uwsgi_temp_path $dir/u; scgi_temp_path $dir/s;
-			server {
-				listen 80; listen [::]:80; listen 81; listen [::]:81;
-				root $dir;
-				location = /name { return 200 "$1\n"; }
-			}
+	nginx_conf "$dir" <<-END
+		client_max_body_size 10m;
+		server {
+			listen 80; listen [::]:80; listen 81; listen [::]:81;
+			root $dir;
+			location = /name { return 200 "$1\n"; }
 		}
 	END
-	nsenter --net="/run/netns/$1" -- nginx -p "$dir" -c "$dir/nginx.conf" -e "$dir/log" &
+	nginx_run "$1" "$dir"
 	wait_for 10 host "$1" curl -sf -o /dev/null http://127.0.0.1/name || bail "nginx on $1 starts"
 }
 for i in 1 2; do
