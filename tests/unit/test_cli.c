@@ -71,6 +71,19 @@ static void test_requests_service(void **state)
 		 "{'vip':['192.0.2.0/28:*,x']}"},
 		{ARGS("backend", "set", "w", "a", "--server-id", "0a0b"), "PATCH /v1/services/w/backends/a",
 		 "{'server_id':'0a0b'}"},
+		{ARGS("service", "del", "web"), "DELETE /v1/services/web", NULL},
+		{ARGS("service", "del", "--", "--json"), "DELETE /v1/services/--json", NULL},
+		{ARGS("service", "del", "a b/../%?#&"), "DELETE /v1/services/a%20b%2F..%2F%25%3F%23%26", NULL},
+		{ARGS("service", "del", ".."), "DELETE /v1/services/..", NULL},
+		{ARGS("service", "del", "caf\xc3\xa9"), "DELETE /v1/services/caf%C3%A9", NULL},
+	};
+
+	check_requests(cases, sizeof(cases) / sizeof(*cases));
+}
+
+static void test_requests_check(void **state)
+{
+	const struct request_case cases[] = {
 		{ARGS("service", "add", "w", "v", "--check", "http:/health?a=b:c", "--check-port", "8080",
 		      "--check-interval", "2s", "--check-timeout", "500ms", "--check-host", "example.org",
 		      "--expect-status", "200-299", "--expect-body", "all is well", "--rise", "2", "--fall", "3",
@@ -119,11 +132,6 @@ static void test_requests_service(void **state)
 		 "{'check':{'expect_body':''}}"},
 		{ARGS("service", "set", "web", "--expect-body", "a\"b\\c\n"), "PATCH /v1/services/web",
 		 "{'check':{'expect_body':'a\\\"b\\\\c\\n'}}"},
-		{ARGS("service", "del", "web"), "DELETE /v1/services/web", NULL},
-		{ARGS("service", "del", "--", "--json"), "DELETE /v1/services/--json", NULL},
-		{ARGS("service", "del", "a b/../%?#&"), "DELETE /v1/services/a%20b%2F..%2F%25%3F%23%26", NULL},
-		{ARGS("service", "del", ".."), "DELETE /v1/services/..", NULL},
-		{ARGS("service", "del", "caf\xc3\xa9"), "DELETE /v1/services/caf%C3%A9", NULL},
 	};
 
 	check_requests(cases, sizeof(cases) / sizeof(*cases));
@@ -546,17 +554,12 @@ static void test_help(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_requests_service),
-		cmocka_unit_test(test_requests_backend),
-		cmocka_unit_test(test_requests_read),
-		cmocka_unit_test(test_requests_trace),
-		cmocka_unit_test(test_socket_option),
-		cmocka_unit_test(test_request_headers),
-		cmocka_unit_test(test_usage),
-		cmocka_unit_test(test_failures),
-		cmocka_unit_test(test_permission),
-		cmocka_unit_test(test_apply_file),
-		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_requests_service), cmocka_unit_test(test_requests_check),
+		cmocka_unit_test(test_requests_backend), cmocka_unit_test(test_requests_read),
+		cmocka_unit_test(test_requests_trace),	 cmocka_unit_test(test_socket_option),
+		cmocka_unit_test(test_request_headers),	 cmocka_unit_test(test_usage),
+		cmocka_unit_test(test_failures),	 cmocka_unit_test(test_permission),
+		cmocka_unit_test(test_apply_file),	 cmocka_unit_test(test_help),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
