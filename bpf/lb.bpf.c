@@ -122,27 +122,29 @@ static __always_inline __u64 lb_world_now_ns(struct lb_world *w)
 }
 
 /* A tick of the age lasts 68.7 s, and to call a clock takes as long as two look-ups. So its answer is kept for a
- * moment, with the time of the question: jiffies << 32 | age. Jiffies are a word in memory that is read in line. */
+ * moment, with the time of the question: jiffies << 32 | lb_flow_fresh. Jiffies are a word in memory that is read in
+ * line. */
 #define LB_AGE_JIFFIES 16
 
 /* Seldom, so off the fast path like the flow cache below. */
-__attribute__((noinline)) __u32 lb_age_ask(void)
+__attribute__((noinline)) __u32 lb_fresh_ask(void)
 {
 	struct lb_world w = {0};
 	__u64 jiffies = bpf_jiffies64();
-	__u8 age = lb_flow_age(lb_world_now_ns(&w));
+	__u32 fresh = lb_flow_fresh(lb_flow_age(lb_world_now_ns(&w)));
 
-	lb_store(&lb_conf.age_kept, jiffies << 32 | age);
-	return age;
+	lb_store(&lb_conf.fresh_kept, jiffies << 32 | fresh);
+	return fresh;
 }
 
-static __always_inline __u8 lb_world_age(struct lb_world *w)
+static __always_inline __u32 lb_world_fresh(struct lb_world *w)
 {
-	__u64 jiffies = bpf_jiffies64(), kept = lb_load(&lb_conf.age_kept); /* in this order: a call leaves few words */
+	__u64 jiffies = bpf_jiffies64(),
+	      kept = lb_load(&lb_conf.fresh_kept); /* in this order: a call leaves few words */
 
 	if (lb_likely((__u32)(jiffies - (kept >> 32)) < LB_AGE_JIFFIES))
-		return (__u8)kept;
-	return (__u8)lb_age_ask();
+		return (__u32)kept;
+	return lb_fresh_ask();
 }
 
 __attribute__((noinline)) __u32 lb_now_ask(void)
@@ -186,6 +188,11 @@ static __always_inline struct lb_service_cpu *lb_world_service_cpu(struct lb_wor
 	__u32 row = bpf_get_smp_processor_id() * LB_MAX_SERVICES + service;
 
 	return bpf_map_lookup_elem(&lb_service_cpu, &row);
+}
+
+static __always_inline __u64 *lb_world_hits(struct lb_world *w)
+{
+	return &lb_hits.at[bpf_get_smp_processor_id() % LB_HITS].nr;
 }
 
 static __always_inline struct lb_backend_cpu *lb_world_backend_cpu(struct lb_world *w, __u32 backend)

@@ -31,6 +31,7 @@
 
 struct lb_conf LB_VALUE(lb_conf) = {};
 struct lb_links LB_VALUE(lb_links) = {};
+struct lb_hits LB_VALUE(lb_hits) = {};
 LB_ARRAY(lb_vips, struct lb_vip_set, LB_VIP_SETS);
 LB_ARRAY(lb_services, struct lb_service, LB_MAX_SERVICES);
 LB_ARRAY(lb_slots, struct lb_slot_line, LB_SLOTS / 16);

@@ -93,7 +93,7 @@ static __always_inline __u32 lb_flow_steer(struct lb_world *w, struct lb_flow_qu
 					lb_live_add(w, LB_FLOW_BACKEND(e), -1);
 				lb_world_choose_again(w, q);
 			}
-			row->flow_hits++;
+			*lb_world_hits(w) += 1;
 			return LB_FLOW_BACKEND(e);
 		}
 	}
@@ -172,22 +172,19 @@ static __always_inline const struct lb_backend *lb_select_known(struct lb_world 
 {
 	const struct lb_flow_set *set = lb_world_flows(w, lb_flow_set_idx(j->hash));
 	const struct lb_backend *b;
-	struct lb_service_cpu *row;
 	__u64 e;
 
 	if (lb_unlikely(!set))
 		return NULL;
-	e = lb_flow_entry(set, lb_flow_tag(j->hash));
+	e = lb_flow_entry(set, j->hash);
 	b = lb_world_backend(w, LB_FLOW_BACKEND(e));
 	if (lb_unlikely(!b))
 		return NULL;
 	*its = lb_backend_word(b);
 	if (lb_unlikely(!lb_backend_serves(*its, j->vip_word) ||
-			!lb_flow_settled(e, lb_world_age(w), lb_life_in(*its).gen)))
+			!lb_flow_settled(e, lb_world_fresh(w), lb_life_in(*its).gen)))
 		return NULL;
-	row = lb_world_service_cpu(w, lb_job_service(j));
-	if (row)
-		row->flow_hits++;
+	*lb_world_hits(w) += 1;
 	j->backend_idx = LB_FLOW_BACKEND(e);
 	return b;
 }

@@ -141,12 +141,13 @@ static __always_inline enum lb_verdict lb_world_nat_error_cross(struct lb_world 
 
 /* What the packets write: the flow cache, and this CPU's rows of counters. */
 static __always_inline __u64 lb_world_now_ns(struct lb_world *w);
-static __always_inline __u8 lb_world_age(struct lb_world *w);   /* lb_flow_age, a little late at most */
+static __always_inline __u32 lb_world_fresh(struct lb_world *w); /* lb_flow_fresh, a little late at most */
 static __always_inline __u32 lb_world_now_s(struct lb_world *w); /* lb_conn_now, likewise */
 static __always_inline struct lb_flow_set *lb_world_flows(struct lb_world *w, __u32 set);
 static __always_inline struct lb_flow_set *lb_world_frags(struct lb_world *w, __u32 set);
 static __always_inline struct lb_verdict_cpu *lb_world_verdict_cpu(struct lb_world *w);
 static __always_inline struct lb_service_cpu *lb_world_service_cpu(struct lb_world *w, __u32 service);
+static __always_inline __u64 *lb_world_hits(struct lb_world *w);
 static __always_inline struct lb_backend_cpu *lb_world_backend_cpu(struct lb_world *w, __u32 backend);
 
 /* A packet on its way. */

@@ -12,7 +12,7 @@
 #include <linux/types.h>
 
 /* Raised whenever a layout or a meaning below changes; the pin folder carries it. */
-#define LB_ABI_VERSION 7
+#define LB_ABI_VERSION 8
 
 #define LB_MAX_SERVICES 16384 /* service 0 is never used */
 #define LB_MAX_BACKENDS 32768 /* backend 0 means "none" */
@@ -46,6 +46,7 @@
 #define LB_MAP_BACKEND_CPU "lb_backend_cpu"
 #define LB_MAP_PORTS "lb_ports"
 #define LB_MAP_LINKS "lb_links"
+#define LB_MAP_HITS "lb_hits"
 #define LB_MAP_WILD "lb_wild"
 #define LB_MAP_ACCESS "lb_access"
 #define LB_MAP_RATES "lb_rates"
@@ -102,7 +103,7 @@ struct lb_conf {
 	struct lb_conn_timers timers;
 	__u16 snat_first; /* host order: fullnat's source ports are this one and those behind it */
 	__u16 snat_ports;
-	__u64 age_kept; /* the packets' own: what the clock said a moment ago, see lb_world_age */
+	__u64 fresh_kept; /* the packets' own: what the clock said a moment ago, see lb_world_fresh */
 	__u64 now_kept; /* likewise, lb_world_now_s */
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct lb_conf) == 128, "two cache lines");
@@ -466,12 +467,23 @@ _Static_assert(sizeof(struct lb_backend_cpu) == 32, "two to a cache line");
 
 struct lb_service_cpu {
 	struct lb_backend_cpu total; /* packets for the service that no backend's row has */
-	__u64 flow_hits;	     /* cache look-ups that found an entry */
-	__u64 flow_misses;
+	__u64 pad0;
+	__u64 flow_misses;    /* look-ups in the flow cache that found no entry; the others: lb_hits */
 	__u64 learn_start_ns; /* flood guard: start of the running second */
 	__u32 learn_count;    /* entries made in it */
 	__u32 learn_refused;  /* entries not made because of it, ever */
 };
 _Static_assert(sizeof(struct lb_service_cpu) == 64, "one cache line");
+
+/* ---- lb_hits: ARRAY of one, mmapable; look-ups in the flow cache that found an entry, of CPU n at n % LB_HITS ----
+ * Reached by address, so that a packet whose flow is known touches no line of its service's. CPUs that share a line may
+ * each lose one of the other's counts. */
+#define LB_HITS 1024
+struct lb_hits {
+	struct {
+		__u64 nr;
+		__u64 pad0[7];
+	} at[LB_HITS];
+};
 
 #endif

@@ -139,7 +139,7 @@ static void test_counters(void)
 	struct lb_image *image = make_image(2, 6, 0), *less, *none = make_image(0, 4, 0);
 	uint32_t ncpus = (uint32_t)libbpf_num_possible_cpus();
 	struct lb_service_cpu s = {
-		.total = {.pkts = 1, .bytes = 100}, .flow_hits = 4, .learn_count = 9, .learn_refused = 2};
+		.total = {.pkts = 1, .bytes = 100}, .flow_misses = 4, .learn_count = 9, .learn_refused = 2};
 	struct lb_backend_cpu c;
 	bool adopted;
 	struct lb_dataplane *dp = open_dataplane(&adopted);
@@ -149,18 +149,20 @@ static void test_counters(void)
 		c = (struct lb_backend_cpu){.pkts = 10 + cpu, .bytes = 1000, .conns = 3, .closes = 1};
 		poke(LB_MAP_BACKEND_CPU, cpu * LB_MAX_BACKENDS + 16, &c);
 		poke(LB_MAP_SERVICE_CPU, cpu * LB_MAX_SERVICES + 1, &s);
+		dp->hits->at[cpu % LB_HITS].nr = 5;
 	}
 	lb_dataplane_backend(dp, 16, &c);
 	tap_ok(c.pkts == 10 * ncpus + ncpus * (ncpus - 1) / 2 && c.bytes == 1000 * ncpus && c.conns == 3 * ncpus,
 	       "a backend's counters are the sum over CPUs");
 	lb_dataplane_service(dp, 1, &s);
-	tap_ok(s.total.bytes == 100 * ncpus && s.flow_hits == 4 * ncpus && s.learn_refused == 2 * ncpus &&
+	tap_ok(s.total.bytes == 100 * ncpus && s.flow_misses == 4 * ncpus && s.learn_refused == 2 * ncpus &&
 		       !s.learn_count,
 	       "a service's, too");
+	tap_ok(lb_dataplane_hits(dp) == 5 * ncpus, "and the flow cache's hits");
 	lb_dataplane_free(dp);
 	dp = open_dataplane(&adopted);
 	lb_dataplane_backend(dp, 16, &c);
-	tap_ok(c.bytes == 1000 * ncpus, "they outlive lbd");
+	tap_ok(c.bytes == 1000 * ncpus && lb_dataplane_hits(dp) == 5 * ncpus, "they outlive lbd");
 
 	less = lb_image_copy(image);
 	lb_service_image_put(less->services[1]);
@@ -184,7 +186,7 @@ static void test_counters(void)
 	tap_ok(!c.pkts, "a late count on a free index is not the new backend's");
 	tap_need(!bring(dp, image, none), "apply: %s", err.message);
 	lb_dataplane_service(dp, 1, &s);
-	tap_ok(!s.total.bytes && !s.flow_hits && !s.learn_refused, "a deleted service's counters are gone");
+	tap_ok(!s.total.bytes && !s.flow_misses && !s.learn_refused, "a deleted service's counters are gone");
 	lb_dataplane_free(dp);
 	lb_image_free(image);
 	lb_image_free(less);

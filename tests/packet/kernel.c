@@ -169,6 +169,7 @@ int world_kernel_open(struct world *w)
 		.cpu = (unsigned int)cpu,
 		.conf = map_memory(skel->maps.data_lb_conf),
 		.links = map_memory(skel->maps.data_lb_links),
+		.hits = map_memory(skel->maps.data_lb_hits),
 		.vips = map_memory(skel->maps.lb_vips),
 		.services = map_memory(skel->maps.lb_services),
 		.slots = map_memory(skel->maps.lb_slots),

@@ -159,7 +159,7 @@ static bool counters_wrong(const struct world *w, const struct row *r, size_t le
 	bad |= differs(w, "the service's packets", (long)svc->total.pkts, dropped);
 	bad |= differs(w, "the service's bytes", (long)svc->total.bytes, dropped ? (long)len : 0);
 	bad |= differs(w, "the service's connections", (long)svc->total.conns, 0);
-	bad |= differs(w, "flow hits", (long)svc->flow_hits, r->hits);
+	bad |= differs(w, "flow hits", (long)w->hits->at[w->cpu % LB_HITS].nr, r->hits);
 	bad |= differs(w, "flow misses", (long)svc->flow_misses, r->misses);
 	bad |= differs(w, "refused entries", (long)svc->learn_refused, r->refused);
 	return bad;

@@ -214,9 +214,9 @@ static __always_inline __u64 lb_world_now_ns(struct lb_world *w)
 	return (__u64)ts.tv_sec * 1000000000ULL + (__u64)ts.tv_nsec;
 }
 
-static __always_inline __u8 lb_world_age(struct lb_world *w)
+static __always_inline __u32 lb_world_fresh(struct lb_world *w)
 {
-	return lb_flow_age(lb_world_now_ns(w));
+	return lb_flow_fresh(lb_flow_age(lb_world_now_ns(w)));
 }
 
 static __always_inline __u32 lb_world_now_s(struct lb_world *w)
@@ -242,6 +242,11 @@ static __always_inline struct lb_verdict_cpu *lb_world_verdict_cpu(struct lb_wor
 static __always_inline struct lb_service_cpu *lb_world_service_cpu(struct lb_world *w, __u32 service)
 {
 	return service < LB_MAX_SERVICES ? &arrays.service_cpu[CPU * LB_MAX_SERVICES + service] : NULL;
+}
+
+static __always_inline __u64 *lb_world_hits(struct lb_world *w)
+{
+	return &arrays.hits->at[CPU % LB_HITS].nr;
 }
 
 static __always_inline struct lb_backend_cpu *lb_world_backend_cpu(struct lb_world *w, __u32 backend)
@@ -584,6 +589,7 @@ int world_native_open(struct world *w)
 		.cpu = CPU,
 		.conf = calloc(1, sizeof(struct lb_conf)),
 		.links = calloc(LB_LINKS, sizeof(struct lb_link)),
+		.hits = calloc(1, sizeof(struct lb_hits)),
 		.vips = calloc(LB_VIP_SETS, sizeof(struct lb_vip_set)),
 		.services = calloc(LB_MAX_SERVICES, sizeof(struct lb_service)),
 		.slots = calloc(LB_SLOTS / 16, sizeof(struct lb_slot_line)),

@@ -169,6 +169,7 @@ struct world {
 	bool slow;
 	struct lb_conf *conf;
 	struct lb_link *links;
+	struct lb_hits *hits;
 	struct lb_vip_set *vips;
 	struct lb_service *services;
 	struct lb_slot_line *slots;

@@ -27,8 +27,9 @@ static uint64_t now_ns(void)
 
 bool world_is_whole(const struct world *w)
 {
-	return w->conf && w->links && w->vips && w->services && w->slots && w->backends && w->flows && w->verdict_cpu &&
-	       w->service_cpu && w->backend_cpu && w->live && w->rates && w->frags && w->nat_loads && w->nat_epochs;
+	return w->conf && w->links && w->hits && w->vips && w->services && w->slots && w->backends && w->flows &&
+	       w->verdict_cpu && w->service_cpu && w->backend_cpu && w->live && w->rates && w->frags && w->nat_loads &&
+	       w->nat_epochs;
 }
 
 void world_clear_counters(struct world *w)
@@ -38,7 +39,8 @@ void world_clear_counters(struct world *w)
 	memset(w->verdict_cpu[w->cpu].pkts, 0, sizeof(w->verdict_cpu->pkts));
 	memset(&w->backend_cpu[w->cpu * LB_MAX_BACKENDS], 0, 8 * sizeof(*w->backend_cpu));
 	memset(&row->total, 0, sizeof(row->total));
-	row->flow_hits = row->flow_misses = row->learn_refused = 0;
+	row->flow_misses = row->learn_refused = 0;
+	w->hits->at[w->cpu % LB_HITS].nr = 0;
 }
 
 void world_reset(struct world *w)

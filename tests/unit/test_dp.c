@@ -558,7 +558,7 @@ static void test_flow_settled(void **state)
 				(random64() & 1 ? LB_FLOW_CLOSED : 0);
 		const bool want = LB_FLOW_GEN(e) == gen && lb_flow_touch(e, age, true, false) == e;
 
-		assert_int_equal(lb_flow_settled(e, age, gen), want);
+		assert_int_equal(lb_flow_settled(e, lb_flow_fresh(age), gen), want);
 		settled += want;
 	}
 	assert_true(settled > 10000);
@@ -577,7 +577,7 @@ static void test_flow_entry(void **state)
 			if (random64() & 1)
 				set.entry[k] = LB_FLOW((__u32)(random64() % 8) * 2, 1, 2, true, 3) |
 					       (random64() & 1 ? LB_FLOW_CLOSED : 0);
-		e = lb_flow_entry(&set, tag);
+		e = lb_flow_entry(&set, (__u64)tag << 32 | (random64() & 0x1ffffffff));
 		way = lb_flow_find(&set, tag);
 		if (tag || e)
 			assert_int_equal(e, way < 0 ? 0 : set.entry[way]);

@@ -224,13 +224,12 @@ uint64_t lb_stats_flows(struct lb_control *c)
 	return nr;
 }
 
-static void add_lookups(const struct lb_control *c, uint16_t idx, uint64_t *hits, uint64_t *misses)
+static uint64_t misses_of(const struct lb_control *c, uint16_t idx)
 {
 	struct lb_service_cpu row;
 
 	lb_dataplane_service(c->dp, idx, &row);
-	*hits += row.flow_hits;
-	*misses += row.flow_misses;
+	return row.flow_misses;
 }
 
 void lb_stats_lookups(const struct lb_control *c, uint64_t *hits, uint64_t *misses)
@@ -238,10 +237,10 @@ void lb_stats_lookups(const struct lb_control *c, uint64_t *hits, uint64_t *miss
 	const struct lb_model_service *const *list;
 	size_t nr = lb_model_services(c->model, &list);
 
-	*hits = *misses = 0;
-	add_lookups(c, 0, hits, misses); /* where deleted services leave theirs */
+	*hits = lb_dataplane_hits(c->dp);
+	*misses = misses_of(c, 0); /* where deleted services leave theirs */
 	for (size_t i = 0; i < nr; i++)
-		add_lookups(c, list[i]->idx, hits, misses);
+		*misses += misses_of(c, list[i]->idx);
 	lb_pause();
 }
 

@@ -49,9 +49,9 @@ static size_t mapped_bytes(const struct bpf_map *map)
 	return (bytes + page - 1) / page * page;
 }
 
-static int map_one(const struct bpf_map *map, int prot, void **out, struct lb_err *err)
+static int map_one(const struct bpf_map *map, void **out, struct lb_err *err)
 {
-	void *p = mmap(NULL, mapped_bytes(map), prot, MAP_SHARED, bpf_map__fd(map), 0);
+	void *p = mmap(NULL, mapped_bytes(map), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
 	int ret;
 
 	if (p == MAP_FAILED) {
@@ -74,63 +74,54 @@ static void take_fds(struct lb_dataplane *dp)
 	dp->snats_fd = bpf_map__fd(dp->skel->maps.lb_snats);
 }
 
+struct area {
+	struct bpf_map *map;
+	void **at;
+};
+
+/* The maps that are memory of ours. The last has no map. */
+static void list_areas(struct lb_dataplane *dp, struct area all[15])
+{
+	const struct lb_bpf *skel = dp->skel;
+
+	*all++ = (struct area){skel->maps.data_lb_conf, (void **)&dp->conf};
+	*all++ = (struct area){skel->maps.data_lb_links, (void **)&dp->links};
+	*all++ = (struct area){skel->maps.data_lb_hits, (void **)&dp->hits};
+	*all++ = (struct area){skel->maps.lb_vips, (void **)&dp->vips};
+	*all++ = (struct area){skel->maps.lb_services, (void **)&dp->services};
+	*all++ = (struct area){skel->maps.lb_slots, (void **)&dp->slots};
+	*all++ = (struct area){skel->maps.lb_backends, (void **)&dp->backends};
+	*all++ = (struct area){skel->maps.lb_flows, (void **)&dp->flows};
+	*all++ = (struct area){skel->maps.lb_verdict_cpu, (void **)&dp->verdict_cpu};
+	*all++ = (struct area){skel->maps.lb_service_cpu, (void **)&dp->service_cpu};
+	*all++ = (struct area){skel->maps.lb_backend_cpu, (void **)&dp->backend_cpu};
+	*all++ = (struct area){skel->maps.lb_live, (void **)&dp->live};
+	*all++ = (struct area){skel->maps.lb_nat_loads, (void **)&dp->nat_loads};
+	*all++ = (struct area){skel->maps.lb_nat_epochs, (void **)&dp->nat_epochs};
+	*all = (struct area){0};
+}
+
 static int map_all(struct lb_dataplane *dp, struct lb_err *err)
 {
-	const int rw = PROT_READ | PROT_WRITE;
-	const struct {
-		struct bpf_map *map;
-		int prot;
-		void **out;
-	} all[] = {
-		{dp->skel->maps.data_lb_conf, rw, (void **)&dp->conf},
-		{dp->skel->maps.data_lb_links, rw, (void **)&dp->links},
-		{dp->skel->maps.lb_vips, rw, (void **)&dp->vips},
-		{dp->skel->maps.lb_services, rw, (void **)&dp->services},
-		{dp->skel->maps.lb_slots, rw, (void **)&dp->slots},
-		{dp->skel->maps.lb_backends, rw, (void **)&dp->backends},
-		{dp->skel->maps.lb_flows, rw, (void **)&dp->flows},
-		{dp->skel->maps.lb_verdict_cpu, rw, (void **)&dp->verdict_cpu},
-		{dp->skel->maps.lb_service_cpu, rw, (void **)&dp->service_cpu},
-		{dp->skel->maps.lb_backend_cpu, rw, (void **)&dp->backend_cpu},
-		{dp->skel->maps.lb_live, rw, (void **)&dp->live},
-		{dp->skel->maps.lb_nat_loads, rw, (void **)&dp->nat_loads},
-		{dp->skel->maps.lb_nat_epochs, rw, (void **)&dp->nat_epochs},
-	};
+	struct area all[15];
+	int ret = 0;
 
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		int ret = map_one(all[i].map, all[i].prot, all[i].out, err);
-
-		if (ret)
-			return ret;
-	}
-	take_fds(dp);
-	return 0;
+	list_areas(dp, all);
+	for (const struct area *a = all; !ret && a->map; a++)
+		ret = map_one(a->map, a->at, err);
+	if (!ret)
+		take_fds(dp);
+	return ret;
 }
 
 static void unmap_all(struct lb_dataplane *dp)
 {
-	const struct {
-		struct bpf_map *map;
-		const void *p;
-	} all[] = {
-		{dp->skel->maps.data_lb_conf, dp->conf},
-		{dp->skel->maps.data_lb_links, dp->links},
-		{dp->skel->maps.lb_vips, dp->vips},
-		{dp->skel->maps.lb_services, dp->services},
-		{dp->skel->maps.lb_slots, dp->slots},
-		{dp->skel->maps.lb_backends, dp->backends},
-		{dp->skel->maps.lb_flows, dp->flows},
-		{dp->skel->maps.lb_verdict_cpu, dp->verdict_cpu},
-		{dp->skel->maps.lb_service_cpu, dp->service_cpu},
-		{dp->skel->maps.lb_backend_cpu, dp->backend_cpu},
-		{dp->skel->maps.lb_live, dp->live},
-		{dp->skel->maps.lb_nat_loads, dp->nat_loads},
-		{dp->skel->maps.lb_nat_epochs, dp->nat_epochs},
-	};
+	struct area all[15];
 
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		if (all[i].p)
-			munmap((void *)all[i].p, mapped_bytes(all[i].map));
+	list_areas(dp, all);
+	for (const struct area *a = all; a->map; a++) {
+		if (*a->at)
+			munmap(*a->at, mapped_bytes(a->map));
 	}
 }
 
@@ -336,10 +327,18 @@ void lb_dataplane_service(const struct lb_dataplane *dp, uint16_t idx, struct lb
 		const struct lb_service_cpu *s = &dp->service_cpu[(size_t)row * LB_MAX_SERVICES + idx];
 
 		add(&out->total, &s->total);
-		out->flow_hits += __atomic_load_n(&s->flow_hits, __ATOMIC_RELAXED);
 		out->flow_misses += __atomic_load_n(&s->flow_misses, __ATOMIC_RELAXED);
 		out->learn_refused += __atomic_load_n(&s->learn_refused, __ATOMIC_RELAXED);
 	}
+}
+
+uint64_t lb_dataplane_hits(const struct lb_dataplane *dp)
+{
+	uint64_t sum = 0;
+
+	for (size_t row = 0; row < LB_HITS; row++)
+		sum += __atomic_load_n(&dp->hits->at[row].nr, __ATOMIC_RELAXED);
+	return sum;
 }
 
 uint64_t lb_dataplane_verdict(const struct lb_dataplane *dp, enum lb_verdict v)

@@ -62,6 +62,7 @@ int lb_dataplane_attached(struct lb_dataplane *dp, const char *ifname, struct lb
 bool lb_dataplane_hides_tags(const char *ifname);
 
 /* Sums over CPUs. */
+uint64_t lb_dataplane_hits(const struct lb_dataplane *dp); /* look-ups in the flow cache that found an entry */
 uint64_t lb_dataplane_verdict(const struct lb_dataplane *dp, enum lb_verdict v);
 void lb_dataplane_backend(const struct lb_dataplane *dp, uint16_t idx, struct lb_backend_cpu *out);
 /* Without its backends' rows; the learn_* fields: learn_refused is summed, the others are 0. */

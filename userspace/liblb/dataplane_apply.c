@@ -149,7 +149,7 @@ static void publish_table(struct lb_dataplane *dp, uint16_t idx, uint64_t table)
 
 /* ---- counters ---- */
 
-/* Its look-ups go to userspace's own row of service 0, which is never used: their sum over all services never goes
+/* Its misses go to userspace's own row of service 0, which is never used: their sum over all services never goes
  * back. */
 static void zero_service_counters(struct lb_dataplane *dp, uint16_t idx)
 {
@@ -158,7 +158,6 @@ static void zero_service_counters(struct lb_dataplane *dp, uint16_t idx)
 	if (!idx)
 		return;
 	lb_dataplane_service(dp, idx, &sum);
-	kept->flow_hits += sum.flow_hits;
 	kept->flow_misses += sum.flow_misses;
 	for (unsigned int row = 0; row <= dp->ncpus; row++)
 		memset(&dp->service_cpu[(size_t)row * LB_MAX_SERVICES + idx], 0, sizeof(struct lb_service_cpu));

@@ -37,6 +37,7 @@ struct lb_dataplane {
 	struct lb_flow_set *flows;
 	struct lb_verdict_cpu *verdict_cpu;
 	struct lb_service_cpu *service_cpu;
+	struct lb_hits *hits;
 	struct lb_backend_cpu *backend_cpu;
 	int64_t *live;
 	int ports_fd, vlans_fd, wild_fd, access_fd, cids_fd, conns_fd, snats_fd;

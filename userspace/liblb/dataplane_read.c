@@ -275,7 +275,7 @@ int lb_dataplane_read(struct lb_dataplane *dp, struct lb_image **out, struct lb_
 	if (!ret) {
 		image->features = dp->skel->rodata->lb_features;
 		image->conf = *dp->conf;
-		image->conf.age_kept = image->conf.now_kept = 0;
+		image->conf.fresh_kept = image->conf.now_kept = 0;
 		ret = read_services(dp, image);
 	}
 	if (!ret)

@@ -39,6 +39,7 @@ struct lb_trace {
 	struct lb_flow_set *flows;
 	struct lb_verdict_cpu *verdicts; /* this CPU's */
 	struct lb_service_cpu *services;
+	struct lb_hits *hits;
 	struct lb_backend_cpu *backends;
 	uint16_t *used_services, *used_backends;
 	size_t nr_services, nr_backends;
@@ -79,10 +80,10 @@ static bool is_counters(const struct bpf_map *map)
 	       !strcmp(name, LB_MAP_BACKEND_CPU);
 }
 
-/* What a packet puts down for its next stage; 5.10 could not copy it either. */
+/* What a packet puts down for its next stage, which 5.10 could not copy either, and what begins at 0. */
 static bool is_scratch(const struct bpf_map *map)
 {
-	return bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_ARRAY;
+	return bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_ARRAY || !strcmp(lb_program_map_name(map), LB_MAP_HITS);
 }
 
 static size_t map_bytes(const struct bpf_map *map)
@@ -255,7 +256,8 @@ static int map_rows(struct lb_trace *t, struct lb_err *err)
 	struct lb_backend_cpu *backends = map_memory(t->skel->maps.lb_backend_cpu);
 
 	t->flows = map_memory(t->skel->maps.lb_flows);
-	if (!verdicts || !services || !backends || !t->flows)
+	t->hits = map_memory(t->skel->maps.data_lb_hits);
+	if (!verdicts || !services || !backends || !t->flows || !t->hits)
 		return lb_err_set(err, -ENOMEM, NULL, "cannot map the copies of the dataplane's maps: %s",
 				  strerror(errno));
 	t->verdicts = verdicts + t->cpu;
@@ -345,6 +347,8 @@ void lb_trace_free(struct lb_trace *t)
 		return;
 	if (t->flows)
 		munmap(t->flows, map_bytes(t->skel->maps.lb_flows));
+	if (t->hits)
+		munmap(t->hits, map_bytes(t->skel->maps.data_lb_hits));
 	if (t->verdicts) {
 		munmap(t->verdicts - t->cpu, map_bytes(t->skel->maps.lb_verdict_cpu));
 		munmap(t->services - (size_t)t->cpu * LB_MAX_SERVICES, map_bytes(t->skel->maps.lb_service_cpu));
@@ -529,15 +533,16 @@ static void read_counters(struct lb_trace *t, struct lb_trace_result *r, uint64_
 			r->verdict = (enum lb_verdict)v;
 		t->verdicts->pkts[v] = 0;
 	}
+	*hits = t->hits->at[t->cpu % LB_HITS].nr;
+	t->hits->at[t->cpu % LB_HITS].nr = 0;
 	for (size_t i = 0; i < t->nr_services; i++) {
 		struct lb_service_cpu *row = &t->services[t->used_services[i]];
 
-		if (!row->total.pkts && !row->flow_hits && !row->flow_misses)
+		if (!row->total.pkts && !row->flow_misses)
 			continue;
 		r->service = t->used_services[i];
-		*hits = row->flow_hits;
 		*misses = row->flow_misses;
-		row->flow_hits = row->flow_misses = 0;
+		row->flow_misses = 0;
 		row->total = (struct lb_backend_cpu){0};
 	}
 	for (size_t i = 0; i < t->nr_backends; i++) {

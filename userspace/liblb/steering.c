@@ -81,7 +81,7 @@ struct lb_steering lb_steering_of(const struct lb_conf *conf, const struct lb_se
 uint64_t lb_steering_entry(const struct lb_flow_set *sets, const struct lb_backend *backends, uint64_t hash,
 			   uint32_t service, bool tcp, uint8_t now_age)
 {
-	uint64_t e = lb_flow_entry(&sets[lb_flow_set_idx(hash)], lb_flow_tag(hash));
+	uint64_t e = lb_flow_entry(&sets[lb_flow_set_idx(hash)], hash);
 	const struct lb_backend *b = &backends[LB_FLOW_BACKEND(e)];
 	const struct lb_life life = lb_life_of(b);
 

@@ -55,26 +55,31 @@ static __always_inline int lb_flow_find(const struct lb_flow_set *set, __u32 tag
 	return -1;
 }
 
-/* lb_flow_entry - the entry with @tag, or 0. Cheaper than lb_flow_find: nothing is to be written. */
-static __always_inline __u64 lb_flow_entry(const struct lb_flow_set *set, __u32 tag)
+/* lb_flow_entry - the entry with @hash's tag, or 0. Cheaper than lb_flow_find: nothing is to be written. */
+static __always_inline __u64 lb_flow_entry(const struct lb_flow_set *set, __u64 hash)
 {
-	const __u32 bits = tag >> 1;
-
 	LB_UNROLL
 	for (int i = 0; i < LB_FLOW_WAYS; i++) {
 		__u64 e = lb_load(&set->entry[i]);
 
-		if (e >> 33 == bits)
+		if (!((e ^ hash) >> 33))
 			return e;
 	}
 	return 0;
 }
 
-/* lb_flow_settled - would a packet in the middle of a connection leave @entry as it is? It would where it is of its
- * backend's present life (@gen), of this tick, and confirmed. */
-static __always_inline bool lb_flow_settled(__u64 entry, __u8 now_age, __u8 gen)
+/* lb_flow_fresh - what an entry that was confirmed and refreshed in this tick has in its lower half beside the backend
+ * and its generation. */
+static __always_inline __u32 lb_flow_fresh(__u8 now_age)
 {
-	return ((__u32)entry >> 15) == ((__u32)now_age << 9 | (__u32)gen << 1 | 1U);
+	return (__u32)LB_FLOW(0, now_age, 0, true, 0);
+}
+
+/* lb_flow_settled - would a packet in the middle of a connection leave @entry as it is? It would where it is of its
+ * backend's present life (@gen), and @fresh: lb_flow_fresh. */
+static __always_inline bool lb_flow_settled(__u64 entry, __u32 fresh, __u8 gen)
+{
+	return !(((__u32)entry ^ fresh ^ (__u32)gen << 16) >> 15);
 }
 
 /* How readily @entry is given up: 1024 and more for an empty one (no backend), 512 and more for one idle beyond its
