@@ -49,6 +49,7 @@ lb_dataplane_repairs_total
 lb_table_build_seconds[a-z_]*
 lb_loop_hold_seconds_bucket
 lb_loop_busy_seconds_bucket
+lb_loop_busy_longest_seconds
 lb_log_lines_lost_total
 lb_config_generation
 lb_config_last_apply_success

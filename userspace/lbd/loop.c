@@ -31,6 +31,8 @@ static void note_hold(void)
 		return;
 	lb_histogram_add(&watch.times.hold, lb_now_ns() - watch.woke_ns);
 	lb_histogram_add(&watch.times.busy, busy_ns);
+	if (busy_ns > watch.times.longest_ns)
+		watch.times.longest_ns = busy_ns;
 }
 
 static void note_wake(void)

@@ -13,6 +13,7 @@
 struct lb_loop_times {
 	struct lb_histogram hold; /* by the clock: with what else the machine did, and waiting for disks */
 	struct lb_histogram busy; /* CPU time of it */
+	uint64_t longest_ns;	  /* of the latter, ever */
 };
 
 /* lb_loop_new - an event loop that looks at what else there is after some milliseconds, however much there is to do:

@@ -88,6 +88,8 @@ static void write_daemon(FILE *f, struct lb_control *c)
 	histogram(f, "lb_loop_hold_seconds", "", &lb_loop_times()->hold);
 	family(f, "lb_loop_busy_seconds", "histogram", "CPU time of it.");
 	histogram(f, "lb_loop_busy_seconds", "", &lb_loop_times()->busy);
+	single(f, "lb_loop_busy_longest_seconds", "gauge", "The longest of them since lbd started.",
+	       lb_loop_times()->longest_ns / (double)LB_NSEC_PER_SEC);
 	single_u64(f, "lb_log_lines_lost_total", "counter", "Lines of the log that its reader left no room for.",
 		   lb_log_lost());
 }
@@ -313,7 +315,8 @@ BACKEND_FAMILY(held, "lb_backend_held", "gauge", "Is the backend held down for h
 /* The only one that is not whole. */
 static void head_backend_effective(struct job *j)
 {
-	family(j->f, "lb_backend_effective_weight", "gauge", "What counts of the weight: less during a slow start, or where the backend says so.");
+	family(j->f, "lb_backend_effective_weight", "gauge",
+	       "What counts of the weight: less during a slow start, or where the backend says so.");
 }
 
 static void row_backend_effective(struct job *j, size_t i)
@@ -353,7 +356,8 @@ static void row_weight_unread(struct job *j, size_t i)
 	const struct backend_row *r = &j->backends[i];
 
 	if (reads_weight(r))
-		fprintf(j->f, "lb_check_weight_unread_total{%s} %" PRIu64 "\n", r->labels, r->stats->share.unread_total);
+		fprintf(j->f, "lb_check_weight_unread_total{%s} %" PRIu64 "\n", r->labels,
+			r->stats->share.unread_total);
 }
 
 static void head_backend_state(struct job *j)
