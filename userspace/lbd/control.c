@@ -60,15 +60,16 @@ static int tick_within(struct lb_control *c, uint64_t delay_ns)
 /* After a plan that failed halfway, what the maps hold is what the maps say. */
 static void resync(struct lb_control *c)
 {
-	struct lb_image *found = NULL;
+	struct lb_image *found = NULL, *was;
 	struct lb_err err = {0};
 
 	if (lb_dataplane_read(c->dp, &found, &err)) {
 		lb_log(LB_LOG_ERROR, "msg=\"cannot read the dataplane\" error=%s", lb_quoted(lb_err_str(&err)));
 		return;
 	}
-	lb_image_free(c->image);
+	was = c->image;
 	c->image = found;
+	lb_image_free(was);
 }
 
 bool lb_control_is_forwarding(const struct lb_control *c)
@@ -92,7 +93,7 @@ int lb_control_commit(struct lb_control *c, struct lb_image *(*make_image)(struc
 {
 	uint64_t start_ns = lb_now_ns();
 	struct lb_plan plan = {0};
-	struct lb_image *want;
+	struct lb_image *want, *was;
 	bool table;
 	int ret;
 
@@ -129,8 +130,9 @@ int lb_control_commit(struct lb_control *c, struct lb_image *(*make_image)(struc
 		c->uncommitted = true;
 		return ret;
 	}
-	lb_image_free(c->image);
+	was = c->image;
 	c->image = want;
+	lb_image_free(was); /* with pauses: nothing may point to it */
 	if (c->ifaces_known)
 		lb_announce_update(c->announce, lb_control_is_forwarding(c));
 	c->uncommitted = lb_model_stale(c->model);

@@ -12,6 +12,7 @@
 #include "probe.h"
 #include "prober.h"
 
+#define PAUSE_EVERY 256			  /* targets */
 #define NOT_RUN_NS (10 * LB_NSEC_PER_SEC) /* how often it is said that checks could not be run */
 
 /* The targets of one service, sorted as its backends. */
@@ -410,15 +411,18 @@ static int group_set_targets(struct lb_group *g, const struct lb_model_service *
 		const struct lb_endpoint *address = &s->conf.backends[i].address;
 		struct lb_target **found = target_find(&was, address);
 
+		lb_pause_at(i + 1, PAUSE_EVERY);
 		list[i] = found ? *found : target_new(g, address, s->backends[i].health);
 		if (!list[i])
 			goto fail;
 	}
 	g->targets = list;
 	g->nr = nr;
-	for (size_t i = 0; i < was.nr; i++)
+	for (size_t i = 0; i < was.nr; i++) {
+		lb_pause_at(i + 1, PAUSE_EVERY);
 		if (!target_find(g, &was.targets[i]->address))
 			target_free(was.targets[i]);
+	}
 	free(was.targets);
 	return 0;
 fail:
@@ -467,9 +471,11 @@ static int group_sync(struct lb_group *g, const struct lb_model_service *s, stru
 /* First checks start soon, but not all in one moment. */
 static void spread(struct lb_target **fresh, size_t nr)
 {
-	for (size_t i = 0; i < nr; i++)
+	for (size_t i = 0; i < nr; i++) {
+		lb_pause_at(i + 1, PAUSE_EVERY);
 		target_schedule(fresh[i],
 				lb_health_first_delay(i, nr, fresh[i]->group->check.interval_ns, arc4random()));
+	}
 }
 
 /* Frees the groups of services that are gone: those that are not in @groups. */

@@ -10,8 +10,11 @@
 #include <string.h>
 
 #include "dataplane_priv.h"
+#include "pause.h"
 #include "vipset.h"
 #include "lb.skel.h"
+
+#define PAUSE_EVERY 1024 /* lines of maps */
 
 static uint16_t owner_of(uint32_t service)
 {
@@ -43,6 +46,7 @@ static int read_services(const struct lb_dataplane *dp, struct lb_image *image)
 		struct lb_service_image *s;
 		size_t bytes;
 
+		lb_pause_at(i, PAUSE_EVERY / 8);
 		if (!memcmp(&dp->services[i], &none, sizeof(none)))
 			continue;
 		s = at(dp, image, (uint16_t)i);
@@ -82,6 +86,7 @@ static int read_backends(const struct lb_dataplane *dp, struct lb_image *image)
 	for (uint32_t i = 0; i < LB_MAX_BACKENDS; i++) {
 		struct lb_service_image *s;
 
+		lb_pause_at(i, PAUSE_EVERY);
 		if (!dp->backends[i].service)
 			continue;
 		s = at(dp, image, owner_of(dp->backends[i].service));
@@ -157,17 +162,19 @@ static int read_vips(const struct lb_dataplane *dp, struct lb_image *image)
 		const struct lb_vip_line *line = &dp->vips[i / LB_VIP_WAYS].way[i % LB_VIP_WAYS];
 		const struct lb_vip_conf vip = {.vip = lb_vipset_vip(line), .plen = 128};
 
+		lb_pause_at(i, PAUSE_EVERY);
 		ret = line->service ? add_vip(dp, image, &vip, line->service) : 0;
-
 		if (ret)
 			return ret;
 	}
 	ret = lb_tries_each_vip(dp, add_wild, &r);
 	if (ret)
 		return ret;
-	for (uint32_t i = 0; i < LB_MAX_SERVICES; i++)
+	for (uint32_t i = 0; i < LB_MAX_SERVICES; i++) {
+		lb_pause_at(i, PAUSE_EVERY);
 		if (image->services[i] && image->services[i]->nr_vips)
 			tidy_vips(image->services[i]);
+	}
 	return 0;
 }
 
@@ -177,6 +184,7 @@ static int add_access(void *ctx, const struct lb_access_image *access, uint16_t 
 	struct lb_service_image *s = at(r->dp, r->image, owner_of(idx));
 	struct lb_access_image *all;
 
+	lb_pause();
 	if (!s)
 		return -ENOMEM;
 	if (!(s->nr_access & (s->nr_access - 1))) {
@@ -216,6 +224,7 @@ static int read_cids(const struct lb_dataplane *dp, struct lb_image *image)
 		struct lb_service_image *s = at(dp, image, owner_of(key.service));
 		uint32_t backend;
 
+		lb_pause();
 		if (!s)
 			return -ENOMEM;
 		if (bpf_map_lookup_elem(dp->cids_fd, &key, &backend))
@@ -245,6 +254,7 @@ static int read_snats(const struct lb_dataplane *dp, struct lb_image *image)
 	for (; !bpf_map_get_next_key(dp->snats_fd, prev, &key); prev = &key) {
 		struct lb_service_image *s = at(dp, image, owner_of(key.service));
 
+		lb_pause();
 		if (!s)
 			return -ENOMEM;
 		snat.at = key;

@@ -10,7 +10,10 @@
 #include <string.h>
 
 #include "dataplane_priv.h"
+#include "pause.h"
 #include "vipset.h"
+
+#define PAUSE_EVERY 1024 /* lines of maps */
 
 __attribute__((format(printf, 3, 4))) static void tell(lb_mend_fn told, void *ctx, const char *fmt, ...)
 {
@@ -28,12 +31,15 @@ void lb_dataplane_mend_places(struct lb_dataplane *dp, lb_mend_fn told, void *ct
 	size_t nr;
 
 	for (uint32_t i = 0; i < LB_MAX_SERVICES; i++) {
+		lb_pause_at(i, PAUSE_EVERY);
 		if (dp->services[i].table == dp->tables[i])
 			continue;
 		__atomic_store_n(&dp->services[i].table, dp->tables[i], __ATOMIC_RELEASE);
 		tell(told, ctx, "where the table of service %u lies", i);
 	}
+	lb_pause();
 	nr = lb_vipset_mend(dp->vips);
+	lb_pause();
 	if (nr)
 		tell(told, ctx, "%zu place%s in the VIPs' sets", nr, nr == 1 ? "" : "s");
 }
@@ -92,12 +98,15 @@ int lb_dataplane_mend_lines(struct lb_dataplane *dp, lb_mend_fn told, void *ctx,
 	uint32_t last = 0;
 	int ret = 0;
 
-	for (uint32_t i = 0; !ret && i < LB_VIP_SETS * LB_VIP_WAYS; i++)
+	for (uint32_t i = 0; !ret && i < LB_VIP_SETS * LB_VIP_WAYS; i++) {
+		lb_pause_at(i, PAUSE_EVERY);
 		ret = mend_vip(&m, &dp->vips[i / LB_VIP_WAYS].way[i % LB_VIP_WAYS]);
+	}
 	if (!ret)
 		ret = lb_tries_each_vip(dp, mend_wild, &m);
 	/* Most are behind the same one. */
 	for (uint32_t i = 1; i < LB_MAX_BACKENDS; i++) {
+		lb_pause_at(i, PAUSE_EVERY);
 		if (dp->backends[i].oif && dp->backends[i].oif != last)
 			mend_port(&m, dp->backends[i].oif);
 		last = dp->backends[i].oif ? dp->backends[i].oif : last;

@@ -8,6 +8,9 @@
 
 #include "document.h"
 #include "fields.h"
+#include "pause.h"
+
+#define PAUSE_EVERY 64 /* backends */
 
 /* ---- JSON ---- */
 
@@ -255,6 +258,7 @@ static void put_backends(struct lb_text *t, const struct lb_field *list, const s
 
 	for (size_t i = 0; i < s->nr_backends; i++) {
 		begin[i] = t->len;
+		lb_pause_at(i + 1, PAUSE_EVERY);
 		if (same_backend(was, &at, &s->backends[i]))
 			lb_text_put(t, from->at + from->backend[at], from->backend[at + 1] - from->backend[at] - 1);
 		else

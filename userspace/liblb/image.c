@@ -4,6 +4,9 @@
 #include <string.h>
 
 #include "image.h"
+#include "pause.h"
+
+#define PAUSE_EVERY 64 /* services */
 
 struct lb_service_image *lb_service_image_new(void)
 {
@@ -56,8 +59,10 @@ void lb_image_free(struct lb_image *i)
 {
 	if (!i)
 		return;
-	for (size_t s = 0; s < LB_MAX_SERVICES; s++)
+	for (size_t s = 0; s < LB_MAX_SERVICES; s++) {
+		lb_pause_at(s, PAUSE_EVERY);
 		lb_service_image_put(i->services[s]);
+	}
 	free(i);
 }
 

@@ -14,10 +14,13 @@
 
 #include "lb/dp/hash.h"
 #include "maglev_priv.h"
+#include "pause.h"
 
 #define SLOTS_PER_BACKEND 100
 #define WIDE_SHIFT_MAX 16 /* how far weights that are far apart may enlarge a table */
 
+#define PAUSE_STEPS (1U << 18) /* half a millisecond's work */
+#define FOLLOW_AT_ONCE 1024
 #define BLOCK 128    /* turns that are searched for at once */
 #define VISITS_MAX 6 /* members to look at for a turn: beyond that sorting all turns is faster */
 
@@ -350,7 +353,7 @@ static void take_turns(struct lb_maglev *b, uint32_t most)
 	if (nr > most)
 		nr = most;
 	if (b->follow) {
-		lb_maglev_follow_turns(b, nr);
+		lb_maglev_follow_turns(b, nr < FOLLOW_AT_ONCE ? nr : FOLLOW_AT_ONCE);
 		return;
 	}
 	if (b->in_turn) {
@@ -375,17 +378,34 @@ static void take_turns(struct lb_maglev *b, uint32_t most)
 	b->turn += nr;
 }
 
+/* What a turn takes is counted in steps of a search: the fewer slots are left, the more there are. */
+static uint32_t steps_of_turn(const struct lb_maglev *b)
+{
+	if (b->follow || b->in_turn)
+		return 4;
+	return b->left <= b->nr_last ? b->left : (b->mask + 1) / b->left;
+}
+
 bool lb_maglev_fill(struct lb_maglev *b, uint32_t slots)
 {
-	uint32_t until = b->left > slots ? b->left - slots : 0;
+	uint32_t until = b->left > slots ? b->left - slots : 0, steps = 0;
 
 	while (b->left > until) {
+		uint32_t left = b->left, each = steps_of_turn(b);
+
 		if (b->turn == b->nr_turns) {
 			b->turn = 0;
 			if (!b->again)
 				gather_round(b);
+			steps += b->again ? 0 : (uint32_t)b->nr;
 		}
 		take_turns(b, b->left - until);
+		steps += (left - b->left) * each + b->steps_aside;
+		b->steps_aside = 0;
+		if (steps < PAUSE_STEPS)
+			continue;
+		lb_pause();
+		steps = 0;
 	}
 	if (!b->left)
 		lb_maglev_kept(b);

@@ -16,11 +16,13 @@
 #include <string.h>
 
 #include "maglev_priv.h"
+#include "pause.h"
 
 #define HOLES_MAX 512	 /* beyond, to build from nothing is as fast */
 #define SEARCHES_PART 32 /* of all turns */
 #define LASTS 512	 /* the last turns, which go aside the most, are searched for as ever */
 #define NOWHERE UINT32_MAX
+#define PAUSE_EVERY 128 /* members, or holes told to all of them */
 
 struct was {
 	uint64_t id[3];
@@ -156,6 +158,7 @@ static bool give_hints(struct lb_maglev *b, struct lb_maglev_follow *f, const st
 		f->start[i] = c->next;
 		f->inverse[i] = lb_maglev_inverse(c->skip);
 		f->hole[i] = NOWHERE;
+		lb_pause_at(i, PAUSE_EVERY);
 		for (; old < end && compare(old, w) < 0; old++)
 			if (!add_holes(f, before, old))
 				return false;
@@ -231,8 +234,10 @@ bool lb_maglev_follow(struct lb_maglev *b, const struct lb_maglev_past *before)
 	memcpy(b->table, before->table, sizeof(*b->table) * (b->mask + 1UL));
 	b->follow = f;
 	b->nr_last = LASTS;
-	for (uint32_t i = 0; i < f->nr_holes; i++)
+	for (uint32_t i = 0; i < f->nr_holes; i++) {
+		lb_pause_at(i, PAUSE_EVERY);
 		tell_hole(f, f->holes[i], b->nr, b->mask);
+	}
 	return true;
 }
 
@@ -316,6 +321,7 @@ void lb_maglev_follow_turns(struct lb_maglev *b, size_t nr)
 
 		if (c->nr >= hints[i] || word & bit || ((slot - start[i]) * inverse[i] & mask) >= hole[i]) {
 			slot = turn_aside(b, i);
+			b->steps_aside += f->nr_holes + (uint32_t)b->nr;
 			c->slots[c->nr] = slot;
 			b->table[slot] = c->value;
 			word = taken[slot / 64];

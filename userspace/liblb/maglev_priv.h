@@ -21,8 +21,9 @@ struct lb_maglev {
 	uint32_t max_weight;
 	uint32_t mask;
 	uint16_t *table;
-	uint8_t *taken; /* a byte a slot: a bit would have to be shifted out, and shifts are dear */
-	uint32_t left;	/* slots that are free */
+	uint8_t *taken;	      /* a byte a slot: a bit would have to be shifted out, and shifts are dear */
+	uint32_t left;	      /* slots that are free */
+	uint32_t steps_aside; /* what turns that had no hint took; see steps_of_turn */
 	uint32_t nr_last;
 	uint32_t last[LB_MAGLEV_LAST_MAX]; /* the free ones, once there are only nr_last or fewer */
 	struct lb_maglev_cursor *cursors;
@@ -37,7 +38,8 @@ struct lb_maglev {
 	struct lb_maglev_follow *follow; /* how it follows an older one; NULL: it does not */
 };
 
-/* For loops over all, which are most of the work: gcc makes them for wide registers, too, clang 14 has no such words. */
+/* For loops over all, which are most of the work: gcc makes them for wide registers, too, clang 14 has no such words.
+ */
 #ifdef __clang__
 #define LB_MAGLEV_WIDE
 #elif defined(__x86_64__)

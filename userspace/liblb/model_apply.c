@@ -15,6 +15,8 @@
 #include "pause.h"
 #include "share.h"
 
+#define PAUSE_EVERY 512 /* backends */
+
 struct change {
 	struct lb_model *m;
 	struct lb_config *conf;
@@ -158,6 +160,7 @@ static int build_backends(struct change *c, struct lb_service_entry *s, const st
 		const struct lb_model_backend *was = old ? lb_entry_backend(old, &conf->backends[i].address, i) : NULL;
 		int ret;
 
+		lb_pause_at(i + 1, PAUSE_EVERY);
 		if (was)
 			*b = *was;
 		keep_share(b, s, &conf->backends[i]);
@@ -206,7 +209,9 @@ static int build_service(struct change *c, const struct lb_service_conf *conf, c
 	if (!ret)
 		ret = build_backends(c, s, old);
 	if (!ret && old && old->pub.slots && !c->key_changed) {
+		lb_pause();
 		s->pub.slots = lb_slots_copy(old->pub.slots);
+		lb_pause();
 		ret = s->pub.slots ? 0 : -ENOMEM;
 	}
 	for (size_t i = 0; !ret && adopted && s->pub.slots && i < 1UL << s->pub.slots->shift; i++)
@@ -339,9 +344,12 @@ static void commit(struct change *c)
 	size_t nr_was = m->nr, nr_found = m->nr_found;
 	struct lb_config *conf = m->conf;
 
-	for (size_t i = 0; i < m->nr; i++)
+	for (size_t i = 0; i < m->nr; i++) {
+		lb_pause_at(i, PAUSE_EVERY);
 		m->by_idx[m->services[i]->pub.idx] = NULL;
+	}
 	for (size_t i = 0; i < c->nr; i++) {
+		lb_pause_at(i, PAUSE_EVERY); /* what is in both lists has the same configuration in another place */
 		c->services[i]->pub.conf = c->conf->services[i];
 		m->by_idx[c->services[i]->pub.idx] = c->services[i];
 		c->list[i] = &c->services[i]->pub;

@@ -11,6 +11,9 @@
 
 #include "lb/dp/flow.h"
 #include "model_priv.h"
+#include "pause.h"
+
+#define PAUSE_SETS 4096U /* of the flow cache; less than a millisecond's work */
 
 struct census {
 	struct lb_model *m;
@@ -99,6 +102,7 @@ static int take_census(struct census *c, struct lb_flow_set *entries)
 		const struct lb_model_service *s = &c->m->services[i]->pub;
 		size_t count[3];
 
+		lb_pause();
 		if (c->m->services[i]->settled)
 			continue;
 		lb_slots_count(s->slots, count);
@@ -112,6 +116,7 @@ static int take_census(struct census *c, struct lb_flow_set *entries)
 	if (!needed || !entries)
 		return 0;
 	for (size_t set = 0; set < LB_FLOW_SETS; set++) {
+		lb_pause_at(set, PAUSE_SETS);
 		for (int way = 0; way < LB_FLOW_WAYS; way++)
 			look_at(c, &entries[set].entry[way]);
 	}
@@ -125,6 +130,7 @@ static void find_unused(struct census *c, lb_model_packets_fn packets, void *ctx
 	for (size_t i = 0; i < c->m->nr; i++) {
 		const struct lb_model_service *s = &c->m->services[i]->pub;
 
+		lb_pause();
 		for (size_t j = 0; !c->m->services[i]->settled && j < s->conf.nr_backends; j++) {
 			uint16_t idx = s->backends[j].idx;
 
@@ -142,6 +148,7 @@ static int tick_services(struct census *c, bool counted, uint32_t now_s, uint32_
 		struct lb_service_entry *s = m->services[i];
 		const bool *foreign = counted ? c->foreign[s->pub.idx] : NULL;
 
+		lb_pause();
 		if (s->settled || !lb_slots_tick(s->pub.slots, s->pub.policy_shift, foreign, c->unused, lb_ids_alive,
 						 &m->ids, now_s, window_s))
 			continue;
@@ -214,6 +221,7 @@ void lb_model_open(const struct lb_model *m, const struct lb_flow_set *entries, 
 	for (size_t i = 0; i < (size_t)LB_FLOW_SETS * LB_FLOW_WAYS; i++) {
 		__u64 e = __atomic_load_n(&entries[i / LB_FLOW_WAYS].entry[i % LB_FLOW_WAYS], __ATOMIC_RELAXED);
 
+		lb_pause_at(i, PAUSE_SETS * LB_FLOW_WAYS);
 		if (e && binds(&c, e) && !is_expired(&c, e) && is_open(&c, udp, e))
 			open[LB_FLOW_BACKEND(e)]++;
 	}
@@ -233,6 +241,7 @@ bool lb_model_live(const struct lb_model *m, struct lb_flow_set *entries, int64_
 		__u64 e = __atomic_load_n(entry, __ATOMIC_RELAXED);
 		uint16_t b = LB_FLOW_BACKEND(e);
 
+		lb_pause_at(i, PAUSE_SETS * LB_FLOW_WAYS);
 		if (!e)
 			continue;
 		/* While slots settle an entry that is old still counts once: see look_at. */

@@ -12,8 +12,6 @@
 #include "share.h"
 #include "sort.h"
 
-#define FILL_SLOTS (1U << 15) /* a millisecond's work */
-
 /* What a computation is about to make of a service. */
 struct lb_outcome {
 	struct lb_candidate *candidates;
@@ -249,10 +247,12 @@ static struct lb_outcome *begin(struct lb_model *m, struct lb_service_entry *s, 
 	o->now_s = now_s;
 	if (choose(s, o))
 		goto fail;
+	lb_pause();
 	if (!whole && !o->chosen_changed && !o->weights_changed)
 		return o;
 	o->build = lb_policy_begin(o->candidates, s->pub.conf.nr_backends, m->hash_key, s->pub.conf.policy, &o->shift);
 	if (o->build) {
+		lb_pause();
 		lb_maglev_follow(o->build, s->past);
 		return o;
 	}
@@ -313,8 +313,8 @@ int lb_entry_compute(struct lb_model *m, struct lb_service_entry *s, bool whole,
 		return -ENOMEM;
 	forget_coming(s);
 	lb_pause();
-	while (o->build && !lb_maglev_fill(o->build, FILL_SLOTS))
-		lb_pause();
+	if (o->build)
+		lb_maglev_fill(o->build, UINT32_MAX);
 	ret = finish(m, s, o, forget);
 	free_outcome(o);
 	return ret;

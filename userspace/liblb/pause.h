@@ -7,6 +7,8 @@
 #ifndef LB_PAUSE_H
 #define LB_PAUSE_H
 
+#include <stddef.h>
+
 struct lb_pause_hooks {
 	void (*pause)(void);
 	void (*block_begin)(void);
@@ -20,6 +22,13 @@ static inline void lb_pause(void)
 {
 	if (lb_pause_hooks)
 		lb_pause_hooks->pause();
+}
+
+/* lb_pause_at - the same for the @i-th of many things that take little each: before one of @every. */
+static inline void lb_pause_at(size_t i, size_t every)
+{
+	if (!(i % every))
+		lb_pause();
 }
 
 /* lb_block_begin, lb_block_end - between them the caller waits for the kernel or a disk, or computes something of its

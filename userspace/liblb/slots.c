@@ -27,7 +27,7 @@
 #include "pause.h"
 #include "slots.h"
 
-#define PAUSE_EVERY (1U << 16) /* slots */
+#define PAUSE_EVERY (1U << 16)		   /* slots */
 #define AT_ONCE (1U << LB_TABLE_SHIFT_MIN) /* compared without a branch for each */
 #define LOOK_AT (1U << LB_TABLE_SHIFT_MIN)
 #define SETTLE_S 2 /* whole seconds of a clock that counts only those: more than one has passed */
@@ -62,6 +62,7 @@ struct lb_slots *lb_slots_copy(const struct lb_slots *s)
 		return NULL;
 	}
 	memcpy(copy->word, s->word, sizeof(*s->word) << s->shift);
+	lb_pause();
 	memcpy(copy->since_s, s->since_s, sizeof(*s->since_s) << s->shift);
 	return copy;
 }
@@ -227,6 +228,8 @@ size_t lb_slots_tick(struct lb_slots *s, unsigned int policy_shift, const bool *
 		uint32_t word = tick_slot(s->word[i], now_s - s->since_s[i], foreign ? &foreign[i] : NULL, unused, &a,
 					  window_s);
 
+		if (!((i + 1) % PAUSE_EVERY))
+			lb_pause();
 		if (word == s->word[i])
 			continue;
 		changed++;
@@ -241,6 +244,8 @@ bool lb_slots_stable(const struct lb_slots *s)
 	for (uint32_t from = 0; from < 1U << s->shift; from += LOOK_AT) {
 		uint32_t all = 0;
 
+		if (!((from + LOOK_AT) % PAUSE_EVERY))
+			lb_pause();
 		for (uint32_t i = 0; i < LOOK_AT; i++)
 			all |= s->word[from + i];
 		if (LB_SLOT_PHASE(all) != LB_PHASE_STABLE)
@@ -254,6 +259,8 @@ void lb_slots_count(const struct lb_slots *s, size_t count[3])
 	size_t moving = 0, settling = 0;
 
 	for (uint32_t i = 0; i < 1U << s->shift; i++) {
+		if (!((i + 1) % PAUSE_EVERY))
+			lb_pause();
 		moving += LB_SLOT_PHASE(s->word[i]) == LB_PHASE_MOVING;
 		settling += LB_SLOT_PHASE(s->word[i]) == LB_PHASE_SETTLING;
 	}
