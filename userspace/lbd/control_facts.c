@@ -13,6 +13,7 @@
 #include "log.h"
 
 #define AGAIN_NS (LB_NSEC_PER_SEC / 500)
+#define SLICE_NS (3 * LB_NSEC_PER_SEC / 1000)
 
 struct lb_fact {
 	enum { HEALTH, SHARE, NEXT_HOP } of;
@@ -29,7 +30,8 @@ struct lb_fact {
 struct lb_facts {
 	struct event *event;
 	struct lb_fact *list;
-	size_t nr, room;
+	size_t at, nr, room; /* those before .at were told */
+	bool telling;
 };
 
 static void again(struct event *ev)
@@ -47,29 +49,38 @@ bool lb_control_postpone(struct lb_control *c, struct event *ev)
 	return true;
 }
 
+static void tell(struct lb_control *c, const struct lb_fact *fact)
+{
+	if (fact->of == HEALTH)
+		lb_control_on_health(c, fact->service, &fact->backend, fact->from, &fact->state);
+	else if (fact->of == SHARE)
+		lb_control_on_share(c, fact->service, &fact->backend, fact->share_from, fact->share_to, fact->said);
+	else
+		lb_control_on_next_hop(c, fact->addr, &fact->nh);
+}
+
+/* As many as there is time for, and one: there may be thousands. */
 static void on_facts(evutil_socket_t fd, short what, void *ctx)
 {
+	uint64_t end_ns = lb_now_ns() + SLICE_NS;
+	const struct timeval now = {0};
 	struct lb_control *c = ctx;
 	struct lb_facts *f = c->facts;
-	struct lb_fact *list = f->list;
-	size_t nr = f->nr;
 
 	if (lb_control_postpone(c, f->event))
 		return;
-	f->list = NULL;
-	f->nr = f->room = 0;
-	for (size_t i = 0; i < nr; i++) {
-		const struct lb_fact *fact = &list[i];
-
-		if (fact->of == HEALTH)
-			lb_control_on_health(c, fact->service, &fact->backend, fact->from, &fact->state);
-		else if (fact->of == SHARE)
-			lb_control_on_share(c, fact->service, &fact->backend, fact->share_from, fact->share_to,
-					    fact->said);
-		else
-			lb_control_on_next_hop(c, fact->addr, &fact->nh);
+	f->telling = true;
+	do {
+		tell(c, &f->list[f->at++]);
+	} while (f->at < f->nr && lb_now_ns() < end_ns);
+	f->telling = false;
+	if (f->at < f->nr) {
+		evtimer_add(f->event, &now);
+		return;
 	}
-	free(list);
+	free(f->list);
+	f->list = NULL;
+	f->at = f->nr = f->room = 0;
 }
 
 struct lb_facts *lb_facts_new(struct lb_control *c)
@@ -98,7 +109,7 @@ static bool defer(struct lb_control *c, const struct lb_fact *fact)
 {
 	struct lb_facts *f = c->facts;
 
-	if (!f || !(lb_work_busy(c->work) || (f->nr && !lb_work_inside(c->work))))
+	if (!f || f->telling || !(lb_work_busy(c->work) || (f->nr && !lb_work_inside(c->work))))
 		return false;
 	if (f->nr == f->room) {
 		size_t room = f->room ? 2 * f->room : 64;

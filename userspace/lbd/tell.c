@@ -3,8 +3,11 @@
 #include <net/if.h>
 #include <stdio.h>
 
+#include "clock.h"
 #include "stats.h"
 #include "tell.h"
+
+#define NAME_MAX_AGE_NS (LB_NSEC_PER_SEC / 100)
 
 void lb_tell_started(struct lb_control *c)
 {
@@ -38,16 +41,31 @@ void lb_tell_share(struct lb_control *c, const char *service, const struct lb_en
 	lb_events_add(c->events, &e);
 }
 
+/* An interface's name, asked for once for a burst: thousands of backends are behind the same one. */
+static const char *iface_name(uint32_t ifindex)
+{
+	static char name[IF_NAMESIZE];
+	static uint32_t of;
+	static uint64_t at_ns;
+	uint64_t now_ns = lb_now_ns();
+
+	if (of == ifindex && now_ns - at_ns < NAME_MAX_AGE_NS)
+		return name;
+	if (!if_indextoname(ifindex, name))
+		snprintf(name, sizeof(name), "if%u", ifindex);
+	of = ifindex;
+	at_ns = now_ns;
+	return name;
+}
+
 void lb_tell_next_hop(struct lb_control *c, const uint8_t addr[16], const struct lb_next_hop *nh)
 {
-	char name[IF_NAMESIZE], to[IF_NAMESIZE + 24] = "lost";
+	char to[IF_NAMESIZE + 24] = "lost";
 	struct lb_event e = {LB_EVENT_NEXT_HOP, .address = addr, .to = to};
 
-	if (nh->ifindex && !if_indextoname(nh->ifindex, name))
-		snprintf(name, sizeof(name), "if%u", nh->ifindex);
 	if (nh->ifindex)
-		snprintf(to, sizeof(to), "%s %02x:%02x:%02x:%02x:%02x:%02x", name, nh->dmac[0], nh->dmac[1],
-			 nh->dmac[2], nh->dmac[3], nh->dmac[4], nh->dmac[5]);
+		snprintf(to, sizeof(to), "%s %02x:%02x:%02x:%02x:%02x:%02x", iface_name(nh->ifindex), nh->dmac[0],
+			 nh->dmac[1], nh->dmac[2], nh->dmac[3], nh->dmac[4], nh->dmac[5]);
 	lb_events_add(c->events, &e);
 }
 

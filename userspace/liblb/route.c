@@ -2,7 +2,8 @@
 /*
  * Which addresses are watched, and what each event of the kernel means for them. The kernel's own look-up is asked for
  * routes, never imitated: rules, metrics and prefixes are its business. Questions are gathered for some milliseconds,
- * since changes come in bursts, and asked for a few more at most, so that the caller's loop goes on.
+ * since changes come in bursts. What is read, reported and asked takes a few more at most at a time, however much there
+ * is to do, so that the caller's loop goes on.
  */
 #include <errno.h>
 #include <linux/neighbour.h>
@@ -10,14 +11,15 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "route_priv.h"
 
 #define GATHER_NS 5000000L
-#define ASK_NS 4000000ULL
+#define ROUND_NS 3000000ULL
+#define READ_NS (ROUND_NS / 2) /* of it: what is known already is to be reported, too */
 #define REFRESH_MAX 2048
+#define REFRESH_CLOCK 32 /* buckets, between two looks at the clock */
 
 #define NUD_USABLE (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP)
 
@@ -69,12 +71,30 @@ static void arm(struct lb_route *r, long delay_ns)
 		r->timer_armed = !timerfd_settime(r->timer_fd, 0, &in, NULL);
 }
 
+/* The caller is to come again at once. */
+static void hurry(struct lb_route *r)
+{
+	r->timer_armed = false;
+	arm(r, 1);
+}
+
 static void want_ask(struct lb_route *r, struct lb_route_watch *w)
 {
-	if (!w->asking)
+	if (!w->asking) {
 		TAILQ_INSERT_TAIL(&r->ask_queue, w, ask_queue);
+		r->nr_asking++;
+	}
 	w->asking = true;
 	arm(r, GATHER_NS);
+}
+
+static void stop_asking(struct lb_route *r, struct lb_route_watch *w)
+{
+	if (!w->asking)
+		return;
+	TAILQ_REMOVE(&r->ask_queue, w, ask_queue);
+	w->asking = false;
+	r->nr_asking--;
 }
 
 static void want_change(struct lb_route *r, struct lb_route_watch *w)
@@ -132,7 +152,8 @@ static void report(struct lb_route *r, struct lb_route_watch *w)
 	r->changed(r->ctx, addr, &nh);
 }
 
-static void run_changes(struct lb_route *r)
+/* As many as there is time for, and one. */
+static void run_changes(struct lb_route *r, uint64_t end_ns)
 {
 	struct lb_route_watch *w;
 
@@ -140,6 +161,8 @@ static void run_changes(struct lb_route *r)
 		TAILQ_REMOVE(&r->change_queue, w, change_queue);
 		w->changed = false;
 		report(r, w);
+		if (lb_route_now_ns() > end_ns)
+			break;
 	}
 }
 
@@ -229,29 +252,45 @@ static int ask(struct lb_route *r, struct lb_route_watch *w)
 	return ret;
 }
 
-static uint64_t now_ns(void)
+/* As many as there is time for. */
+static void run_asks(struct lb_route *r, uint64_t end_ns)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
-}
-
-/* As many as fit a few milliseconds; the timer brings the rest. */
-static void run_asks(struct lb_route *r)
-{
-	uint64_t end_ns = now_ns() + ASK_NS;
 	struct lb_route_watch *w;
 
-	while ((w = TAILQ_FIRST(&r->ask_queue)) && now_ns() < end_ns) {
-		TAILQ_REMOVE(&r->ask_queue, w, ask_queue);
-		w->asking = false;
+	while ((w = TAILQ_FIRST(&r->ask_queue)) && lb_route_now_ns() < end_ns) {
+		stop_asking(r, w);
 		/* Out of memory: the next refresh asks again. */
 		ask(r, w);
 		want_change(r, w);
 	}
-	if (!TAILQ_EMPTY(&r->ask_queue))
-		arm(r, 1);
+}
+
+/* Goes on with what lb_route_refresh asked for. */
+static void run_refresh(struct lb_route *r, uint64_t end_ns)
+{
+	struct lb_route_watch *w;
+	struct lb_route_neigh *n;
+
+	/* As many as do not hold up the caller; the next refresh goes on from there. */
+	for (; r->refresh_left && r->refresh_nr < REFRESH_MAX; r->refresh_left--) {
+		unsigned int at = r->refresh_at++ % LB_ROUTE_BUCKETS;
+
+		LIST_FOREACH(n, &r->neighs[at], hash)
+		{
+			if (n->has_mac && !(n->state & NUD_STALE) && n->state != NUD_NONE)
+				continue;
+			check_neigh(r, n);
+			r->refresh_nr++;
+		}
+		LIST_FOREACH(w, &r->watches[at], hash)
+		{
+			if (!w->now.ifindex)
+				want_ask(r, w);
+		}
+		if (!(at % REFRESH_CLOCK) && lb_route_now_ns() > end_ns)
+			return;
+	}
+	r->refresh_left = 0;
 }
 
 /* ---- events ---- */
@@ -366,7 +405,8 @@ void lb_route_on_route(struct lb_route *r, const uint8_t addr[16], unsigned int 
 	bool v4 = lb_route_is_v4(addr) && plen >= 96;
 	struct lb_route_watch *w;
 
-	if (plen > 128)
+	/* Routes may come by thousands, and each would be compared with all. */
+	if (plen > 128 || r->nr_asking == r->nr_watches)
 		return;
 	if (plen == 128) {
 		w = find_watch(r, addr);
@@ -464,12 +504,12 @@ int lb_route_new(lb_route_fn changed, void *ctx, struct lb_route **out, struct l
 
 static void free_watch(struct lb_route *r, struct lb_route_watch *w)
 {
-	if (w->asking)
-		TAILQ_REMOVE(&r->ask_queue, w, ask_queue);
+	stop_asking(r, w);
 	if (w->changed)
 		TAILQ_REMOVE(&r->change_queue, w, change_queue);
 	leave_neigh(w);
 	LIST_REMOVE(w, hash);
+	r->nr_watches--;
 	free(w);
 }
 
@@ -505,18 +545,23 @@ int lb_route_fd(const struct lb_route *r)
 
 int lb_route_process(struct lb_route *r)
 {
-	uint64_t expirations;
-	int ret = lb_route_kernel_read(r);
+	uint64_t expirations, start_ns = lb_route_now_ns(), end_ns = start_ns + ROUND_NS;
+	int ret = lb_route_kernel_read(r, start_ns + READ_NS);
 
 	if (ret == -ENOBUFS)
 		ret = resync(r);
 	/* What needs no question first: a link that is down must not wait. */
-	run_changes(r);
+	run_changes(r, end_ns);
 	if (read(r->timer_fd, &expirations, sizeof(expirations)) == sizeof(expirations)) {
 		r->timer_armed = false;
-		run_asks(r);
-		run_changes(r);
+		run_asks(r, end_ns);
+		run_changes(r, end_ns);
+		run_refresh(r, end_ns);
+		if (!TAILQ_EMPTY(&r->ask_queue))
+			hurry(r);
 	}
+	if (r->refresh_left || !TAILQ_EMPTY(&r->change_queue))
+		hurry(r);
 	return ret;
 }
 
@@ -535,6 +580,7 @@ int lb_route_watch(struct lb_route *r, const uint8_t addr[16])
 	w->refs = 1;
 	memcpy(w->addr, addr, 16);
 	LIST_INSERT_HEAD(&r->watches[bucket_of(addr, 0)], w, hash);
+	r->nr_watches++;
 	ret = ask(r, w);
 	if (ret)
 		free_watch(r, w);
@@ -584,25 +630,7 @@ uint64_t lb_route_link_changes(const struct lb_route *r)
 
 void lb_route_refresh(struct lb_route *r)
 {
-	struct lb_route_watch *w;
-	struct lb_route_neigh *n;
-	unsigned int nr = 0;
-
-	/* As many as do not hold up the caller; the next call goes on from there. */
-	for (size_t i = 0; i < LB_ROUTE_BUCKETS && nr < REFRESH_MAX; i++) {
-		unsigned int at = r->refresh_at++ % LB_ROUTE_BUCKETS;
-
-		LIST_FOREACH(n, &r->neighs[at], hash)
-		{
-			if (n->has_mac && !(n->state & NUD_STALE) && n->state != NUD_NONE)
-				continue;
-			check_neigh(r, n);
-			nr++;
-		}
-		LIST_FOREACH(w, &r->watches[at], hash)
-		{
-			if (!w->now.ifindex)
-				want_ask(r, w);
-		}
-	}
+	r->refresh_left = LB_ROUTE_BUCKETS;
+	r->refresh_nr = 0;
+	hurry(r);
 }

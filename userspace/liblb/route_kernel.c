@@ -14,6 +14,7 @@
 #include <netlink/socket.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "route_priv.h"
 
@@ -241,14 +242,27 @@ int lb_route_kernel_fd(const struct lb_route *r)
 	return nl_socket_get_fd(r->events);
 }
 
-int lb_route_kernel_read(struct lb_route *r)
+uint64_t lb_route_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ULL + (uint64_t)ts.tv_nsec;
+}
+
+int lb_route_drain(struct nl_sock *events, uint64_t end_ns)
 {
 	int ret;
 
 	do {
-		ret = nl_recvmsgs_default(r->events);
-	} while (ret >= 0);
-	return ret == -NLE_AGAIN ? 0 : lb_route_errno(ret);
+		ret = nl_recvmsgs_default(events);
+	} while (ret >= 0 && lb_route_now_ns() < end_ns);
+	return ret >= 0 || ret == -NLE_AGAIN ? 0 : lb_route_errno(ret);
+}
+
+int lb_route_kernel_read(struct lb_route *r, uint64_t end_ns)
+{
+	return lb_route_drain(r->events, end_ns);
 }
 
 /* ---- requests ---- */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What route.c (who watches what, and what follows from an event), route_hop.c (next hops), route_kernel.c (messages to and from the kernel) and
- * route_table.c (a table of our own) share, and nobody else. Addresses are 16 bytes, IPv4 mapped.
+ * What route.c (who watches what, and what follows from an event), route_hop.c (next hops), route_kernel.c (messages to
+ * and from the kernel) and route_table.c (a table of our own) share, and nobody else. Addresses are 16 bytes, IPv4
+ * mapped.
  */
 #ifndef LB_ROUTE_PRIV_H
 #define LB_ROUTE_PRIV_H
@@ -67,7 +68,9 @@ struct lb_route {
 	LIST_HEAD(, lb_route_neigh) neighs[LB_ROUTE_BUCKETS];
 	LIST_HEAD(, lb_route_link) links[LB_ROUTE_LINK_BUCKETS];
 	TAILQ_HEAD(, lb_route_watch) ask_queue, change_queue;
-	unsigned int refresh_at; /* bucket where the next refresh goes on */
+	size_t nr_watches, nr_asking;	       /* all, and those in .ask_queue */
+	unsigned int refresh_at;	       /* bucket where the refresh goes on */
+	unsigned int refresh_left, refresh_nr; /* buckets that it has not come to; neighbours that it has asked for */
 	uint64_t link_changes;
 };
 
@@ -109,8 +112,13 @@ struct lb_route_answer {
 int lb_route_kernel_open(struct lb_route *r);
 void lb_route_kernel_close(struct lb_route *r);
 int lb_route_kernel_fd(const struct lb_route *r); /* of the events */
-/* Reads all events there are. 0; -ENOBUFS: some were lost; -errno: the socket is. */
-int lb_route_kernel_read(struct lb_route *r);
+/* lb_route_now_ns - CLOCK_MONOTONIC. */
+uint64_t lb_route_now_ns(void);
+/* lb_route_drain - reads the events of @events, until @end_ns at most. 0: there are no more, or they are told of again;
+ * -ENOBUFS: some were lost; -errno: the socket is. */
+int lb_route_drain(struct nl_sock *events, uint64_t end_ns);
+/* The same of the kernel's routing. */
+int lb_route_kernel_read(struct lb_route *r, uint64_t end_ns);
 /* Each asks and waits for the answer, which the kernel gives within the call. */
 /* How would the kernel reach @addr? 0; -ENETUNREACH: not at all, or it is this host's own. */
 int lb_route_kernel_route(struct lb_route *r, const uint8_t addr[16], struct lb_route_answer *out);

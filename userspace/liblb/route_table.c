@@ -15,6 +15,7 @@
 
 #define EVENTS_BUFFER_BYTES (1 << 20)
 #define MESSAGE_BYTES (64 << 10)
+#define PROCESS_NS 3000000ULL
 
 struct lb_route_table {
 	uint32_t table;
@@ -150,12 +151,7 @@ int lb_route_table_fd(const struct lb_route_table *t)
 
 int lb_route_table_process(struct lb_route_table *t)
 {
-	int ret;
-
-	do {
-		ret = nl_recvmsgs_default(t->events);
-	} while (ret >= 0);
-	return ret == -NLE_AGAIN ? 0 : lb_route_errno(ret);
+	return lb_route_drain(t->events, lb_route_now_ns() + PROCESS_NS);
 }
 
 static struct nl_msg *route_message(const struct lb_route_table *t, int type, int flags, const struct lb_prefix *dst)

@@ -21,7 +21,8 @@ int lb_route_table_new(uint32_t table, uint8_t protocol, lb_route_table_fn chang
 		       struct lb_route_table **out, struct lb_err *err);
 void lb_route_table_free(struct lb_route_table *t);
 
-/* To be read when readable. 0; -ENOBUFS: some changes were missed, list them all; -errno: the socket is lost. */
+/* To be read when readable, a few milliseconds at a time. 0; -ENOBUFS: some changes were missed, list them all; -errno:
+ * the socket is lost. */
 int lb_route_table_fd(const struct lb_route_table *t);
 int lb_route_table_process(struct lb_route_table *t);
 
