@@ -16,9 +16,11 @@
 #include "document.h"
 #include "pause.h"
 #include "store.h"
+#include "text.h"
 
 #define STATE_FILE "state.json"
 #define STATE_FORMAT 1
+#define PAUSE_EVERY 256 /* pieces of what is saved */
 
 int lb_store_lock(const char *dir, struct lb_err *err)
 {
@@ -132,23 +134,23 @@ static int drains_decode(const json_t *list, struct lb_drains *out)
 	return 0;
 }
 
-static json_t *drains_encode(const struct lb_drains *drains)
+/* A member, with a comma before it. */
+static void drains_encode(struct lb_text *t, const struct lb_drains *drains)
 {
-	json_t *list = json_array();
 	char address[LB_ADDR_STRLEN];
 
-	for (size_t i = 0; list && i < drains->nr; i++) {
+	lb_text_puts(t, ",\"drains\":[");
+	for (size_t i = 0; i < drains->nr; i++) {
 		const struct lb_drain *d = &drains->list[i];
 
-		if (json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:s}", "service", d->service, "backend",
-							  lb_endpoint_format(&d->address, address), "since_ms",
-							  (json_int_t)(d->since_ns / 1000000U), "end",
-							  lb_drain_end_name(d->end)))) {
-			json_decref(list);
-			return NULL;
-		}
+		lb_pause_at(i + 1, PAUSE_EVERY);
+		lb_text_puts(t, i ? ",{\"service\":" : "{\"service\":");
+		lb_text_json_string(t, d->service);
+		lb_text_printf(t, ",\"backend\":\"%s\",\"since_ms\":%" PRIu64 ",\"end\":\"%s\"}",
+			       lb_endpoint_format(&d->address, address), d->since_ns / 1000000U,
+			       lb_drain_end_name(d->end));
 	}
-	return list;
+	lb_text_puts(t, "]");
 }
 
 /* The addresses of names; a state of before there were names has none. */
@@ -182,26 +184,28 @@ static int resolved_decode(const json_t *list, struct lb_state *out)
 	return 0;
 }
 
-static json_t *resolved_encode(const struct lb_config *c)
+static void resolved_encode(struct lb_text *t, const struct lb_config *c)
 {
-	json_t *list = json_array();
 	char address[LB_ADDR_STRLEN];
+	size_t nr = 0;
 
-	for (size_t i = 0; list && c && i < c->nr_services; i++) {
+	lb_text_puts(t, ",\"resolved\":[");
+	for (size_t i = 0; c && i < c->nr_services; i++) {
 		for (size_t j = 0; j < c->services[i].nr_backends; j++) {
 			const struct lb_backend_conf *b = &c->services[i].backends[j];
 
-			if (b->name && json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b}", "service",
-									     c->services[i].name, "name", b->name,
-									     "address",
-									     lb_endpoint_format(&b->address, address),
-									     "leaving", (int)b->leaving))) {
-				json_decref(list);
-				return NULL;
-			}
+			if (!b->name)
+				continue;
+			lb_pause_at(nr + 1, PAUSE_EVERY);
+			lb_text_puts(t, nr++ ? ",{\"service\":" : "{\"service\":");
+			lb_text_json_string(t, c->services[i].name);
+			lb_text_puts(t, ",\"name\":");
+			lb_text_json_string(t, b->name);
+			lb_text_printf(t, ",\"address\":\"%s\",\"leaving\":%s}",
+				       lb_endpoint_format(&b->address, address), b->leaving ? "true" : "false");
 		}
 	}
-	return list;
+	lb_text_puts(t, "]");
 }
 
 static int state_decode(const char *path, const char *text, size_t len, struct lb_state *out, struct lb_err *err)
@@ -337,8 +341,10 @@ static void free_piece(struct piece *p)
 
 static void free_pieces(struct piece **pieces, size_t nr)
 {
-	for (size_t i = 0; i < nr; i++)
+	for (size_t i = 0; i < nr; i++) {
+		lb_pause_at(i, PAUSE_EVERY);
 		free_piece(pieces[i]);
+	}
 	free(pieces);
 }
 
@@ -353,10 +359,13 @@ struct lb_store *lb_store_new(const char *dir)
 
 static void forget(struct lb_store *s)
 {
-	free_pieces(s->pieces, s->nr);
-	lb_service_conf_fini(&s->defaults);
+	struct piece **pieces = s->pieces;
+	size_t nr = s->nr;
+
 	s->pieces = NULL;
 	s->nr = 0;
+	lb_service_conf_fini(&s->defaults);
+	free_pieces(pieces, nr);
 }
 
 void lb_store_free(struct lb_store *s)
@@ -431,9 +440,8 @@ static char *encode_head(const struct lb_state *state)
 	if (!config)
 		return NULL;
 	json_object_del(config, "services");
-	root = json_pack("{s:i, s:I, s:s, s:o, s:o, s:o}", "format", STATE_FORMAT, "generation",
-			 (json_int_t)state->generation, "config_file", state->fingerprint, "drains",
-			 drains_encode(&state->drains), "resolved", resolved_encode(state->expanded), "config", config);
+	root = json_pack("{s:i, s:I, s:s, s:o}", "format", STATE_FORMAT, "generation", (json_int_t)state->generation,
+			 "config_file", state->fingerprint, "config", config);
 	text = root ? json_dumps(root, JSON_COMPACT) : NULL;
 	json_decref(root);
 	if (text)
@@ -444,33 +452,25 @@ static char *encode_head(const struct lb_state *state)
 /* The state as JSON, a line a service. */
 static int encode(const struct lb_store *s, const struct lb_state *state, char **text, size_t *len)
 {
-	static const char begin[] = "\"services\":[", end[] = "\n]}}\n";
-	char *head = encode_head(state), *at;
-	size_t size, head_len;
+	char *head = encode_head(state);
+	struct lb_text t = {0};
 
 	if (!head)
 		return -ENOMEM;
-	head_len = strlen(head);
-	size = head_len + sizeof(begin) + sizeof(end) + 1;
-	for (size_t i = 0; i < s->nr; i++)
-		size += s->pieces[i]->text.len + 2;
-	*text = at = malloc(size);
-	if (at) {
-		at = mempcpy(at, head, head_len);
-		if (head[head_len - 1] != '{')
-			*at++ = ',';
-		at = mempcpy(at, begin, sizeof(begin) - 1);
-		for (size_t i = 0; i < s->nr; i++) {
-			if (i)
-				*at++ = ',';
-			*at++ = '\n';
-			at = mempcpy(at, s->pieces[i]->text.at, s->pieces[i]->text.len);
-		}
-		at = mempcpy(at, end, sizeof(end) - 1);
-		*len = (size_t)(at - *text);
-	}
+	lb_text_puts(&t, head);
+	lb_text_puts(&t, head[strlen(head) - 1] == '{' ? "\"services\":[" : ",\"services\":[");
 	free(head);
-	return at ? 0 : -ENOMEM;
+	for (size_t i = 0; i < s->nr; i++) {
+		lb_pause_at(i + 1, PAUSE_EVERY);
+		lb_text_puts(&t, i ? ",\n" : "\n");
+		lb_text_put(&t, s->pieces[i]->text.at, s->pieces[i]->text.len);
+	}
+	lb_text_puts(&t, "\n]}");
+	drains_encode(&t, &state->drains);
+	resolved_encode(&t, state->expanded);
+	lb_text_puts(&t, "}\n");
+	*text = lb_text_take(&t, len);
+	return *text ? 0 : -ENOMEM;
 }
 
 static int write_state(const char *dir, const char *text, size_t len)
