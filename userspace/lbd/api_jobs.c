@@ -29,6 +29,7 @@ struct job {
 	bool yaml;
 	bool begun; /* the text is; of the service @at, too, where @inside */
 	bool inside;
+	bool ended; /* of the one service: it is in the text, as a whole */
 	size_t at, backend;
 	struct lb_render out;
 };
@@ -68,7 +69,7 @@ static bool start_step(struct job *j, struct lb_http_response *resp)
 	j->epoch = j->control->epoch;
 	if (++j->rewinds == REWINDS_MAX)
 		lb_work_hold(j->control->work);
-	j->begun = j->inside = false;
+	j->begun = j->inside = j->ended = false;
 	j->at = j->backend = 0;
 	j->out.text.len = 0;
 	return true;
@@ -178,7 +179,10 @@ static bool service_step(void *ctx, struct lb_http_response *resp)
 		lb_api_problem(&call, 404, "the service was removed while the answer was made");
 		return true;
 	}
-	if (!put_service(j, s))
+	if (!j->ended && !put_service(j, s))
+		return false;
+	j->ended = true;
+	if (is_late(j))
 		return false;
 	lb_text_puts(&j->out.text, "\n");
 	lb_api_etag(j->control, j->name, resp->etag);
