@@ -278,16 +278,13 @@ static void count_live(struct lb_control *c, uint8_t now_age)
 	}
 }
 
-static void on_tick(evutil_socket_t fd, short what, void *ctx)
+/* A piece of work of its own: it goes through the flow cache, and through the slots of all that moves. */
+static void run_tick(void *ctx)
 {
 	struct lb_control *c = ctx;
 	uint64_t now_ns = lb_now_ns();
 	int ret;
 
-	if (lb_control_postpone(c, c->tick_event))
-		return;
-	c->next_tick_ns = 0;
-	tick_within(c, TICK_NS);
 	/* The model may count on packets having seen the phases that it knows. */
 	if (c->uncommitted)
 		return;
@@ -302,6 +299,26 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 		lb_log(LB_LOG_ERROR, "msg=\"tick\" error=%s", lb_quoted(strerror(-ret)));
 	if (ret > 0)
 		lb_control_commit_soon(c);
+}
+
+static void on_ticked(void *ctx)
+{
+	struct lb_control *c = ctx;
+
+	c->ticking = false;
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *ctx)
+{
+	struct lb_control *c = ctx;
+
+	c->next_tick_ns = 0;
+	tick_within(c, TICK_NS);
+	if (c->ticking)
+		return;
+	c->ticking = true;
+	c->tick_job = (struct lb_job){run_tick, on_ticked, c, NULL};
+	lb_work_add(c->work, &c->tick_job);
 }
 
 /* An interface that is back is attached at once, and the program knows at once what another's address or MTU is now:

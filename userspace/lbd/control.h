@@ -85,20 +85,22 @@ struct lb_control {
 	struct lb_drains drains;
 	struct event *drain_event;
 	uint64_t drain_begun_ns; /* when packets were told of the last one that began */
-	uint32_t *open; /* connections by backend, as counted at .open_ns: see lb_stats_left */
+	uint32_t *open;		 /* connections by backend, as counted at .open_ns: see lb_stats_left */
 	uint64_t open_ns;
 	uint64_t census_ns; /* when flow entries were last counted */
 	uint64_t flow_entries;
 	struct lb_events *events;
 	struct lb_traffic *traffic;
 	struct lb_watch *watch;
-	bool failing; /* the dataplane could not be updated last time */
+	bool failing;	/* the dataplane could not be updated last time */
 	uint64_t epoch; /* rises whenever pointers into the model, the configuration or the checks may have died */
 	struct lb_work *work; /* changes are made in it, one after the other */
 	struct lb_facts *facts;
 	struct lb_job commit_job; /* while .committing: in .work */
 	bool committing;
-	uint64_t repairs; /* of what lb_control_verify found, ever */
+	struct lb_job tick_job, drain_job; /* likewise */
+	bool ticking, looking_at_drains;
+	uint64_t repairs;	   /* of what lb_control_verify found, ever */
 	struct event *names_event; /* names have other addresses: soon they are looked at */
 	bool names_failing;	   /* and could not be taken last time */
 	bool names_taken;	   /* .names_job is not under way */
@@ -124,8 +126,9 @@ int lb_control_apply(struct lb_control *c, struct lb_config *conf, const char *o
 /* lb_control_reload - what SIGHUP asks for: read the file again and apply it. */
 void lb_control_reload(struct lb_control *c);
 
-/* lb_control_leave - lbd is about to end. @detach: and the dataplane with it: routes go first, and packets are forwarded
- * for as long as the configuration says; this runs the event loop. Else the configuration says whether they go. */
+/* lb_control_leave - lbd is about to end. @detach: and the dataplane with it: routes go first, and packets are
+ * forwarded for as long as the configuration says; this runs the event loop. Else the configuration says whether they
+ * go. */
 void lb_control_leave(struct lb_control *c, bool detach);
 
 /* lb_control_inherit - give @conf what it leaves to lbd: the hash key in use. */

@@ -4,6 +4,7 @@
 #include "control.h"
 #include "control_priv.h"
 #include "log.h"
+#include "pause.h"
 #include "stats.h"
 
 #define TIME_NS (LB_NSEC_PER_SEC / 4) /* how often it is looked at, while there is a slow start */
@@ -52,8 +53,9 @@ void lb_control_take_drains(struct lb_control *c, const struct lb_drains *drains
 		evtimer_add(c->drain_event, &soon);
 }
 
-/* Is a drain over? Then that is saved first: a restart must not begin it anew. */
-void lb_control_on_drain(evutil_socket_t fd, short what, void *ctx)
+/* Is a drain over? Then that is saved first: a restart must not begin it anew. A piece of work of its own, for all that
+ * is remembered is counted. */
+static void look_at_drains(void *ctx)
 {
 	struct lb_control *c = ctx;
 	uint64_t now_ns = lb_clock_ns(CLOCK_REALTIME);
@@ -62,9 +64,9 @@ void lb_control_on_drain(evutil_socket_t fd, short what, void *ctx)
 	struct lb_err err = {0};
 	char text[LB_ADDR_STRLEN];
 
-	if (lb_control_postpone(c, c->drain_event))
-		return;
-	for (size_t i = 0; i < c->drains.nr; i++) {
+	if (c->drains.nr)
+		lb_stats_count_open(c);
+	for (size_t i = 0; i < c->drains.nr; i++, lb_pause()) {
 		struct lb_drain *d = &c->drains.list[i];
 		const struct lb_service_conf *s = lb_config_service(c->config, d->service);
 		uint64_t left;
@@ -92,4 +94,23 @@ void lb_control_on_drain(evutil_socket_t fd, short what, void *ctx)
 	}
 	if (goes_on)
 		evtimer_add(c->drain_event, &tv);
+}
+
+static void on_looked(void *ctx)
+{
+	struct lb_control *c = ctx;
+
+	c->looking_at_drains = false;
+}
+
+/* While it is being done, or is to be, nothing has changed that it would not find. */
+void lb_control_on_drain(evutil_socket_t fd, short what, void *ctx)
+{
+	struct lb_control *c = ctx;
+
+	if (c->looking_at_drains)
+		return;
+	c->looking_at_drains = true;
+	c->drain_job = (struct lb_job){look_at_drains, on_looked, c, NULL};
+	lb_work_add(c->work, &c->drain_job);
 }

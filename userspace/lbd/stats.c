@@ -9,6 +9,7 @@
 #include "pause.h"
 #include "stats.h"
 
+#define OPEN_MAX_AGE_NS (5 * LB_NSEC_PER_SEC)
 #define FLIGHT_NS (LB_NSEC_PER_SEC / 10)
 
 static bool is_healthy(const struct lb_model_backend *b)
@@ -103,14 +104,19 @@ static bool remembers_all(const struct lb_service_conf *s)
 	return state != LB_STATE_NONE;
 }
 
-static void count_open(struct lb_control *c)
+void lb_stats_count_open(struct lb_control *c)
 {
 	uint64_t now_ns = lb_now_ns();
 
-	if (c->open_ns && now_ns - c->open_ns < LB_CENSUS_MAX_AGE_NS)
-		return;
 	lb_model_open(c->model, lb_dataplane_flows(c->dp), c->open, lb_flow_age(now_ns));
 	c->open_ns = now_ns;
+}
+
+/* While anybody drains they are counted each second, beside the loop. */
+static void know_open(struct lb_control *c)
+{
+	if (!c->open_ns || lb_now_ns() - c->open_ns > OPEN_MAX_AGE_NS)
+		lb_stats_count_open(c);
 }
 
 /* Those that packets opened that were on their way when the drain began have to be counted, too. */
@@ -144,7 +150,7 @@ bool lb_stats_left(struct lb_control *c, const struct lb_drain *d, uint64_t *lef
 	/* Without any memory a slot's next owner gets all there is, at once. */
 	if (lb_service_conf_state(&s->conf) == LB_STATE_NONE)
 		return true;
-	count_open(c);
+	know_open(c);
 	*left = c->open[idx];
 	if (remembers_all(&s->conf) || now_ns > d->since_ns + c->config->learning_window_ns)
 		return true;

@@ -17,6 +17,8 @@ void lb_stats_service(const struct lb_control *c, const struct lb_model_service 
 /* Connections begun and not ended, an estimate: ends are only seen as far as clients send them. */
 uint64_t lb_stats_active(const struct lb_backend_cpu *row);
 
+/* lb_stats_count_open - count what lb_stats_left tells of. Goes through the flow cache: beside the loop. */
+void lb_stats_count_open(struct lb_control *c);
 /* lb_stats_left - what a draining backend still has: its open connections in the flow cache. Those of a service that
  * remembers only what moves are all there when a learning window is over since then; until that, no fewer than were
  * begun and not seen to end. Those that are translated are counted in their own entries, now and then. False: they were
