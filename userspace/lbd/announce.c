@@ -10,10 +10,11 @@
 #include "log.h"
 #include "pause.h"
 
-#define SLICE_NS (4 * LB_NSEC_PER_SEC / 1000)
+#define SLICE_NS (3 * LB_NSEC_PER_SEC / 1000)
 #define RESUME_NS (2 * LB_NSEC_PER_SEC / 1000)
 #define LOGGED_MAX 16 /* lines for what is done at a time */
 #define RETRY_NS (2 * LB_NSEC_PER_SEC)
+#define PAUSE_EVERY 256 /* services, or rows */
 
 static int by_claim(const void *a, const void *b)
 {
@@ -61,14 +62,18 @@ static void evaluate(struct lb_announce *a, bool forwarding)
 	size_t nr = lb_model_services(a->model, &list), c = 0;
 	uint64_t now_ns = lb_now_ns();
 
+	a->working = true;
 	a->forwarding = forwarding;
-	for (size_t i = 0; i < nr; i++)
+	for (size_t i = 0; i < nr; i++) {
+		lb_pause_at(i + 1, PAUSE_EVERY);
 		a->enough[i] = list[i]->conf.announce && lb_announce_healthy(list[i]) >= list[i]->conf.quorum;
+	}
 	for (size_t i = 0; i < a->nr_rows; i++) {
 		struct lb_announce_row *row = &a->rows[i];
 		size_t claims = 0, enough = 0;
 		bool was = row->want;
 
+		lb_pause_at(i + 1, PAUSE_EVERY);
 		for (; c < a->nr_claims && !lb_announce_by_dst(&a->claims[c].dst, &row->dst); c++) {
 			claims++;
 			enough += a->enough[a->claims[c].service];
@@ -78,6 +83,7 @@ static void evaluate(struct lb_announce *a, bool forwarding)
 		if (row->want && !was)
 			row->due_ns = now_ns + (row->retired ? 0 : a->conf.delay_ns);
 	}
+	a->working = false;
 }
 
 /* Which service decides about @row, and what it has. @buf: " service=web healthy=1 quorum=2"; "": there is none. */
@@ -177,22 +183,35 @@ static const char *why_not(const struct lb_announce *a, const struct lb_announce
 	return a->forwarding ? "too few backends are healthy" : "no interface is attached";
 }
 
-/* The table that was configured before loses what the new one has got. */
-static void retire(struct lb_announce *a)
+/* 0: never. */
+static bool is_over(uint64_t end_ns)
+{
+	return end_ns && lb_now_ns() > end_ns;
+}
+
+/* The table that was configured before loses what the new one has got, all of it, until @end_ns. False: there is more.
+ */
+static bool retire(struct lb_announce *a, uint64_t end_ns)
 {
 	if (!a->retired)
-		return;
+		return true;
+	for (size_t i = 0; i < a->nr_rows; i++)
+		if (a->rows[i].retired && a->rows[i].want && !a->rows[i].there)
+			return true; /* not yet */
 	for (size_t i = 0; i < a->nr_rows; i++) {
 		struct lb_announce_row *row = &a->rows[i];
 
-		if (row->retired && row->want && !row->there)
-			return;
-		if (row->retired)
-			lb_route_table_del(a->retired, &row->dst);
+		if (!row->retired)
+			continue;
+		lb_pause();
+		if (is_over(end_ns))
+			return false;
+		lb_route_table_del(a->retired, &row->dst);
 		row->retired = false;
 	}
 	lb_route_table_free(a->retired);
 	a->retired = NULL;
+	return true;
 }
 
 /* Does what is due, until @end_ns (0: all of it). Withdrawing goes first. */
@@ -207,7 +226,7 @@ static void work(struct lb_announce *a, bool add, uint64_t end_ns)
 		if (row->want || !lb_announce_somewhere(row))
 			continue;
 		lb_pause();
-		if (end_ns && lb_now_ns() > end_ns)
+		if (is_over(end_ns))
 			goto later;
 		if (!row->error || now_ns >= row->due_ns)
 			withdraw(a, row, why_not(a, row));
@@ -219,15 +238,16 @@ static void work(struct lb_announce *a, bool add, uint64_t end_ns)
 
 		if (!row->want || row->there)
 			continue;
-		if (end_ns && lb_now_ns() > end_ns)
+		lb_pause();
+		if (is_over(end_ns))
 			goto later;
 		if (now_ns >= row->due_ns)
 			announce(a, row);
 		if (!row->there && row->due_ns < next_ns)
 			next_ns = row->due_ns;
 	}
-	if (add)
-		retire(a);
+	if (add && !retire(a, end_ns))
+		goto later;
 	a->working = false;
 	log_rest(a);
 	now_ns = lb_now_ns();
@@ -252,9 +272,8 @@ static void on_work(evutil_socket_t fd, short what, void *ctx)
 		lb_announce_work_within(a, RESUME_NS);
 		return;
 	}
-	/* Lost: what went meanwhile is found by the listing. */
-	if (!a->table && !a->ended && lb_announce_open(a, &a->conf, NULL))
-		lb_announce_work_within(a, RETRY_NS);
+	if (!a->table && !a->ended)
+		lb_announce_list_anew(a);
 	if (may_work(a))
 		work(a, a->started, lb_now_ns() + SLICE_NS);
 }
@@ -316,7 +335,9 @@ static int make_claims(const struct lb_model *m, struct lb_announce_claim **clai
 		for (size_t v = 0; list[i]->conf.announce && v < list[i]->conf.nr_vips; v++)
 			(*claims)[n++] = (struct lb_announce_claim){.dst = lb_announce_prefix(&list[i]->conf.vips[v]),
 								    .service = i};
+	lb_pause();
 	qsort(*claims, n, sizeof(**claims), by_claim);
+	lb_pause();
 	*nr_claims = n;
 	return 0;
 }
@@ -377,8 +398,8 @@ int lb_announce_configure(struct lb_announce *a, const struct lb_model *m, struc
 	return 0;
 }
 
-int lb_announce_new(struct event_base *base, const struct lb_announce_conf *conf, struct lb_announce **out,
-		    struct lb_err *err)
+int lb_announce_new(struct event_base *base, struct lb_work *jobs, const struct lb_announce_conf *conf,
+		    struct lb_announce **out, struct lb_err *err)
 {
 	struct lb_announce *a = calloc(1, sizeof(*a));
 	int ret;
@@ -386,6 +407,7 @@ int lb_announce_new(struct event_base *base, const struct lb_announce_conf *conf
 	if (!a)
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	a->base = base;
+	a->jobs = jobs;
 	a->conf = *conf;
 	a->work = evtimer_new(base, on_work, a);
 	ret = a->work ? lb_announce_open(a, conf, err) : lb_err_set(err, -ENOMEM, NULL, "out of memory");

@@ -10,14 +10,15 @@
 #include <event2/event.h>
 
 #include "model.h"
+#include "work.h"
 
 struct lb_announce;
 
 /* lb_announce_new - open the table that @conf names. Routes with its protocol that are found there stay as they are
- * until lb_announce_withdraw. 0 or -errno with @err. */
-int lb_announce_new(struct event_base *base, const struct lb_announce_conf *conf, struct lb_announce **out,
-		    struct lb_err *err);
-/* Leaves the routes. */
+ * until lb_announce_withdraw. @jobs: where what takes long is done. 0 or -errno with @err. */
+int lb_announce_new(struct event_base *base, struct lb_work *jobs, const struct lb_announce_conf *conf,
+		    struct lb_announce **out, struct lb_err *err);
+/* Leaves the routes. No job may be under way. */
 void lb_announce_free(struct lb_announce *a);
 
 /* lb_announce_configure - take over what the configuration of @m (borrowed) says: which VIPs, and which table. To be

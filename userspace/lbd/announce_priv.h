@@ -38,7 +38,10 @@ struct lb_announce {
 	struct lb_prefix *found; /* while the table is listed */
 	size_t nr_found;
 	size_t changed; /* routes since there was nothing to do */
-	bool working; /* goes through the rows, with pauses */
+	bool working;	/* goes through the rows, with pauses */
+	struct lb_work *jobs;
+	struct lb_job list_job;
+	bool list_due; /* .list_job is in .jobs */
 	bool listing, configured, forwarding, started, ended;
 };
 
@@ -60,5 +63,7 @@ void lb_announce_work_within(struct lb_announce *a, uint64_t delay_ns);
 int lb_announce_open(struct lb_announce *a, const struct lb_announce_conf *conf, struct lb_err *err);
 int lb_announce_change_table(struct lb_announce *a, const struct lb_announce_conf *conf, struct lb_err *err);
 void lb_announce_close(struct lb_announce *a);
+/* lb_announce_list_anew - list the table again, and open it before where it was lost; soon, beside the loop. */
+void lb_announce_list_anew(struct lb_announce *a);
 
 #endif

@@ -7,7 +7,10 @@
 #include "announce_priv.h"
 #include "clock.h"
 #include "log.h"
+#include "pause.h"
 
+#define RETRY_NS (2 * LB_NSEC_PER_SEC)
+#define PAUSE_EVERY 256		    /* routes */
 #define PUT_BACK_NS LB_NSEC_PER_SEC /* against somebody who removes a route again and again */
 
 int lb_announce_by_dst(const void *a, const void *b)
@@ -36,6 +39,7 @@ static void on_route(void *ctx, const struct lb_prefix *dst, bool there)
 	struct lb_announce_row *row;
 
 	if (a->listing) {
+		lb_pause_at(a->nr_found + 1, PAUSE_EVERY);
 		/* Room for a power of two. */
 		list = a->nr_found & (a->nr_found - 1)
 			       ? a->found
@@ -105,17 +109,10 @@ bool lb_announce_somewhere(const struct lb_announce_row *r)
 	return r->there || r->retired;
 }
 
-/* What is in the table, as the kernel says. Of what went meanwhile nobody knows who did it. */
-static int list_table(struct lb_announce *a)
+static int take_found(struct lb_announce *a)
 {
 	int ret;
 
-	a->nr_found = 0;
-	a->listing = true;
-	ret = lb_route_table_list(a->table);
-	a->listing = false;
-	if (ret)
-		return ret;
 	if (a->nr_found)
 		qsort(a->found, a->nr_found, sizeof(*a->found), lb_announce_by_dst);
 	ret = lb_announce_merge(a, a->found, a->nr_found, always);
@@ -124,6 +121,23 @@ static int list_table(struct lb_announce *a)
 			j++;
 		a->rows[i].there = j < a->nr_found && !lb_announce_by_dst(&a->found[j], &a->rows[i].dst);
 	}
+	return ret;
+}
+
+/* What is in the table, as the kernel says. Of what went meanwhile nobody knows who did it. */
+static int list_table(struct lb_announce *a)
+{
+	bool working = a->working;
+	int ret;
+
+	a->nr_found = 0;
+	a->working = a->listing = true;
+	ret = lb_route_table_list(a->table);
+	a->listing = false;
+	lb_pause();
+	if (!ret)
+		ret = take_found(a);
+	a->working = working;
 	return ret;
 }
 
@@ -155,6 +169,47 @@ int lb_announce_open(struct lb_announce *a, const struct lb_announce_conf *conf,
 	return lb_err_set(err, ret, NULL, "cannot list the routing table %u: %s", conf->table, strerror(-ret));
 }
 
+static void lost(struct lb_announce *a, int ret)
+{
+	lb_log(LB_LOG_ERROR, "msg=\"lost the netlink socket of the routing table\" error=%s",
+	       lb_quoted(strerror(-ret)));
+	lb_announce_close(a);
+}
+
+/* A piece of work of its own: there may be thousands. */
+static void run_list(void *ctx)
+{
+	struct lb_announce *a = ctx;
+	int ret;
+
+	if (a->ended)
+		return;
+	if (!a->table) {
+		lb_announce_work_within(a, lb_announce_open(a, &a->conf, NULL) ? RETRY_NS : 0);
+		return;
+	}
+	ret = list_table(a);
+	if (ret)
+		lost(a, ret);
+	lb_announce_work_within(a, 0);
+}
+
+static void on_list_done(void *ctx)
+{
+	struct lb_announce *a = ctx;
+
+	a->list_due = false;
+}
+
+void lb_announce_list_anew(struct lb_announce *a)
+{
+	if (a->list_due)
+		return;
+	a->list_due = true;
+	a->list_job = (struct lb_job){run_list, on_list_done, a, NULL};
+	lb_work_add(a->jobs, &a->list_job);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *ctx)
 {
 	struct lb_announce *a = ctx;
@@ -164,12 +219,9 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 		return; /* it is told again in the next round */
 	ret = lb_route_table_process(a->table);
 	if (ret == -ENOBUFS)
-		ret = list_table(a);
-	if (ret) {
-		lb_log(LB_LOG_ERROR, "msg=\"lost the netlink socket of the routing table\" error=%s",
-		       lb_quoted(strerror(-ret)));
-		lb_announce_close(a);
-	}
+		lb_announce_list_anew(a);
+	else if (ret)
+		lost(a, ret);
 	lb_announce_work_within(a, 0);
 }
 

@@ -447,8 +447,8 @@ static int verify_adopted(struct lb_control *c, struct lb_err *err)
 	return ret;
 }
 
-/* Where the disk has this configuration and takes no other, lbd starts all the same: the host is to balance after a boot,
- * too, and changes are refused until they can be saved. */
+/* Where the disk has this configuration and takes no other, lbd starts all the same: the host is to balance after a
+ * boot, too, and changes are refused until they can be saved. */
 static int save_first(struct lb_control *c, const struct lb_config *expanded, const struct lb_state *saved,
 		      struct lb_err *err)
 {
@@ -572,8 +572,8 @@ int lb_control_start(struct lb_control *c, struct lb_err *err)
 	if (!ret)
 		ret = make_parts(c, err);
 	if (!ret)
-		ret = lb_announce_new(c->base, previous ? &previous->announce : &c->config->announce, &c->announce,
-				      err);
+		ret = lb_announce_new(c->base, c->work, previous ? &previous->announce : &c->config->announce,
+				      &c->announce, err);
 	if (!ret)
 		ret = first_apply(c, previous, &state, err);
 	if (!ret)
