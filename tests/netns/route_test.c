@@ -19,6 +19,7 @@
 
 #define DEADLINE_MS 30000
 #define MANY 10000
+#define LONGEST_MS 10 /* three are meant, and a core may be shared */
 #define FAILOVERS 8
 
 static char ns_a[32], ns_b[32];
@@ -542,22 +543,36 @@ static void test_overrun(void)
 	forget_all();
 }
 
-static bool all_by(uint32_t ifindex, double *longest)
+static double cpu_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return ts.tv_sec * 1e3 + ts.tv_nsec / 1e6;
+}
+
+static double longest; /* call of lb_route_process, CPU time */
+
+static void process(void)
+{
+	double t = cpu_ms();
+
+	tap_need(!lb_route_process(route), "process");
+	t = cpu_ms() - t;
+	longest = t > longest ? t : longest;
+}
+
+static bool all_by(uint32_t ifindex)
 {
 	double start = now_ms();
 	int left = MANY;
 
-	*longest = 0;
 	while (left && now_ms() - start < DEADLINE_MS) {
 		struct pollfd p = {.fd = lb_route_fd(route), .events = POLLIN};
-		double t;
 
 		if (poll(&p, 1, 50) <= 0)
 			continue;
-		t = now_ms();
-		tap_need(!lb_route_process(route), "process");
-		t = now_ms() - t;
-		*longest = t > *longest ? t : *longest;
+		process();
 		left = 0;
 		for (int i = 0; i < MANY; i++)
 			left += many_ifindex[i] != ifindex;
@@ -569,7 +584,7 @@ static bool all_by(uint32_t ifindex, double *longest)
 static void test_many(void)
 {
 	uint8_t addr[16] = {[10] = 0xff, 0xff, 10, 77};
-	double start, longest;
+	double start;
 
 	command("ip route add 10.77.0.0/16 via 10.1.0.2");
 	start = now_ms();
@@ -579,16 +594,16 @@ static void test_many(void)
 		tap_need(!lb_route_watch(route, addr), "watch");
 	}
 	tap_note("%d addresses watched in %.0f ms", MANY, now_ms() - start);
-	tap_ok(all_by(if_nametoindex("r0"), &longest), "10000 addresses behind a router resolve (%.0f ms)", waited);
+	tap_ok(all_by(if_nametoindex("r0")), "10000 addresses behind a router resolve (%.0f ms)", waited);
 	command("ip route replace 10.77.0.0/16 via 10.2.0.2");
-	tap_ok(all_by(if_nametoindex("r1"), &longest), "and change with its route (%.0f ms)", waited);
-	tap_note("the longest call of lb_route_process took %.1f ms", longest);
+	tap_ok(all_by(if_nametoindex("r1")), "and change with its route (%.0f ms)", waited);
 	command("ip link set r1 down");
-	tap_ok(all_by(0, &longest), "and are lost with their link (%.0f ms, the longest call %.1f ms)", waited,
-	       longest);
-	start = now_ms();
+	tap_ok(all_by(0), "and are lost with their link (%.0f ms)", waited);
 	lb_route_refresh(route);
-	tap_note("lb_route_refresh with 10000 unresolved took %.1f ms", now_ms() - start);
+	do {
+		process();
+	} while (route->refresh_left);
+	tap_ok(longest < LONGEST_MS, "the longest call of lb_route_process took %.1f ms of CPU", longest);
 	for (int i = 0; i < MANY; i++) {
 		addr[14] = (uint8_t)(i / 100);
 		addr[15] = (uint8_t)(i % 100);
