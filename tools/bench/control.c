@@ -12,8 +12,9 @@
 
 #define TABLE_ROUNDS 11
 
-static const char *const lab_rows[] = {BENCH_START,  BENCH_CHANGE,	BENCH_ADOPT_1000, BENCH_VERDICT, BENCH_APPLY,
-				       BENCH_RELOAD, BENCH_ADOPT_10000, BENCH_CHECKS,	  BENCH_FLAP,	 BENCH_MEMORY};
+static const char *const lab_rows[] = {BENCH_START, BENCH_CHANGE, BENCH_ADOPT_1000,  BENCH_VERDICT,
+				       BENCH_APPLY, BENCH_RELOAD, BENCH_ADOPT_10000, BENCH_CHECKS,
+				       BENCH_FLAP,  BENCH_LOOP,	  BENCH_MEMORY};
 
 /* Build the table of @nr backends of equal weight; 0, or -1 when it is not what was asked for. */
 static int build_once(struct lb_candidate *candidates, size_t nr, double *ms, unsigned int *shift)

@@ -13,6 +13,7 @@
 #define BENCH_ADOPT_10000 "adopt-10000-services"
 #define BENCH_CHECKS "checks-1000-per-second"
 #define BENCH_FLAP "flap-1-of-10000"
+#define BENCH_LOOP "loop-longest"
 #define BENCH_MEMORY "memory-lbd"
 
 #endif

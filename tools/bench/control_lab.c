@@ -470,6 +470,8 @@ static int measure_all(json_t *rows)
 	}
 	if ((bench_wanted(BENCH_CHECKS) || bench_wanted(BENCH_FLAP)) && lab_measure_checks(rows))
 		return -1;
+	if (bench_wanted(BENCH_LOOP) && lab_measure_loop(rows))
+		return -1;
 	return bench_wanted(BENCH_MEMORY) ? measure_memory(rows) : 0;
 }
 

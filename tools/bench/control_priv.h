@@ -24,4 +24,7 @@ void lab_add_row(json_t *rows, const char *name, double *ms, size_t nr, json_t *
 /* lab_measure_checks - what checks cost, and how long a verdict takes among 10,000 backends. 0 or -1. */
 int lab_measure_checks(json_t *rows);
 
+/* lab_measure_loop - the longest turn of lbd's event loop with 10,000 services. 0 or -1. */
+int lab_measure_loop(json_t *rows);
+
 #endif

@@ -64,15 +64,16 @@ bool lab_read_log(void)
 
 static void __attribute__((noreturn)) lbd_exec(int log)
 {
-	char config[256], state[256];
+	char config[256], state[256], metrics[32];
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	snprintf(config, sizeof(config), "%s/control.yaml", lbd.dir);
 	snprintf(state, sizeof(state), "%s/state", lbd.dir);
+	snprintf(metrics, sizeof(metrics), "127.0.0.1:%d", LAB_METRICS_PORT);
 	dup2(log, STDERR_FILENO);
 	dup2(log, STDOUT_FILENO);
 	execl(lbd.program, "lbd", "--config", config, "--state-dir", state, "--socket", lbd.socket, "--pin-dir",
-	      LAB_PIN_DIR, "--metrics", "127.0.0.1:9707", "--detach-on-exit", NULL);
+	      LAB_PIN_DIR, "--metrics", metrics, "--detach-on-exit", NULL);
 	_exit(127);
 }
 

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #define LAB_PIN_DIR "/sys/fs/bpf/bench"
+#define LAB_METRICS_PORT 9707 /* on the loop-back address */
 
 /* lab_lbd_open - prepare for @program with its files in @dir, attached to lb0 and with no services. 0 or -1. */
 int lab_lbd_open(const char *program, const char *dir);
