@@ -19,7 +19,8 @@
 #define SLOTS_PER_BACKEND 100
 #define WIDE_SHIFT_MAX 16 /* how far weights that are far apart may enlarge a table */
 
-#define PAUSE_STEPS (1U << 18) /* half a millisecond's work */
+#define PAUSE_STEPS (1U << 17) /* a fraction of a millisecond's work */
+#define STEPS_MIN 32	       /* of a turn: thousands of members and a million slots are in no cache */
 #define FOLLOW_AT_ONCE 1024
 #define BLOCK 128    /* turns that are searched for at once */
 #define VISITS_MAX 6 /* members to look at for a turn: beyond that sorting all turns is faster */
@@ -378,12 +379,13 @@ static void take_turns(struct lb_maglev *b, uint32_t most)
 	b->turn += nr;
 }
 
-/* What a turn takes is counted in steps of a search: the fewer slots are left, the more there are. */
+/* What a turn takes is counted in steps of a search: the fewer slots are left, the more there are. Else it waits for
+ * memory. */
 static uint32_t steps_of_turn(const struct lb_maglev *b)
 {
 	if (b->follow || b->in_turn)
-		return 4;
-	return b->left <= b->nr_last ? b->left : (b->mask + 1) / b->left;
+		return STEPS_MIN;
+	return STEPS_MIN + (b->left <= b->nr_last ? b->left : (b->mask + 1) / b->left);
 }
 
 bool lb_maglev_fill(struct lb_maglev *b, uint32_t slots)
