@@ -29,6 +29,8 @@ struct job {
 	bool yaml;
 	bool begun; /* the text is; of the service @at, too, where @inside */
 	bool inside;
+	bool digested; /* its table is, as .digest */
+	uint64_t digest;
 	bool ended; /* of the one service: it is in the text, as a whole */
 	size_t at, backend;
 	struct lb_render out;
@@ -69,7 +71,7 @@ static bool start_step(struct job *j, struct lb_http_response *resp)
 	j->epoch = j->control->epoch;
 	if (++j->rewinds == REWINDS_MAX)
 		lb_work_hold(j->control->work);
-	j->begun = j->inside = j->ended = false;
+	j->begun = j->inside = j->digested = j->ended = false;
 	j->at = j->backend = 0;
 	j->out.text.len = 0;
 	return true;
@@ -114,6 +116,8 @@ static void run(struct lb_api_call *call, struct job *job, bool (*step)(void *ct
 /* As much of the service as there is time for; true: all of it. */
 static bool put_service(struct job *j, const struct lb_model_service *s)
 {
+	bool large = s->conf.nr_backends > BACKENDS_AT_ONCE * CLOCK_EVERY;
+
 	if (!j->inside)
 		lb_render_service_begin(&j->out, s);
 	j->inside = true;
@@ -122,11 +126,16 @@ static bool put_service(struct job *j, const struct lb_model_service *s)
 			return false;
 		lb_render_service_backend(&j->out, j->control, s, j->backend++);
 	}
-	/* Adding up takes as long again as so many backends. */
-	if (s->conf.nr_backends > BACKENDS_AT_ONCE * CLOCK_EVERY && is_late(j))
+	/* The table's digest takes as long again as so many backends, and adding up likewise. */
+	if (large && is_late(j))
 		return false;
-	lb_render_service_end(&j->out, j->control, s);
-	j->inside = false;
+	if (!j->digested)
+		j->digest = lb_model_digest(s);
+	j->digested = true;
+	if (large && is_late(j))
+		return false;
+	lb_render_service_end(&j->out, j->control, s, j->digest);
+	j->inside = j->digested = false;
 	j->backend = 0;
 	return true;
 }

@@ -192,7 +192,8 @@ static void put_routes(struct lb_text *t, const struct lb_control *c, const stru
 	lb_text_puts(t, "]");
 }
 
-void lb_render_service_end(struct lb_render *r, const struct lb_control *c, const struct lb_model_service *s)
+void lb_render_service_end(struct lb_render *r, const struct lb_control *c, const struct lb_model_service *s,
+			   uint64_t digest)
 {
 	struct lb_text *t = &r->text;
 	enum lb_service_state state;
@@ -208,7 +209,7 @@ void lb_render_service_end(struct lb_render *r, const struct lb_control *c, cons
 		       lb_service_state_name(state));
 	lb_text_json_string(t, reason);
 	lb_text_printf(t, ",\"tier\":%u,\"table_slots\":%llu,\"table_digest\":\"%016" PRIx64 "\"", s->choice.tier,
-		       s->slots ? 1ULL << s->slots->shift : 0, lb_model_digest(s));
+		       s->slots ? 1ULL << s->slots->shift : 0, digest);
 	lb_text_printf(t, ",\"slots\":{\"stable\":%zu,\"moving\":%zu,\"settling\":%zu}", phases[LB_PHASE_STABLE],
 		       phases[LB_PHASE_MOVING], phases[LB_PHASE_SETTLING]);
 	put_counts(t, &total);

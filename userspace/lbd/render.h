@@ -25,7 +25,8 @@ struct lb_render {
 /* A service: begin, each of its backends in order, end. */
 void lb_render_service_begin(struct lb_render *r, const struct lb_model_service *s);
 void lb_render_service_backend(struct lb_render *r, struct lb_control *c, const struct lb_model_service *s, size_t i);
-void lb_render_service_end(struct lb_render *r, const struct lb_control *c, const struct lb_model_service *s);
+void lb_render_service_end(struct lb_render *r, const struct lb_control *c, const struct lb_model_service *s,
+			   uint64_t digest);
 /* One backend alone. */
 void lb_render_backend(struct lb_render *r, struct lb_control *c, const struct lb_model_service *s, size_t i);
 
