@@ -143,6 +143,21 @@ for name in http http6 https-any; do becomes $name up/ok "back again"; done
 between "lb_check_total says why" \
 	"$(metric 'lb_check_total{service="https",backend="10.0.0.11:80",result="failure",reason="tls"}')" 6 1000
 
+echo "# answers that never get to their end"
+# broken NAME PORT COMMAND: a server that answers with what COMMAND writes, and closes
+broken() {
+	echo "read -r line; $3" >"$RUN/$1.sh"
+	server 1 "$1" socat "TCP4-LISTEN:$2,fork,reuseaddr" EXEC:"sh $RUN/$1.sh"
+	service "$1" $AT --check http:/ --check-port "$2"
+}
+broken cut-headers 8091 "printf 'HTTP/1.1 200 OK\\r\\nContent-Le'"
+broken cut-body 8092 "printf 'HTTP/1.1 200 OK\\r\\nContent-Length: 10\\r\\n\\r\\nfine'"
+broken early-only 8093 "printf 'HTTP/1.1 103 Early Hints\\r\\n\\r\\n'"
+broken long-header 8094 "printf 'HTTP/1.1 200 OK\\r\\nX-Fine: '; yes | tr -d '\\n'"
+broken long-status 8095 "printf 'HTTP/1.1 200 '; yes | tr -d '\\n'"
+for name in cut-headers cut-body early-only; do becomes $name down/reset "closed in the middle"; done
+for name in long-header long-status; do becomes $name down/protocol "a line without an end"; done
+
 # ---- gRPC ----
 echo "# gRPC"
 grpc_start() { # NAME PORT [CERT KEY]

@@ -101,6 +101,15 @@ static void read_share(struct lb_transfer *t, const char *line, size_t len)
 	t->has_share = !lb_share_parse(value, &t->share);
 }
 
+/* A server that went away in the middle of its headers has answered, as libcurl sees it. */
+static void note_end(struct lb_transfer *t, const char *line, size_t len)
+{
+	if (len > 5 && !strncasecmp(line, "HTTP/", 5))
+		t->whole = false;
+	else if (len && (*line == '\r' || *line == '\n'))
+		t->whole = true;
+}
+
 /* Trailers come here, too. */
 static size_t on_header(char *line, size_t size, size_t nmemb, void *ctx)
 {
@@ -111,6 +120,7 @@ static size_t on_header(char *line, size_t size, size_t nmemb, void *ctx)
 	t->header_bytes += len;
 	if (t->header_bytes > HEADERS_MAX_BYTES)
 		return 0;
+	note_end(t, line, len);
 	read_share(t, line, len);
 	if (len <= at || strncasecmp(line, status, at))
 		return len;
@@ -122,13 +132,22 @@ static size_t on_header(char *line, size_t size, size_t nmemb, void *ctx)
 	return len;
 }
 
+/* A line that is too long for libcurl is out of memory to it. */
+static bool has_come(const struct lb_transfer *t)
+{
+	curl_off_t first_us = 0;
+
+	curl_easy_getinfo(t->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_us);
+	return first_us > 0;
+}
+
 static enum lb_reason result_reason(const struct lb_transfer *t, CURLcode code)
 {
 	long error = 0;
 
 	switch (code) {
 	case CURLE_OK:
-		return t->judge(t);
+		return t->whole ? t->judge(t) : LB_REASON_RESET;
 	case CURLE_WRITE_ERROR:
 		if (t->header_bytes > HEADERS_MAX_BYTES)
 			return LB_REASON_PROTOCOL;
@@ -154,6 +173,7 @@ static enum lb_reason result_reason(const struct lb_transfer *t, CURLcode code)
 	case CURLE_SEND_ERROR:
 		return LB_REASON_RESET;
 	case CURLE_OUT_OF_MEMORY:
+		return has_come(t) ? LB_REASON_PROTOCOL : LB_REASON_INTERNAL;
 	case CURLE_FAILED_INIT:
 	case CURLE_URL_MALFORMAT:
 		return LB_REASON_INTERNAL;

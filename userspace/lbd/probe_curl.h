@@ -19,6 +19,7 @@ struct lb_transfer {
 	uint8_t *body;
 	size_t body_bytes, header_bytes;
 	bool enough; /* we stopped reading, nothing is wrong */
+	bool whole;  /* the headers have come to their end */
 	bool multi;  /* libcurl has it */
 	int socket_error;
 	int grpc_status; /* what the header or trailer grpc-status says; -1: there is none */
