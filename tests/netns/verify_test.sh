@@ -9,7 +9,10 @@ lab_vip 192.0.2.10 3
 lab_vip 192.0.2.33 3
 servers_start 3 80
 nodes_attach 3
-echo "learning_window: 1s" | lbd_config
+lbd_config <<-END
+	learning_window: 1s
+	announce: {delay: 0s}
+END
 lbd_start
 ok "attach" lbctl attach lb0
 service_up web 192.0.2.10:80/tcp 3 --vip 192.0.2.32/28:80/tcp --deny 203.0.113.0/24
@@ -138,16 +141,43 @@ verify
 is "all is well" "$(repaired)" 0
 traffic_ok "after the start"
 
-echo "# another version's maps"
+echo "# another version's maps, and backends that are checked one after the other"
+cat >"$RUN/check" <<END
+#!/bin/sh
+[ "\$LBD_BACKEND_ADDRESS" = 10.0.0.11 ] || until [ -e "$RUN/answer" ]; do sleep 0.05; done
+END
+chmod +x "$RUN/check"
+touch "$RUN/answer"
+ok "a check" lbctl service set web --check "exec:$RUN/check" --check-interval 5s --check-timeout 5s --announce true
+announced() { ip -n lb route show table 76 | grep -q 192.0.2.10; }
+ok "the VIP is announced" wait_for 5 announced
+talk_start held host client "$TRAFFIC" hold --to 192.0.2.10:80 --count 300 --first-port 10000 --every 100
+talk_read held
+is "300 connections are open" "$(field alive "$ANSWER")" 300
 lbd_end KILL
 mv "$PINS" /sys/fs/bpf/lb/v1
 mkdir -p /sys/fs/bpf/lb/mine /sys/fs/bpf/lb/v2
+rm "$RUN/answer"
+ip -n lb monitor route >"$RUN/routes" &
 lbd_start
-wait_serving web 3
-is "lbd makes its own" "$(lbctl --json status | jq .adopted)" false
-is "theirs are removed, and nothing else" "$(ls /sys/fs/bpf/lb | sort | xargs)" "mine ${PINS##*/}"
-ok "it is told" grep -q 'msg="removed the maps of another version" folder="/sys/fs/bpf/lb/v1"' "$RUN/lb/log"
+first_is_up() { [ "$(service_json web '[.backends[].status.health] | join(" ")')" = "up unknown unknown" ]; }
+ok "one backend is up" wait_for 5 first_is_up
+is "lbd makes maps of its own" "$(lbctl --json status | jq .adopted)" false
+is "and waits" "$(lbctl --json status | jq -r '.interfaces[0] | "\(.attached) \(.note)"')" \
+	"false a former program, whose maps cannot be adopted, forwards until all backends are checked"
+is "/readyz says so" "$(host lb curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9707/readyz)" 503
+traffic_ok "with the program that there was"
+touch "$RUN/answer"
+attached() { [ "$(lbctl --json status | jq '.interfaces[0].attached')" = true ]; }
+ok "then it is attached" wait_for 15 attached
 traffic_ok "with the new program in the old one's place"
+talk held ping
+is "no connection broke, or moved" "$(field alive "$ANSWER") $(field moved "$ANSWER")" "300 0"
+ok "the route stayed" announced
+is "all the time" "$(grep -c Deleted.*192.0.2.10 "$RUN/routes")" 0
+theirs_gone() { [ "$(ls /sys/fs/bpf/lb | sort | xargs)" = "mine ${PINS##*/}" ]; }
+ok "their maps are removed, and nothing else" wait_for 5 theirs_gone
+ok "it is told" grep -q 'msg="removed the maps of another version" folder="/sys/fs/bpf/lb/v1"' "$RUN/lb/log"
 
 echo "# refusals"
 is "a value that is none" "$(host lb curl -s --unix-socket "$RUN/lb/lbd.sock" 'http://lbd/v1/status?verify=yes' | jq -r .detail)" "verify: must be 0 or 1"

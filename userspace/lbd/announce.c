@@ -261,7 +261,7 @@ later:
 
 static bool may_work(const struct lb_announce *a)
 {
-	return a->configured && a->table && !a->ended;
+	return a->configured && a->table && !a->ended && !a->held;
 }
 
 static void on_work(evutil_socket_t fd, short what, void *ctx)
@@ -288,7 +288,7 @@ void lb_announce_withdraw(struct lb_announce *a, bool forwarding, bool whole)
 
 void lb_announce_update(struct lb_announce *a, bool forwarding)
 {
-	if (!a->configured || a->ended)
+	if (!a->configured || a->ended || a->held)
 		return;
 	a->started = true;
 	evaluate(a, forwarding);
@@ -373,6 +373,11 @@ fail:
 	free(claims);
 	free(enough);
 	return ret;
+}
+
+void lb_announce_hold(struct lb_announce *a, bool hold)
+{
+	a->held = hold;
 }
 
 void lb_announce_suspend(struct lb_announce *a)

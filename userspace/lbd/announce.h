@@ -29,6 +29,10 @@ int lb_announce_configure(struct lb_announce *a, const struct lb_model *m, struc
 /* lb_announce_suspend - the model is about to change: leave routes as they are until lb_announce_configure. */
 void lb_announce_suspend(struct lb_announce *a);
 
+/* lb_announce_hold - leave routes as they are, whatever is told, until it is called with @hold false, and then
+ * lb_announce_update. */
+void lb_announce_hold(struct lb_announce *a, bool hold);
+
 /* For both @forwarding says whether packets would be balanced at all. What does not fit some milliseconds is done in
  * later rounds of the event loop.
  * lb_announce_withdraw - before the dataplane changes: remove routes that are no longer wanted. @whole: all of them

@@ -42,7 +42,7 @@ struct lb_announce {
 	struct lb_work *jobs;
 	struct lb_job list_job;
 	bool list_due; /* .list_job is in .jobs */
-	bool listing, configured, forwarding, started, ended;
+	bool listing, configured, forwarding, started, ended, held;
 };
 
 /* As memcmp(): rows and claims begin with their destination. */

@@ -334,6 +334,8 @@ static void on_links(void *ctx)
 
 static void look_after_ifaces(struct lb_control *c)
 {
+	if (!lb_takeover_go_on(c))
+		return;
 	if (lb_ifaces_retry(&c->ifaces, c->dp))
 		lb_announce_update(c->announce, lb_control_is_forwarding(c));
 	lb_watch_ifaces(c->watch, &c->ifaces);
@@ -473,6 +475,7 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, c
 	struct lb_answers none = {0};
 	struct lb_config *before, *expanded;
 	struct lb_drains drains;
+	bool relieves;
 	int nr = 0, ret;
 
 	ret = choose_hash_key(c, c->config, err);
@@ -500,17 +503,17 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, c
 	lb_control_take_drains(c, &drains);
 	ret = save_first(c, expanded, state, err);
 	lb_model_set_vlans(c->model, lb_ifaces_want_vlans(&c->ifaces, c->config, c->nexthops));
+	relieves = lb_takeover_begin(c);
 	if (!ret)
 		ret = lb_control_realize(c, expanded, err);
 	if (!ret)
-		ret = lb_ifaces_change(&c->ifaces, c->dp, c->config, false, err);
+		ret = lb_takeover_attach(c, relieves, err);
 	lb_config_free(expanded);
 	if (ret)
 		return ret;
 	lb_ifaces_drop_unknown(&c->ifaces, c->dp);
 	lb_control_forget_versions(c);
 	lb_ifaces_look_at_vlans(&c->ifaces, c->nexthops);
-	c->ifaces_known = true;
 	ret = c->adopted ? verify_adopted(c, err) : 0;
 	if (ret)
 		return ret;

@@ -66,7 +66,8 @@ struct lb_control {
 	struct lb_ifaces ifaces;
 	struct lb_returns returns;
 	struct lb_snats snats;
-	bool ifaces_known; /* what is attached was looked at: before, an lbd before us may have attached it */
+	uint64_t takeover_end_ns; /* by then ours is to be in another program's place; 0: it is, or there is none */
+	bool ifaces_known;	  /* what is attached was looked at: before, an lbd before us may have attached it */
 	struct lb_announce *announce;
 	uint64_t generation; /* changes applied, ever */
 	char fingerprint[LB_FINGERPRINT_LEN];

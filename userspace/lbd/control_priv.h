@@ -66,6 +66,16 @@ void lb_control_tell_drained(struct lb_control *c);
 /* @drains, taken over, in the place of those that there were. */
 void lb_control_take_drains(struct lb_control *c, const struct lb_drains *drains);
 
+/* control_takeover.c */
+/* lb_takeover_begin - is another's program on an interface of the configuration, which this lbd is to take the place of?
+ * Routes stay as they are then, until lb_takeover_attach or lb_takeover_go_on. To be called before the model is told. */
+bool lb_takeover_begin(struct lb_control *c);
+/* lb_takeover_attach - the first configuration is in the dataplane: attach, or, where @relieves and not all backends are
+ * known yet, have that wait. 0 or -errno with @err. */
+int lb_takeover_attach(struct lb_control *c, bool relieves, struct lb_err *err);
+/* lb_takeover_go_on - may interfaces be looked after? Where they wait no longer, they are attached. */
+bool lb_takeover_go_on(struct lb_control *c);
+
 /* control_names.c */
 void lb_control_on_names(evutil_socket_t fd, short what, void *ctx);
 /* What a name is has changed, or how much of it is to be drained: lb_control_on_names is to be called. */

@@ -160,6 +160,22 @@ int lb_ifaces_change(struct lb_ifaces *f, struct lb_dataplane *dp, const struct 
 	return 0;
 }
 
+int lb_ifaces_wait(struct lb_ifaces *f, const struct lb_config *c, const char *why)
+{
+	struct lb_iface *list = calloc(c->nr_ifaces ? c->nr_ifaces : 1, sizeof(*list));
+
+	if (!list)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->nr_ifaces; i++) {
+		list[i].conf = c->ifaces[i];
+		snprintf(list[i].note, sizeof(list[i].note), "%s", why);
+	}
+	free(f->list);
+	f->list = list;
+	f->nr = c->nr_ifaces;
+	return 0;
+}
+
 bool lb_ifaces_is_attached(const struct lb_ifaces *f, uint32_t ifindex)
 {
 	for (size_t i = 0; i < f->nr; i++)

@@ -36,6 +36,9 @@ int lb_ifaces_would(const struct lb_ifaces *f, const struct lb_config *c, struct
  * else it is logged and tried again by lb_ifaces_retry. */
 int lb_ifaces_change(struct lb_ifaces *f, struct lb_dataplane *dp, const struct lb_config *c, bool must,
 		     struct lb_err *err);
+/* lb_ifaces_wait - know the interfaces of @c, and attach to none of them before lb_ifaces_retry is called; @why is told
+ * meanwhile. 0 or -ENOMEM. */
+int lb_ifaces_wait(struct lb_ifaces *f, const struct lb_config *c, const char *why);
 /* Detach what @from has and @to, which @f follows, does not. */
 void lb_ifaces_drop(struct lb_ifaces *f, struct lb_dataplane *dp, const struct lb_config *from,
 		    const struct lb_config *to);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The dataplane's program on interfaces: what xdp.c does for any program, and which interfaces were asked about. */
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/ethtool.h>
@@ -262,6 +263,17 @@ int lb_dataplane_attached(struct lb_dataplane *dp, const char *ifname, struct lb
 	else if (ret == -ENOENT)
 		forget(dp, if_nametoindex(ifname));
 	return ret;
+}
+
+bool lb_dataplane_relieves(const struct lb_dataplane *dp, const char *ifname)
+{
+	struct lb_xdp_prog prog = program(dp);
+	uint32_t id = lb_xdp_program(&prog, if_nametoindex(ifname));
+	struct bpf_map_info info = {0};
+	__u32 len = sizeof(info);
+
+	return id && !bpf_obj_get_info_by_fd(bpf_map__fd(dp->skel->maps.lb_vips), &info, &len) &&
+	       !lb_xdp_uses(id, info.id);
 }
 
 size_t lb_attach_entries(const struct lb_dataplane *dp, uint32_t ids[LB_DATAPLANE_IFACES])

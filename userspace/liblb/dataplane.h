@@ -58,6 +58,10 @@ int lb_dataplane_detach(struct lb_dataplane *dp, const char *ifname, struct lb_e
 /* What is attached to @ifname now: 0, or -ENOENT where it is not ours. */
 int lb_dataplane_attached(struct lb_dataplane *dp, const char *ifname, struct lb_attachment *out);
 
+/* lb_dataplane_relieves - would attaching to @ifname take the place of a program of ours that has other maps: another
+ * version's, or one whose pins are gone? */
+bool lb_dataplane_relieves(const struct lb_dataplane *dp, const char *ifname);
+
 /* lb_dataplane_hides_tags - does the driver of @ifname take VLAN tags off frames before XDP sees these? */
 bool lb_dataplane_hides_tags(const char *ifname);
 

@@ -517,3 +517,11 @@ uint32_t lb_xdp_program(const struct lb_xdp_prog *prog, uint32_t ifindex)
 
 	return !look(prog, ifindex, &s) && s.nr_ours ? s.ours[0] : 0;
 }
+
+bool lb_xdp_uses(uint32_t prog_id, uint32_t map_id)
+{
+	uint32_t maps[MAX_MAPS];
+	struct bpf_prog_info info;
+
+	return !prog_info(prog_id, &info, maps) && has(maps, info.nr_map_ids, map_id);
+}

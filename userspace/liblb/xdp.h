@@ -45,6 +45,8 @@ int lb_xdp_attached(const struct lb_xdp_prog *prog, const char *ifname, struct l
 uint32_t lb_xdp_entry(const struct lb_xdp_prog *prog, uint32_t ifindex);
 /* lb_xdp_program - the id of ours itself, be it alone or in a dispatcher; 0: none. Needs .name and .kin alone. */
 uint32_t lb_xdp_program(const struct lb_xdp_prog *prog, uint32_t ifindex);
+/* lb_xdp_uses - is the program @prog_id on the map @map_id? */
+bool lb_xdp_uses(uint32_t prog_id, uint32_t map_id);
 
 /* dataplane_log.c: the messages of libbpf and libxdp are kept instead of printed, from lb_log_capture on; hooks that
  * are global. */
