@@ -63,7 +63,9 @@ help:
 $(B)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h include/lb/*.h include/lb/dp/*.h) Makefile
 	@mkdir -p $(@D)
 	$(call say,BPF,$@)
-	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@.tmp && $(LLVM_STRIP) -g $@.tmp && mv $@.tmp $@
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MD -MF $@.d -c $< -o $@.tmp && $(LLVM_STRIP) -g $@.tmp
+	@! grep -q gnu/stubs $@.d || { echo "$<: includes what needs a C library, and there is none for BPF" >&2; false; }
+	@mv $@.tmp $@
 
 $(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o
 	$(call say,SKEL,$@)

@@ -7,11 +7,11 @@
 #ifndef LB_DP_ICMP_H
 #define LB_DP_ICMP_H
 
-#include <linux/icmp.h>
 #include <linux/icmpv6.h>
 
 #include "lb/dp/checksum.h"
 #include "lb/dp/ext6.h"
+#include "lb/dp/icmp_types.h"
 #include "lb/dp/parse.h"
 
 #define LB_ICMP_HLEN 8
