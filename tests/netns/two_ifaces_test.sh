@@ -88,4 +88,6 @@ ip -n lb link add br0 type bridge
 ip -n lb link add p0 type veth peer name p1
 ip -n lb link set p0 master br0
 matches "a bridge's port is refused, with the mend" "$(lbctl attach p0 2>&1)" "p0 is a port of the bridge br0.*attach to br0"
+ip -n lb tuntap add tun0 mode tun
+matches "and so is an interface without Ethernet" "$(lbctl attach tun0 2>&1)" "tun0 has packets without an Ethernet header"
 done_testing

@@ -177,6 +177,12 @@ static void remember(struct lb_dataplane *dp, uint32_t ifindex)
  * attach instead. */
 static int check_kind(const char *ifname, const struct lb_link_kind *k, enum lb_attach_mode mode, struct lb_err *err)
 {
+	if (!k->ethernet)
+		return lb_err_set(
+			err, -EOPNOTSUPP, NULL,
+			"%s has packets without an Ethernet header, of which no packet could be balanced; attach to "
+			"the interface that they come in by",
+			ifname);
 	if (!strcmp(k->master_kind, "bond") || !strcmp(k->master_kind, "team"))
 		return lb_err_set(
 			err, -EINVAL, NULL,

@@ -3,9 +3,11 @@
 #ifndef LB_LINK_H
 #define LB_LINK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct lb_link_kind {
+	bool ethernet;	 /* its packets come with an Ethernet header; so do those of loop-back */
 	char kind[16];	 /* as `ip -d link` says: vlan, bond, bridge, veth ...; "": a device of its own */
 	char lower[16];	 /* of a VLAN device or a macvlan: the interface that it is on; "": not in this namespace */
 	char master[16]; /* the bond or bridge that it is a member of; "": none */

@@ -4,6 +4,7 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
@@ -14,7 +15,7 @@
 #include "link.h"
 
 struct answer {
-	bool there;
+	bool there, ethernet;
 	char kind[16];
 	uint32_t lower, master; /* 0: none */
 };
@@ -23,11 +24,13 @@ static int on_link(struct nl_msg *msg, void *arg)
 {
 	struct nlmsghdr *h = nlmsg_hdr(msg);
 	struct nlattr *tb[IFLA_MAX + 1], *info[IFLA_INFO_MAX + 1];
+	const struct ifinfomsg *link = nlmsg_data(h);
 	struct answer *a = arg;
 
 	if (h->nlmsg_type != RTM_NEWLINK || nlmsg_parse(h, sizeof(struct ifinfomsg), tb, IFLA_MAX, NULL) < 0)
 		return NL_OK;
 	a->there = true;
+	a->ethernet = link->ifi_type == ARPHRD_ETHER || link->ifi_type == ARPHRD_LOOPBACK;
 	if (tb[IFLA_LINKINFO] && nla_parse_nested(info, IFLA_INFO_MAX, tb[IFLA_LINKINFO], NULL) >= 0 &&
 	    info[IFLA_INFO_KIND])
 		nla_strlcpy(a->kind, info[IFLA_INFO_KIND], sizeof(a->kind));
@@ -69,6 +72,7 @@ int lb_link_kind(uint32_t ifindex, struct lb_link_kind *out)
 		ret = ask(sock, ifindex, &a);
 	if (ret)
 		goto out;
+	out->ethernet = a.ethernet;
 	memcpy(out->kind, a.kind, sizeof(out->kind));
 	if (strcmp(a.kind, "veth") && a.lower && a.lower != ifindex && !if_indextoname(a.lower, out->lower))
 		out->lower[0] = '\0';
