@@ -17,6 +17,9 @@ const volatile __u32 lb_features = LB_HAS_ALL;
 /* A CPU's sets of lines of translated connections, less one. */
 const volatile __u32 lb_nat_set_mask = 0;
 
+/* Do connections move to lb_conns from lb_conns_from? See lb_conn_move. */
+const volatile bool lb_conns_move = false;
+
 /* Does the kernel have bpf_ktime_get_coarse_ns (5.11)? To read a clock of a few milliseconds costs a fraction. */
 const volatile bool lb_coarse_clock = false;
 
@@ -466,20 +469,42 @@ static __always_inline __u32 lb_world_judge_source(struct lb_world *w, __u64 hi,
 	return lb_judge_source_words(hi, lo, service, flags);
 }
 
+/* The interfaces change to another map one after the other, so that for a moment a connection's packets of one
+ * interface look in the old map, and those of another in the new one. Between these there is a program that knows both
+ * maps: it takes over an entry that only the old one has when it first sees it, and what it makes and removes is made
+ * and removed in both. */
+static __attribute__((noinline)) struct lb_conn *lb_conn_move(const struct lb_conn_key *key)
+{
+	const struct lb_conn *c = bpf_map_lookup_elem(&lb_conns_from, key);
+
+	if (!c)
+		return NULL;
+	bpf_map_update_elem(&lb_conns, key, c, LB_NOEXIST);
+	return bpf_map_lookup_elem(&lb_conns, key);
+}
+
 static __always_inline struct lb_conn *lb_world_conn(struct lb_world *w, const struct lb_conn_key *key)
 {
-	return bpf_map_lookup_elem(&lb_conns, key);
+	struct lb_conn *c = bpf_map_lookup_elem(&lb_conns, key);
+
+	return c || !lb_conns_move ? c : lb_conn_move(key);
 }
 
 static __always_inline int lb_world_conn_add(struct lb_world *w, const struct lb_conn_key *key,
 					     const struct lb_conn *conn, __u64 flags)
 {
-	return (int)bpf_map_update_elem(&lb_conns, key, conn, flags);
+	int ret = (int)bpf_map_update_elem(&lb_conns, key, conn, flags);
+
+	if (lb_conns_move && !ret)
+		bpf_map_update_elem(&lb_conns_from, key, conn, 0);
+	return ret;
 }
 
 static __always_inline int lb_world_conn_del(struct lb_world *w, const struct lb_conn_key *key)
 {
-	return (int)bpf_map_delete_elem(&lb_conns, key);
+	int ret = (int)bpf_map_delete_elem(&lb_conns, key);
+
+	return lb_conns_move && !bpf_map_delete_elem(&lb_conns_from, key) ? 0 : ret;
 }
 
 static __always_inline struct lb_nat_load *lb_world_nat_load(struct lb_world *w, __u32 service)

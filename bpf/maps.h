@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The maps of the load balancer's program; their types are in lb/abi.h. All are pinned by name. The arrays are
- * mmapable: userspace writes words that packets read in single stores, and reads counters without system calls. The
- * rows of the
- * *_cpu arrays are set before loading: possible CPUs (and one more for userspace's own, see abi.h).
+ * The maps of the load balancer's program; their types are in lb/abi.h. All but lb_conns_from are pinned by name. The
+ * arrays are mmapable: userspace writes words that packets read in single stores, and reads counters without system
+ * calls. The rows of the *_cpu arrays are set before loading: possible CPUs (and one more for userspace's own, see
+ * abi.h).
  */
 #ifndef BPF_MAPS_H
 #define BPF_MAPS_H
@@ -90,6 +90,15 @@ struct {
 	__type(key, struct lb_conn_key);
 	__type(value, struct lb_conn);
 } lb_conns SEC(".maps");
+
+/* While connections move to an lb_conns of another size: the one that they come from. Else no program looks at it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, struct lb_conn_key);
+	__type(value, struct lb_conn);
+} lb_conns_from SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

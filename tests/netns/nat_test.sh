@@ -157,4 +157,28 @@ refuses() { # WHAT REGEX COMMAND...
 refuses "a backend of another family" "use fullnat" lbctl backend add tcp4 '[fd00::11]:7002'
 { lbctl export | sed 's/^max_connections: .*/max_connections: 1024/'; } >$RUN/less.yaml
 ok "less room, when there is nothing in it" lbctl apply -f $RUN/less.yaml
+
+echo "# other sizes of the map while connections are opened"
+BACKEND_PORT=7002 service_up full 192.0.2.10:9094/tcp 3 --forward fullnat --snat 10.0.0.2
+room() { # N
+	sed -i "s/^max_connections: .*/max_connections: $1/" $RUN/less.yaml
+	lbctl apply -f $RUN/less.yaml
+}
+lbctl export >$RUN/less.yaml
+ok "room for many" room 100000
+talk_start load host client "$TRAFFIC" load --to 192.0.2.10:9094 --rate 4000 --parallel 200 --timeout 20000
+many() {
+	[ "$(translated connections)" -ge 3000 ]
+}
+ok "they are" wait_for 30 many
+talk load mark
+lost=$(drops drop_nat_no_entry)
+for n in 110000 100000 110000; do
+	ok "max_connections: $n" room $n
+done
+talk load quit
+is "none fails" "$(field since_mark_failed "$ANSWER")" 0
+is "every packet's connection is known" "$(drops drop_nat_no_entry)" "$lost"
+refuses "less room than there has to be" "max_connections: 1024 are fewer than there are now" room 1024
+is "nothing has changed" "$(translated capacity)" 110000
 done_testing

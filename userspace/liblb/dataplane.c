@@ -145,11 +145,12 @@ static uint32_t conn_entries(uint32_t features, uint32_t max_conns)
 	return features & LB_HAS_NAT ? 2 * max_conns : 1;
 }
 
-/* The program once more, on the maps of the present one. */
-static int load_variant(struct lb_dataplane *dp, uint32_t features, uint32_t entries, struct lb_bpf **out,
-			struct lb_err *err)
+/* The program once more, on the maps of @maps but for what another size of lb_conns and lb_nat_lines needs. @from: the
+ * lb_conns that its connections come from; -1: they are where they were. */
+static int load_variant(const struct lb_dataplane *dp, const struct lb_bpf *maps, uint32_t features, uint32_t entries,
+			int from, struct lb_bpf **out, struct lb_err *err)
 {
-	struct bpf_map *to, *from = NULL;
+	struct bpf_map *to, *one = NULL;
 	struct lb_bpf *skel;
 	int ret;
 
@@ -158,16 +159,21 @@ static int load_variant(struct lb_dataplane *dp, uint32_t features, uint32_t ent
 	if (!skel)
 		return lb_log_load_error(err, errno ? -errno : -ENOMEM);
 	ret = lb_program_prepare(skel, lb_name_id(dp->pin_dir), features);
+	skel->rodata->lb_conns_move = from >= 0;
 	bpf_object__for_each_map (to, skel->obj) {
-		from = bpf_object__next_map(dp->skel->obj, from);
+		one = bpf_object__next_map(maps->obj, one);
 		if (ret < 0 || !lb_program_shares(to))
 			continue;
 		ret = bpf_map__set_pin_path(to, NULL);
-		if (to == skel->maps.lb_conns && entries != bpf_map__max_entries(from))
+		if (to == skel->maps.lb_conns && entries != bpf_map__max_entries(one))
 			ret = ret ?: bpf_map__set_max_entries(to, entries);
-		else if (to != skel->maps.lb_nat_lines || bpf_map__max_entries(to) == bpf_map__max_entries(from))
-			ret = ret ?: bpf_map__reuse_fd(to, bpf_map__fd(from));
+		else if (to != skel->maps.lb_nat_lines || bpf_map__max_entries(to) == bpf_map__max_entries(one))
+			ret = ret ?: bpf_map__reuse_fd(to, bpf_map__fd(one));
 	}
+	if (ret >= 0 && from >= 0)
+		ret = bpf_map__set_autocreate(skel->maps.lb_conns_from, true);
+	if (ret >= 0 && from >= 0)
+		ret = bpf_map__reuse_fd(skel->maps.lb_conns_from, from); /* which takes its name, too */
 	lb_block_begin();
 	if (ret >= 0)
 		ret = lb_bpf__load(skel);
@@ -181,13 +187,18 @@ static int load_variant(struct lb_dataplane *dp, uint32_t features, uint32_t ent
 	return 0;
 }
 
-/* Connections move before packets see the new map, and those that were opened meanwhile once they do. */
-static int move_conns(struct lb_dataplane *dp, const struct lb_bpf *before, uint32_t max_conns, struct lb_err *err)
+/* Makes @skel the present program, and puts it in the place of the one that is attached. */
+static int put(struct lb_dataplane *dp, struct lb_bpf *skel, struct lb_err *err)
 {
-	int ret = lb_conns_copy(bpf_map__fd(before->maps.lb_conns), bpf_map__fd(dp->skel->maps.lb_conns));
+	int ret;
 
-	if (!ret)
-		return 0;
+	dp->skel = skel;
+	ret = identify(dp, err);
+	return ret ? ret : lb_attach_again(dp, err);
+}
+
+static int refuse_move(int ret, uint32_t max_conns, struct lb_err *err)
+{
 	if (ret == -E2BIG)
 		return lb_err_set(err, -ENOSPC, "max_connections",
 				  "%u are fewer than there are now; wait until some are over, or take more", max_conns);
@@ -195,47 +206,65 @@ static int move_conns(struct lb_dataplane *dp, const struct lb_bpf *before, uint
 			  strerror(-ret));
 }
 
+/* Connections move to the map of @after while a program is attached that knows both: see lb_conn_move. It is left
+ * attached. */
+static int move_conns(struct lb_dataplane *dp, struct lb_bpf *after, uint32_t max_conns, struct lb_err *err)
+{
+	const int from = bpf_map__fd(dp->skel->maps.lb_conns), to = bpf_map__fd(after->maps.lb_conns);
+	struct lb_bpf *before = dp->skel, *between;
+	uint32_t nr, entries = bpf_map__max_entries(after->maps.lb_conns);
+	int ret = lb_conns_count(from, &nr);
+
+	if (ret || nr > entries)
+		return refuse_move(ret ? ret : -E2BIG, max_conns, err);
+	ret = load_variant(dp, after, after->rodata->lb_features, entries, from, &between, err);
+	if (ret)
+		return ret;
+	ret = put(dp, between, err);
+	if (!ret) {
+		ret = lb_conns_copy(from, to);
+		/* what does not fit was opened a moment ago, and there is no room for it */
+		ret = ret && ret != -E2BIG ? refuse_move(ret, max_conns, err) : 0;
+	}
+	dp->skel = before;
+	lb_bpf__destroy(between);
+	return ret;
+}
+
 int lb_dataplane_change_program(struct lb_dataplane *dp, uint32_t features, uint32_t max_conns, struct lb_err *err)
 {
 	uint32_t entries = conn_entries(features, max_conns);
-	struct lb_bpf *before = dp->skel;
-	bool other = entries != bpf_map__max_entries(before->maps.lb_conns);
-	bool keeps = other && entries > 1;
+	struct lb_bpf *before = dp->skel, *after;
+	uint32_t had = bpf_map__max_entries(before->maps.lb_conns);
+	bool keeps = entries != had && entries > 1 && had > 1;
 	int ret;
 
-	if (features == before->rodata->lb_features && !other)
+	if (features == before->rodata->lb_features && entries == had)
 		return 0;
-	ret = load_variant(dp, features, entries, &dp->skel, err);
-	if (ret) {
-		dp->skel = before;
+	ret = load_variant(dp, before, features, entries, -1, &after, err);
+	if (ret)
 		return ret;
-	}
 	if (keeps)
-		ret = move_conns(dp, before, max_conns, err);
+		ret = move_conns(dp, after, max_conns, err);
 	if (!ret)
-		ret = identify(dp, err);
-	if (!ret)
-		ret = lb_attach_again(dp, err);
-	if (!ret && bpf_map__max_entries(before->maps.lb_nat_lines) != bpf_map__max_entries(dp->skel->maps.lb_nat_lines))
-		ret = lb_pins_replace(dp, LB_MAP_NAT_LINES, bpf_map__fd(dp->skel->maps.lb_nat_lines), err);
-	if (!ret && other)
-		ret = lb_pins_replace(dp, LB_MAP_CONNS, bpf_map__fd(dp->skel->maps.lb_conns), err);
+		ret = put(dp, after, err);
+	if (!ret && bpf_map__max_entries(before->maps.lb_nat_lines) != bpf_map__max_entries(after->maps.lb_nat_lines))
+		ret = lb_pins_replace(dp, LB_MAP_NAT_LINES, bpf_map__fd(after->maps.lb_nat_lines), err);
+	if (!ret && entries != had)
+		ret = lb_pins_replace(dp, LB_MAP_CONNS, bpf_map__fd(after->maps.lb_conns), err);
 	if (ret) {
-		lb_bpf__destroy(dp->skel);
+		lb_bpf__destroy(after);
 		dp->skel = before;
 		identify(dp, NULL);
 		return ret;
 	}
-	/* What does not fit now was opened a moment ago, and there is no room for it. */
-	if (keeps)
-		lb_conns_copy(bpf_map__fd(before->maps.lb_conns), bpf_map__fd(dp->skel->maps.lb_conns));
-	else if (other)
+	if (entries != had && !keeps)
 		memset(dp->nat_loads, 0, LB_MAX_SERVICES * sizeof(*dp->nat_loads));
 	lb_bpf__destroy(before);
 	take_fds(dp);
 	if (keeps)
 		lb_conns_restart_round(dp);
-	else if (other)
+	else if (entries != had)
 		lb_conns_forget_round(dp);
 	return 0;
 }

@@ -128,6 +128,29 @@ static int next_batch(int fd, struct lb_conns_round *r, bool *end)
 	return (int)nr;
 }
 
+typedef int (*conn_fn)(void *ctx, const struct lb_conn_key *key, const struct lb_conn *c);
+
+/* Calls @each for the entries of the map @fd until one of them is answered with an error. */
+static int each_conn(int fd, conn_fn each, void *ctx)
+{
+	struct lb_conns_round *r = calloc(1, sizeof(*r));
+	bool end = false;
+	int nr, ret = r ? make_room(r, BATCH) : -ENOMEM;
+
+	while (!ret && !end) {
+		nr = next_batch(fd, r, &end);
+		ret = nr < 0 ? nr : 0;
+		for (int i = 0; i < nr && !ret; i++)
+			ret = each(ctx, &r->keys[i], &r->conns[i]);
+	}
+	if (r) {
+		free(r->keys);
+		free(r->conns);
+	}
+	free(r);
+	return ret;
+}
+
 /* ---- which are over ---- */
 
 static bool has_backend(const struct lb_dataplane *dp, const struct lb_conn *c)
@@ -343,35 +366,39 @@ static int show_conn(const struct lb_dataplane *dp, const struct lb_conn_key *ke
 	return each(ctx, &told);
 }
 
+/* A walk over the whole map for one client's. */
+struct listing {
+	const struct lb_dataplane *dp;
+	const uint8_t *client;
+	lb_connection_fn each;
+	void *ctx;
+};
+
+static int list_conn(void *ctx, const struct lb_conn_key *key, const struct lb_conn *c)
+{
+	const struct listing *l = ctx;
+
+	if (c->flags & LB_CONN_F_REPLY || memcmp(key->saddr, l->client, 16))
+		return 0;
+	return show_conn(l->dp, key, c, l->each, l->ctx);
+}
+
 int lb_dataplane_connections(const struct lb_dataplane *dp, const uint8_t client[16], lb_connection_fn each, void *ctx)
 {
-	struct lb_conns_round *r = calloc(1, sizeof(*r));
-	bool end = false;
-	int nr, ret = r ? make_room(r, BATCH) : -ENOMEM;
+	struct listing l = {dp, client, each, ctx};
 
-	while (!ret && !end) {
-		nr = next_batch(dp->conns_fd, r, &end);
-		ret = nr < 0 ? nr : 0;
-		for (int i = 0; i < nr && !ret; i++)
-			if (!(r->conns[i].flags & LB_CONN_F_REPLY) && !memcmp(r->keys[i].saddr, client, 16))
-				ret = show_conn(dp, &r->keys[i], &r->conns[i], each, ctx);
-	}
-	if (r) {
-		free(r->keys);
-		free(r->conns);
-	}
-	free(r);
-	return ret;
+	return each_conn(dp->conns_fd, list_conn, &l);
 }
 
 /* ---- another map ---- */
 
-/* Is an entry with the word @a made later than another one of the same key, whose word is @b? */
+/* Is an entry with the word @a made later than another one of the same key, whose word is @b, as far as that is known?
+ */
 static bool is_later(uint64_t a, uint64_t b)
 {
 	if (!(a & b & LB_CONN_SEEN))
 		return !(a & LB_CONN_SEEN);
-	return (int32_t)(LB_CONN_STAMP(a) - LB_CONN_STAMP(b)) >= 0;
+	return (int32_t)(LB_CONN_STAMP(a) - LB_CONN_STAMP(b)) > 0;
 }
 
 /* Makes of @there what @c says of it: another connection on the same ports, or the same, which has gone on. False: it
@@ -397,7 +424,8 @@ static bool catch_up(struct lb_conn *there, const struct lb_conn *c)
 	return true;
 }
 
-/* 0 or -errno. Packets may see @to: what one of them notes just then is noted again with the next one. */
+/* 0 or -errno. What @to has already packets have moved or made; only where some of them came by an interface whose
+ * program did not know @to yet there is more to say of it. */
 static int copy_conn(int to, const struct lb_conn_key *key, const struct lb_conn *c)
 {
 	struct lb_conn there;
@@ -411,22 +439,34 @@ static int copy_conn(int to, const struct lb_conn_key *key, const struct lb_conn
 	return bpf_map_update_elem(to, key, &there, BPF_EXIST) && errno != ENOENT ? -errno : 0;
 }
 
+struct moving {
+	int to;
+	uint32_t nr;
+};
+
+static int count_one(void *ctx, const struct lb_conn_key *key, const struct lb_conn *c)
+{
+	((struct moving *)ctx)->nr++;
+	return 0;
+}
+
+static int copy_one(void *ctx, const struct lb_conn_key *key, const struct lb_conn *c)
+{
+	return copy_conn(((struct moving *)ctx)->to, key, c);
+}
+
+int lb_conns_count(int fd, uint32_t *nr)
+{
+	struct moving m = {0};
+	int ret = each_conn(fd, count_one, &m);
+
+	*nr = m.nr;
+	return ret;
+}
+
 int lb_conns_copy(int from, int to)
 {
-	struct lb_conns_round *r = calloc(1, sizeof(*r));
-	bool end = false;
-	int nr, ret = r ? make_room(r, BATCH) : -ENOMEM;
+	struct moving m = {.to = to};
 
-	while (!ret && !end) {
-		nr = next_batch(from, r, &end);
-		ret = nr < 0 ? nr : 0;
-		for (int i = 0; i < nr && !ret; i++)
-			ret = copy_conn(to, &r->keys[i], &r->conns[i]);
-	}
-	if (r) {
-		free(r->keys);
-		free(r->conns);
-	}
-	free(r);
-	return ret;
+	return each_conn(from, copy_one, &m);
 }

@@ -78,8 +78,10 @@ void lb_pins_add_kin(struct lb_dataplane *dp, int fd);
 /* dataplane_pins.c: the map @fd takes the place of the one that is pinned as @name. */
 int lb_pins_replace(struct lb_dataplane *dp, const char *name, int fd, struct lb_err *err);
 
-/* dataplane_conns.c: copies what is in the map @from to @to. Of what that has already only what is new is copied, so
- * that it can be called again when packets see @to. 0 or -errno, -E2BIG where it does not fit. */
+/* dataplane_conns.c: how many entries the map @fd has, in *@nr. 0 or -errno. */
+int lb_conns_count(int fd, uint32_t *nr);
+/* Copies what is in the map @from to @to, which packets see, and in which they may have made the same entries. 0 or
+ * -errno, -E2BIG where it does not fit. */
 int lb_conns_copy(int from, int to);
 /* Nothing that was counted is true any more. */
 void lb_conns_forget_round(struct lb_dataplane *dp);

@@ -162,7 +162,7 @@ static int prepare_map(const struct lb_trace *t, struct bpf_map *to, const struc
 	int ret;
 
 	if (!lb_program_shares(to))
-		return 0;
+		return bpf_map__set_autocreate(to, bpf_map__autocreate(from));
 	ret = bpf_map__set_pin_path(to, NULL);
 	if (ret)
 		return ret;

@@ -8,9 +8,12 @@
 #include "program.h"
 
 #define VALUE_SECTION ".data." /* LB_VALUE of bpf/maps.h */
+#define FROM "lb_conns_from"
 
 bool lb_program_shares(const struct bpf_map *map)
 {
+	if (!strcmp(bpf_map__name(map), FROM))
+		return false;
 	return !bpf_map__is_internal(map) || !strncmp(bpf_map__name(map), VALUE_SECTION, strlen(VALUE_SECTION));
 }
 
@@ -46,6 +49,9 @@ int lb_program_prepare(struct lb_bpf *skel, uint64_t instance, uint32_t features
 	if (!ret)
 		ret = bpf_map__set_max_entries(skel->maps.lb_nat_lines,
 					       features & LB_HAS_NAT ? (uint32_t)cpus * nat_sets((uint32_t)cpus) : 1);
+	/* only dead code has it; one that each program made anew would make it another program than before */
+	if (!ret)
+		ret = bpf_map__set_autocreate(skel->maps.lb_conns_from, false);
 	skel->rodata->lb_instance = instance;
 	skel->rodata->lb_features = features;
 	skel->rodata->lb_nat_set_mask = nat_sets((uint32_t)cpus) - 1;

@@ -15,8 +15,8 @@ struct lb_bpf;
  * or -errno. */
 int lb_program_prepare(struct lb_bpf *skel, uint64_t instance, uint32_t features);
 
-/* lb_program_shares - is @map one that all programs of one dataplane are on? Not so .rodata, which is each one's own.
- */
+/* lb_program_shares - is @map one that all programs of one dataplane are on? Not so .rodata, which is each one's own,
+ * and lb_conns_from. */
 bool lb_program_shares(const struct bpf_map *map);
 
 /* lb_program_map_name - the map's name in lb/abi.h. It lives as long as the map. */

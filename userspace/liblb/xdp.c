@@ -210,7 +210,9 @@ static struct bpf_object *copy_object(const struct lb_xdp_prog *prog)
 		return NULL;
 	bpf_object__for_each_map (to, copy) {
 		from = bpf_object__next_map(prog->obj, from);
-		if (!lb_program_shares(to) && from) {
+		if (from && !bpf_map__autocreate(from) && !bpf_map__set_autocreate(to, false))
+			continue;
+		if (from && bpf_map__is_internal(to) && !lb_program_shares(to)) {
 			const void *constants = bpf_map__initial_value(from, &bytes);
 
 			ret = constants ? bpf_map__set_initial_value(to, constants, bytes) : 0;
