@@ -98,6 +98,11 @@ echo "# an address of snat that the host loses"
 logged() { # N REGEX: so many lines
 	[ "$(grep -cE "$2" "$RUN/lb/log")" = "$1" ]
 }
+# one that no socket can be bound to yet, as none can to a VRF's: an interface has it
+host lb sysctl -qw net.ipv6.conf.lb0.accept_dad=1 net.ipv6.conf.lb0.dad_transmits=600
+host lb ip address add fd00::78/64 dev lb0
+matches "a tentative address" "$(host lb ip address show dev lb0 tentative)" 'fd00::78/64'
+full_up unbound '[2001:db8::10]:9014/tcp' 6 fd00::78 7003 --check none
 host lb ip address del 10.0.0.3/24 dev lb0
 full_up elsewhere 192.0.2.10:9013/tcp 4 10.0.0.77 7003 --check none
 ok "is told of" wait_for 15 logged 1 "level=warn msg=\"an address of snat is not this host's own.* address=10.0.0.3 service=tcp44"

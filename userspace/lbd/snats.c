@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Hints about addresses of snat that are not the host's own. */
 #include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +14,7 @@
 
 /* The kernel lets a socket have an address that it would take packets to, of an interface or by a local route; with the
  * sysctl ip_nonlocal_bind it lets it have any. */
-static bool is_own(const uint8_t addr[16])
+static bool may_be_bound(const uint8_t addr[16])
 {
 	struct sockaddr_in v4 = {.sin_family = AF_INET};
 	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
@@ -30,6 +32,32 @@ static bool is_own(const uint8_t addr[16])
 	return own;
 }
 
+static bool is_of(const struct ifaddrs *i, const uint8_t addr[16])
+{
+	const struct sockaddr *at = i->ifa_addr;
+
+	if (!at || !(i->ifa_flags & IFF_UP))
+		return false;
+	if (at->sa_family == AF_INET)
+		return lb_addr_is_v4(addr) &&
+		       !memcmp(&((const struct sockaddr_in *)(const void *)at)->sin_addr, addr + 12, 4);
+	return at->sa_family == AF_INET6 &&
+	       !memcmp(&((const struct sockaddr_in6 *)(const void *)at)->sin6_addr, addr, 16);
+}
+
+/* Has an interface that is up the address? In a VRF no socket of ours can be bound to it, but packets to it are taken.
+ * @all: of all interfaces, NULL before it is asked for, once. */
+static bool is_own(const uint8_t addr[16], struct ifaddrs **all)
+{
+	bool own = may_be_bound(addr);
+
+	if (own || (!*all && getifaddrs(all)))
+		return own;
+	for (const struct ifaddrs *i = *all; i && !own; i = i->ifa_next)
+		own = is_of(i, addr);
+	return own;
+}
+
 static const struct lb_snats_addr *find(const struct lb_snats *n, const uint8_t addr[16])
 {
 	for (size_t i = 0; i < n->nr; i++)
@@ -38,12 +66,12 @@ static const struct lb_snats_addr *find(const struct lb_snats *n, const uint8_t 
 	return NULL;
 }
 
-static void look_at(struct lb_snats_addr *a, const char *service)
+static void look_at(struct lb_snats_addr *a, const char *service, struct ifaddrs **all)
 {
 	char text[LB_ADDR_STRLEN];
 
 	lb_addr_format(a->addr, text);
-	if (is_own(a->addr)) {
+	if (is_own(a->addr, all)) {
 		if (a->told)
 			lb_log(LB_LOG_INFO, "msg=\"an address of snat is this host's\" address=%s service=%s", text,
 			       service);
@@ -65,6 +93,7 @@ void lb_snats_look(struct lb_snats *n, const struct lb_model *m)
 	const struct lb_model_service *const *list;
 	size_t nr = lb_model_services(m, &list);
 	struct lb_snats now = {.list = calloc(LB_SNATS_MAX, sizeof(*now.list))};
+	struct ifaddrs *all = NULL;
 
 	if (!now.list)
 		return;
@@ -81,10 +110,12 @@ void lb_snats_look(struct lb_snats *n, const struct lb_model *m)
 				*a = *before;
 			else
 				memcpy(a->addr, s->snat[k], sizeof(a->addr));
-			look_at(a, s->name);
+			look_at(a, s->name, &all);
 			now.nr++;
 		}
 	}
+	if (all)
+		freeifaddrs(all);
 	free(n->list);
 	*n = now;
 }
