@@ -97,6 +97,21 @@ talk held quit
 gone() { [ -z "$(state_of 2)" ]; }
 ok "and gone when its connections are over" wait_for 20 gone
 
+echo "# a disk that takes nothing"
+said() { grep -c 'msg="change" origin=names ' "$RUN/lb/log"; }
+before=$(said)
+mount --bind "$RUN/lb/state" "$RUN/lb/state"
+mount -o remount,bind,ro "$RUN/lb/state"
+zone "10.0.0.11 app.example" "10.0.0.13 app.example"
+ok "an address that left cannot be taken out" wait_for 10 grep -q 'msg="cannot take the addresses of names; trying again"' "$RUN/lb/log"
+is "it stays" "$(addresses)" "10.0.0.11:80 10.0.0.13:80 10.0.0.14:80"
+is "and nothing is said to have changed" "$(said)" "$before"
+umount "$RUN/lb/state"
+become "the next try does" "10.0.0.11:80 10.0.0.13:80"
+between "which is said, and that it drained" "$(said)" $((before + 1)) $((before + 2))
+zone "10.0.0.11 app.example" "10.0.0.13 app.example" "10.0.0.14 app.example"
+become "it is back" "10.0.0.11:80 10.0.0.13:80 10.0.0.14:80"
+
 echo "# what the server does not say takes nothing away"
 before=$(addresses)
 still() { is "$1: the addresses stay" "$(addresses)" "$before"; }

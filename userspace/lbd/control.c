@@ -489,14 +489,12 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, c
 		lb_config_free(expanded);
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	}
-	if (previous) {
+	if (previous)
 		nr = lb_config_diff(previous, c->config, lb_control_log_change, &log);
-		lb_log(LB_LOG_INFO, "msg=\"the file changed and replaces the state\" file=%s changes=%d",
-		       c->options.config_path, nr);
-	}
 	if (nr || !c->generation)
 		c->generation++;
 	if (lb_drains_make(&c->drains, expanded, lb_clock_ns(CLOCK_REALTIME), &drains)) {
+		lb_control_log_kept(&log, false);
 		lb_config_free(expanded);
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
 	}
@@ -509,8 +507,12 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, c
 	if (!ret)
 		ret = lb_takeover_attach(c, relieves, err);
 	lb_config_free(expanded);
+	lb_control_log_kept(&log, !ret);
 	if (ret)
 		return ret;
+	if (previous)
+		lb_log(LB_LOG_INFO, "msg=\"the file changed and replaces the state\" file=%s changes=%d",
+		       c->options.config_path, nr);
 	lb_ifaces_drop_unknown(&c->ifaces, c->dp);
 	lb_control_forget_versions(c);
 	lb_ifaces_look_at_vlans(&c->ifaces, c->nexthops);

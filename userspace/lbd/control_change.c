@@ -180,7 +180,7 @@ void lb_control_log_kept(struct lb_change_log *log, bool done)
 void lb_control_log_change(void *ctx, const char *op, const char *path, const char *from, const char *to)
 {
 	struct lb_change_log *log = ctx;
-	enum lb_log_level level = log->nr++ < CHANGES_LOGGED && !log->again ? LB_LOG_INFO : LB_LOG_DEBUG;
+	enum lb_log_level level = log->nr++ < CHANGES_LOGGED ? LB_LOG_INFO : LB_LOG_DEBUG;
 	const char before = (char)('0' + level);
 	char line[2048];
 
@@ -188,19 +188,15 @@ void lb_control_log_change(void *ctx, const char *op, const char *path, const ch
 		return;
 	snprintf(line, sizeof(line), "msg=\"change\" origin=%s op=%s path=%s from=%s to=%s", log->origin, op, path,
 		 lb_quoted(from ? from : ""), lb_quoted(to ? to : ""));
-	if (log->later) {
-		lb_text_put(&log->kept, &before, 1);
-		lb_text_put(&log->kept, line, strlen(line) + 1);
-	} else {
-		lb_log(level, "%s", line);
-	}
+	lb_text_put(&log->kept, &before, 1);
+	lb_text_put(&log->kept, line, strlen(line) + 1);
 }
 
 /* @fingerprint: of the file that @conf came from; where there is none, the one that is known already. */
 static int apply(struct lb_control *c, struct lb_config *conf, const char *origin, bool whole, const char *fingerprint,
 		 size_t *changes, struct lb_err *err)
 {
-	struct lb_change_log log = {.origin = origin, .later = true};
+	struct lb_change_log log = {.origin = origin};
 	int nr = 0, ret;
 
 	lb_control_inherit(c, conf);

@@ -84,7 +84,7 @@ static int take(struct lb_control *c, const struct lb_config *expanded, struct l
 static void take_names(void *ctx)
 {
 	struct lb_control *c = ctx;
-	struct lb_change_log log = {.origin = "names", .again = c->names_failing};
+	struct lb_change_log log = {.origin = "names"};
 	struct lb_config *expanded;
 	struct lb_err err = {0};
 	int ret = 0;
@@ -98,6 +98,7 @@ static void take_names(void *ctx)
 	else if (lb_config_diff(lb_model_config(c->model), expanded, lb_control_log_change, &log))
 		ret = take(c, expanded, &err);
 	lb_config_free(expanded);
+	lb_control_log_kept(&log, !ret);
 	/* What runs keeps running; another try may find room, memory or a disk. */
 	if (ret)
 		lb_log(LB_LOG_ERROR, "msg=\"cannot take the addresses of names; trying again\" error=%s",

@@ -31,9 +31,7 @@ int lb_control_sync_checks(struct lb_control *c);
 struct lb_change_log {
 	const char *origin;
 	int nr;
-	bool again; /* all of it was logged before, and could not be done */
-	bool later; /* keep the lines until lb_control_log_kept: what is refused was no change */
-	struct lb_text kept;
+	struct lb_text kept; /* the lines, until lb_control_log_kept: what is refused was no change */
 };
 /* lb_control_log_kept - log what was kept, where it was @done, and let go of it. */
 void lb_control_log_kept(struct lb_change_log *log, bool done);
