@@ -366,21 +366,25 @@ static double disruption(size_t nr, int weights)
 	return (double)moved / (1U << shift);
 }
 
+/* Of few members one table in a thousand has a fifth of its slots move, so the mean is what is bounded: it is 0.027 at
+ * most (10 members of equal weight). One run's standard deviation is 0.015 where they are few and 0.003 from 30 on, so
+ * that a mean of as many runs as these is off by 0.013 with no sequence of random numbers that is likely to be met. */
 static void test_disruption(void **state)
 {
 	static const size_t sizes[] = {2, 3, 10, 30, 100, 300, 1000};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
-		double worst = 0;
+		const int runs = sizes[i] < 30 ? 100 : 8;
 
-		for (int run = 0; run < 8; run++) {
-			double d = disruption(sizes[i], run % 2);
+		for (int weights = 0; weights < 2; weights++) {
+			double sum = 0;
 
-			worst = d > worst ? d : worst;
+			for (int run = 0; run < runs; run++)
+				sum += disruption(sizes[i], weights);
+			print_message("one of %4zu removed, weights %s: %.2f %% of the slots move beyond its share\n",
+				      sizes[i], weights ? "1 to 10" : "equal", 100 * sum / runs);
+			assert_true(sum / runs < 0.04);
 		}
-		print_message("one of %4zu removed: %.2f %% of the slots move beyond its share\n", sizes[i],
-			      100 * worst);
-		assert_true(worst < 0.04);
 	}
 }
 
