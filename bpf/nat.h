@@ -452,6 +452,19 @@ static __always_inline __u32 lb_nat_send(struct lb_world *w, const struct lb_nat
 	return lb_nat_leave(w, &hop, life, LB_V_FORWARDED);
 }
 
+/* Bytes of packet that @link takes behind the tags of @c: the kernel redirects frames of its MTU with one tag, and no
+ * longer ones. */
+static __always_inline __u32 lb_nat_link_mtu(struct lb_world *w, const struct lb_conn *c, const struct lb_link *link)
+{
+	__u32 mtu = lb_load(&link->mtu);
+
+	if (!lb_world_has(w, LB_HAS_VLAN))
+		return mtu;
+	if (lb_unlikely(LB_TAGS_INNER(c->hop.tags)))
+		mtu -= LB_VLAN_HLEN;
+	return lb_forget(mtu, lb_world_ingress(w));
+}
+
 /* A packet from the backend of @c, whose entry that is. */
 static __always_inline __u32 lb_nat_reply(struct lb_world *w, struct lb_nat_job *n, struct lb_conn *c)
 {
@@ -462,7 +475,7 @@ static __always_inline __u32 lb_nat_reply(struct lb_world *w, struct lb_nat_job 
 
 	if (!link || lb_load(&link->ifindex) != c->hop.ifindex)
 		return lb_answer(LB_V_DROP_NO_NEXT_HOP); /* the program is not there any more */
-	too_big = lb_nat_too_big(n, c, n->fragment, lb_load(&link->mtu));
+	too_big = lb_nat_too_big(n, c, n->fragment, lb_nat_link_mtu(w, c, link));
 	if (lb_unlikely(too_big))
 		return too_big;
 	if (new != old) {

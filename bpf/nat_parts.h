@@ -180,7 +180,7 @@ static __always_inline __u32 lb_nat_part_of(struct lb_world *w, const struct lb_
 	if (!lb_nat_backend_has(b, life, c))
 		return LB_V_DROP_NO_BACKEND;
 	lb_hop_read(b, &hop);
-	mtu = lb_load(&link->mtu);
+	mtu = lb_nat_link_mtu(w, c, link);
 	if (lb_load(&link->ifindex) != c->hop.ifindex) {
 		if (reply)
 			return LB_V_DROP_NO_NEXT_HOP; /* the program is not there any more */

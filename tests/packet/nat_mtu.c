@@ -128,6 +128,16 @@ static void story_tagged(struct story *t)
 	one_side(t, true, 1400, sent_as(t->backend, t->client, 1400));
 }
 
+/* Behind two of them the link takes a tag's bytes less. */
+static void story_tagged_twice(struct story *t)
+{
+	t->tag[0] = TAG_ONE;
+	t->tag[1] = TAG_TWO;
+	begin_flow(t);
+	one_side(t, false, 1400, sent_as(t->client, t->backend, 1400));
+	one_side(t, true, 1400, sent_as(t->backend, t->client, 1396));
+}
+
 static void story_untold(struct story *t)
 {
 	char buf[INET6_ADDRSTRLEN];
@@ -151,6 +161,8 @@ void test_nat_mtu(struct world *w, int forward, int client, int backend)
 {
 	tell(w, "packets that are too big", story_told, forward, client, backend, IPPROTO_TCP, false);
 	tell(w, "packets that are too big, in VLANs", story_tagged, forward, client, backend, IPPROTO_TCP, false);
+	tell(w, "packets that are too big, behind two tags", story_tagged_twice, forward, client, backend, IPPROTO_TCP,
+	     false);
 	tell(w, "packets that are too big, and nobody told", story_untold, forward, client, backend, IPPROTO_TCP,
 	     false);
 }
