@@ -145,6 +145,9 @@ static int read_texts(struct reader *r, const struct lb_field *f, const struct l
 	size_t i = 0, before;
 	int ret = 0;
 
+	/* Likewise, and nor must it open what is closed. */
+	if (n->kind == LB_NODE_NULL && f->flags & LB_FIELD_NONE)
+		return refuse(r, n->line, "has no value; write none, or leave the key out");
 	lb_field_clear(f, obj);
 	if (f->flags & LB_FIELD_NONE && says_nothing(f, n))
 		return 0;
@@ -182,7 +185,10 @@ static int read_list(struct reader *r, const struct lb_field *f, const struct lb
 	size_t i = 0, before;
 	int ret = 0;
 
-	if (n->kind != LB_NODE_LIST && n->kind != LB_NODE_NULL)
+	/* A template that found nothing to put there must not take away what there is. */
+	if (n->kind == LB_NODE_NULL)
+		return refuse(r, n->line, "has no value; write [] for none, or leave the key out");
+	if (n->kind != LB_NODE_LIST)
 		return refuse(r, n->line, "must be a list");
 	if (n->nr > f->max)
 		return no_room(r, f, n);
