@@ -90,6 +90,16 @@ matches "and says why" "$(tail -n 3 "$RUN/lb/log")" 'lbd.yaml:[0-9]+'
 talk held ping
 is "while the dataplane forwards" "$(field alive "$ANSWER")" 300
 
+echo "# SIGHUP in the first moments, and descriptors that are closed"
+strace -f -qq -o "$RUN/strace" -e trace=flock -e inject=flock:signal=SIGHUP:when=1 \
+	nsenter --net=/run/netns/lb -- "$BUILD/lbd" --state-dir "$RUN/lb/early" --socket "$RUN/lb/lbd.sock" --pin-dir /sys/fs/bpf/early <&- >&- 2>&- &
+ok "lbd starts" wait_for 15 lbctl status
+ok "it got the signal" grep -q -- '--- SIGHUP' "$RUN/strace"
+pid=$(lbctl --json status | jq .pid)
+is "no descriptor of its own is one of the standard ones" "$(readlink "/proc/$pid/fd/"{0,1,2} | sort -u)" /dev/null
+kill -TERM "$pid"
+wait $!
+
 echo "# a host without a file, and systemd"
 socat -u "UNIX-RECV:$RUN/notify" "CREATE:$RUN/notified" &
 socat=$!

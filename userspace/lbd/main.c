@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* lbd: options, signals and the parts put together. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <malloc.h>
 #include <signal.h>
@@ -239,6 +240,18 @@ static void raise_limits(void)
 	}
 }
 
+/* Where the standard descriptors are closed, others would get their numbers, and the log be written there. */
+static void keep_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 /* What malloc() does now and then must not take long. */
 static void choose_memory(void)
 {
@@ -365,8 +378,12 @@ int main(int argc, char **argv)
 			   .api_fd = -1,
 			   .metrics_fd = -1,
 			   .options = &o};
-	int ret = parse_options(argc, argv, &o);
+	int ret;
 
+	keep_standard_fds();
+	/* Until it is listened to: the file is read after that anyway. */
+	signal(SIGHUP, SIG_IGN);
+	ret = parse_options(argc, argv, &o);
 	if (ret >= 0)
 		return ret;
 	if (o.check_config)
