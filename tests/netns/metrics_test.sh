@@ -25,6 +25,7 @@ while read -r name; do
 done <<'END'
 lb_build_info
 lb_interface_info
+lb_interface_attached
 lb_packets_total
 lb_service_packets_total
 lb_service_bytes_total
@@ -58,6 +59,14 @@ process_cpu_seconds_total
 process_resident_memory_bytes
 process_open_fds
 END
+
+echo "# alerts"
+ok "each fires when it should, and then alone" promtool test rules "$ROOT/tests/golden/rules/lbd.test.yml"
+unknown() { # what they ask for that is no metric, or no verdict, of those that there are
+	comm -23 <(grep -oE '\b(lb|process)_[a-z_]+|\bdrop_[a-z_]+' "$ROOT/packaging/lbd.rules.yml" | sort -u) \
+		<(grep -oE '^# HELP [a-z_]+|verdict="[a-z_]+' "$RUN/metrics" | sed 's/.*[ "]//' | sort -u)
+}
+is "what they ask for is there" "$(unknown)" ""
 for verdict in $(sed -n 's/^\tX([A-Z_0-9]*, "\([a-z_0-9]*\)".*/\1/p' "$ROOT/include/lb/verdict.h"); do
 	ok "verdict $verdict is there" grep -q "^lb_packets_total{verdict=\"$verdict\"} " "$RUN/metrics"
 done

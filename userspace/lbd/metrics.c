@@ -77,6 +77,13 @@ static void write_daemon(FILE *f, struct lb_control *c)
 		value(f, iface->conf.name);
 		fprintf(f, "\",mode=\"%s\"} 1\n", lb_attach_mode_name(iface->at.mode));
 	}
+	family(f, "lb_interface_attached", "gauge",
+	       "Is the dataplane attached to this interface of the configuration?");
+	for (size_t i = 0; i < c->ifaces.nr; i++) {
+		fputs("lb_interface_attached{interface=\"", f);
+		value(f, c->ifaces.list[i].conf.name);
+		fprintf(f, "\"} %d\n", c->ifaces.list[i].attached);
+	}
 	single_u64(f, "lb_config_generation", "gauge", "Changes of the configuration applied, ever.", c->generation);
 	single_u64(f, "lb_config_last_apply_success", "gauge", "Was the last configuration applied (1) or refused (0)?",
 		   c->last_apply.success);
