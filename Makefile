@@ -186,13 +186,14 @@ install: all
 	install -D -m 644 -t $(DESTDIR)$(MANDIR)/man5 docs/lbd.yaml.5
 	install -d $(DESTDIR)$(UNITDIR)
 	sed 's,/usr/sbin/,$(SBINDIR)/,g' packaging/lbd.service >$(DESTDIR)$(UNITDIR)/lbd.service
+	sed 's,/usr/sbin/,$(SBINDIR)/,g' packaging/lbnode@.service >$(DESTDIR)$(UNITDIR)/lbnode@.service
 	install -D -m 644 packaging/completions/bash/lbctl $(DESTDIR)$(COMPDIR)/lbctl
 	install -D -m 644 packaging/lbd.sysusers $(DESTDIR)$(SYSUSERSDIR)/lbd.conf
 
 uninstall:
 	rm -f $(PROGRAMS:%=$(DESTDIR)$(SBINDIR)/%) $(DESTDIR)$(MANDIR)/man8/lbd.8 $(DESTDIR)$(MANDIR)/man8/lbctl.8 \
 		$(DESTDIR)$(MANDIR)/man8/lbnode.8 $(DESTDIR)$(MANDIR)/man5/lbd.yaml.5 $(DESTDIR)$(UNITDIR)/lbd.service \
-		$(DESTDIR)$(COMPDIR)/lbctl $(DESTDIR)$(SYSUSERSDIR)/lbd.conf
+		$(DESTDIR)$(UNITDIR)/lbnode@.service $(DESTDIR)$(COMPDIR)/lbctl $(DESTDIR)$(SYSUSERSDIR)/lbd.conf
 
 .PHONY: deps demo test tests install uninstall
 
