@@ -14,6 +14,7 @@
 #include "loop.h"
 
 #define ROUND_NS (4 * LB_NSEC_PER_SEC / 1000)
+#define LONG_NS (10 * LB_NSEC_PER_SEC / 1000)
 
 static struct {
 	bool on;
@@ -80,6 +81,15 @@ void lb_loop_watch(void)
 const struct lb_loop_times *lb_loop_times(void)
 {
 	return &watch.times;
+}
+
+uint64_t lb_loop_long(void)
+{
+	uint64_t nr = watch.times.busy.bucket[LB_HISTOGRAM_BUCKETS];
+
+	for (size_t i = LB_HISTOGRAM_BUCKETS; i-- && lb_histogram_bounds[i].ns > LONG_NS;)
+		nr += watch.times.busy.bucket[i];
+	return nr;
 }
 
 void lb_loop_add_busy(uint64_t ns)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * How long the event loop is held: while it does one thing, nobody is checked, answered or failed over. Measured
- * between two looks at what there is to do. Called by main.c, work.c and metrics.c.
+ * between two looks at what there is to do. Called by main.c, work.c, metrics.c and render.c.
  */
 #ifndef LB_LOOP_H
 #define LB_LOOP_H
@@ -22,6 +22,8 @@ struct event_base *lb_loop_new(void);
 /* lb_loop_watch - from now on, in this thread. */
 void lb_loop_watch(void);
 const struct lb_loop_times *lb_loop_times(void);
+/* lb_loop_long - how many took more CPU time than is meant to be the most, 10 ms. */
+uint64_t lb_loop_long(void);
 /* lb_loop_add_busy - CPU time of another thread that the loop waits for. */
 void lb_loop_add_busy(uint64_t ns);
 
