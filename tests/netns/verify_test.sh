@@ -148,7 +148,7 @@ cat >"$RUN/check" <<END
 END
 chmod +x "$RUN/check"
 touch "$RUN/answer"
-ok "a check" lbctl service set web --check "exec:$RUN/check" --check-interval 5s --check-timeout 5s --announce true
+ok "a check" lbctl service set web --check "exec:$RUN/check" --check-interval 20s --check-timeout 20s --announce true
 announced() { ip -n lb route show table 76 | grep -q 192.0.2.10; }
 ok "the VIP is announced" wait_for 5 announced
 talk_start held host client "$TRAFFIC" hold --to 192.0.2.10:80 --count 300 --first-port 10000 --every 100
@@ -166,8 +166,7 @@ is "lbd makes maps of its own" "$(lbctl --json status | jq .adopted)" false
 is "and waits" "$(lbctl --json status | jq -r '.interfaces[0] | "\(.attached) \(.note)"')" \
 	"false a former program, whose maps cannot be adopted, forwards until all backends are checked"
 is "/readyz says so" "$(host lb curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:9707/readyz)" 503
-traffic_ok "with the program that there was"
-touch "$RUN/answer"
+touch "$RUN/answer" # within the ten seconds that lbd waits
 attached() { [ "$(lbctl --json status | jq '.interfaces[0].attached')" = true ]; }
 ok "then it is attached" wait_for 15 attached
 traffic_ok "with the new program in the old one's place"
