@@ -157,6 +157,10 @@ broken long-header 8094 "printf 'HTTP/1.1 200 OK\\r\\nX-Fine: '; yes | tr -d '\\
 broken long-status 8095 "printf 'HTTP/1.1 200 '; yes | tr -d '\\n'"
 for name in cut-headers cut-body early-only; do becomes $name down/reset "closed in the middle"; done
 for name in long-header long-status; do becomes $name down/protocol "a line without an end"; done
+for name in cut-headers cut-body early-only long-header long-status; do
+	lbctl service del $name || bail "service del $name"
+	server_end $name
+done
 
 # ---- gRPC ----
 echo "# gRPC"
