@@ -53,6 +53,17 @@ static __always_inline __u64 lb_live_of(struct lb_world *w, __u32 b)
 	return nr < 0 ? 0 : (__u64)nr;
 }
 
+/* Is @e an entry of @tag whose backend is the service's, and the one that it was when the entry was made? *@flags: what
+ * that takes. Another CPU may have used the place since it was found. */
+static __always_inline bool lb_flow_leads(struct lb_world *w, __u64 e, __u32 tag, __u32 service_idx, __u8 *flags)
+{
+	const struct lb_backend *b = lb_world_backend(w, LB_FLOW_BACKEND(e));
+	const struct lb_life life = b ? lb_life_of(b) : (struct lb_life){0};
+
+	*flags = life.flags;
+	return LB_FLOW_TAG(e) == tag && b && LB_FLOW_GEN(e) == life.gen && b->service == service_idx;
+}
+
 /* The one of two owners that has less to do for its weight; with the connection that is about to come. */
 static __always_inline __u32 lb_less_loaded(struct lb_world *w, __u32 a, __u32 b)
 {
@@ -128,11 +139,10 @@ static __always_inline __u32 lb_choose(struct lb_world *w, struct lb_flow_query 
 	if (way >= 0) {
 		__u64 *entry = &set->entry[way & (LB_FLOW_WAYS - 1)];
 		__u64 e = lb_load(entry);
-		const struct lb_backend *b = lb_world_backend(w, LB_FLOW_BACKEND(e));
-		const struct lb_life life = b ? lb_life_of(b) : (struct lb_life){0};
+		__u8 flags;
 
-		if (LB_FLOW_TAG(e) == tag && b && LB_FLOW_GEN(e) == life.gen && b->service == q.service_idx &&
-		    lb_flow_idle(e, age) <= s->sticky_ticks && lb_steer_hit_counts(life.flags, true, false)) {
+		if (lb_flow_leads(w, e, tag, q.service_idx, &flags) && lb_flow_idle(e, age) <= s->sticky_ticks &&
+		    lb_steer_hit_counts(flags, true, false)) {
 			lb_store(entry, lb_flow_touch(e, age, false, true));
 			return LB_FLOW_BACKEND(e);
 		}

@@ -75,14 +75,11 @@ static __always_inline __u32 lb_flow_steer(struct lb_world *w, struct lb_flow_qu
 	if (way >= 0) {
 		__u64 *entry = &set->entry[way & (LB_FLOW_WAYS - 1)];
 		__u64 e = lb_load(entry);
-		const struct lb_backend *b = lb_world_backend(w, LB_FLOW_BACKEND(e));
+		__u8 flags;
 
-		const struct lb_life life = b ? lb_life_of(b) : (struct lb_life){0};
-
-		/* another CPU may have used the place since it was found */
-		if (LB_FLOW_TAG(e) == tag && b && LB_FLOW_GEN(e) == life.gen && b->service == q.service_idx &&
+		if (lb_flow_leads(w, e, tag, q.service_idx, &flags) &&
 		    (tcp || lb_flow_idle(e, age) <= LB_FLOW_IDLE_UDP) &&
-		    lb_steer_hit_counts(life.flags, opens, e & LB_FLOW_CLOSED)) {
+		    lb_steer_hit_counts(flags, opens, e & LB_FLOW_CLOSED)) {
 			__u64 touched = lb_flow_touch(e, age, !opens, q.flags & LB_QUERY_CLOSES);
 
 			if (touched != e)
@@ -110,8 +107,7 @@ static __always_inline __u32 lb_flow_look(struct lb_world *w, struct lb_flow_que
 	const struct lb_flow_set *set = lb_world_flows(w, lb_flow_set_idx(q.hash));
 	bool tcp = q.flags & LB_QUERY_TCP, learn;
 	__u32 tag = lb_flow_tag(q.hash);
-	const struct lb_backend *b;
-	struct lb_life life = {0};
+	__u8 flags;
 	__u64 e;
 	int way;
 
@@ -120,12 +116,9 @@ static __always_inline __u32 lb_flow_look(struct lb_world *w, struct lb_flow_que
 	way = lb_flow_find(set, tag);
 	if (way >= 0) {
 		e = lb_load(&set->entry[way & (LB_FLOW_WAYS - 1)]);
-		b = lb_world_backend(w, LB_FLOW_BACKEND(e));
-		if (b)
-			life = lb_life_of(b);
-		if (LB_FLOW_TAG(e) == tag && b && LB_FLOW_GEN(e) == life.gen && b->service == q.service_idx &&
+		if (lb_flow_leads(w, e, tag, q.service_idx, &flags) &&
 		    (tcp || lb_flow_idle(e, lb_flow_age(lb_world_now_ns(w))) <= LB_FLOW_IDLE_UDP) &&
-		    lb_steer_hit_counts(life.flags, false, e & LB_FLOW_CLOSED))
+		    lb_steer_hit_counts(flags, false, e & LB_FLOW_CLOSED))
 			return LB_FLOW_BACKEND(e);
 	}
 	return lb_steer_miss(q.word, !tcp, false, &learn);
