@@ -237,6 +237,7 @@ int lb_dataplane_change_program(struct lb_dataplane *dp, uint32_t features, uint
 	struct lb_bpf *before = dp->skel, *after;
 	uint32_t had = bpf_map__max_entries(before->maps.lb_conns);
 	bool keeps = entries != had && entries > 1 && had > 1;
+	struct lb_err second = {0};
 	int ret;
 
 	if (features == before->rodata->lb_features && entries == had)
@@ -253,9 +254,12 @@ int lb_dataplane_change_program(struct lb_dataplane *dp, uint32_t features, uint
 	if (!ret && entries != had)
 		ret = lb_pins_replace(dp, LB_MAP_CONNS, bpf_map__fd(after->maps.lb_conns), err);
 	if (ret) {
-		lb_bpf__destroy(after);
 		dp->skel = before;
 		identify(dp, NULL);
+		/* one that translates was attached; the one that lbd begins with may never have been */
+		if (keeps && before->rodata->lb_features & LB_HAS_NAT)
+			lb_attach_again(dp, &second);
+		lb_bpf__destroy(after);
 		return ret;
 	}
 	if (entries != had && !keeps)
