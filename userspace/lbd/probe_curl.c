@@ -17,10 +17,22 @@
 #define BEGIN_STEP_NS 1000000ULL
 #define HEADERS_MAX_BYTES (64U << 10) /* who sends more of them does not speak the check's protocol */
 
-struct lb_probe_curl {
+/* Whatever libcurl is called for, it does all that is due of a multi handle at one go, which many checks that come
+ * together would make many milliseconds. So there are some of them, between which the event loop goes on. */
+#define LANES 8
+
+struct lb_transfer_lane {
 	struct event_base *base;
 	CURLM *multi;
 	struct event *timer;
+	struct event *over; /* one was over as soon as it was begun */
+	int nr;		    /* transfers */
+};
+
+struct lb_probe_curl {
+	struct event_base *base;
+	struct lb_transfer_lane lanes[LANES];
+	unsigned int next; /* lane */
 	struct lb_trust *trust;
 	struct lb_transfer *waiting; /* for trusted certificates */
 };
@@ -39,8 +51,10 @@ void lb_transfer_free(struct lb_transfer *t)
 		stop_waiting(t);
 	if (t->patience)
 		event_free(t->patience);
-	if (t->multi)
-		curl_multi_remove_handle(t->owner->multi, t->easy);
+	if (t->lane) {
+		curl_multi_remove_handle(t->lane->multi, t->easy);
+		t->lane->nr--;
+	}
 	if (t->easy)
 		curl_easy_cleanup(t->easy);
 	curl_slist_free_all(t->headers);
@@ -182,13 +196,13 @@ static enum lb_reason result_reason(const struct lb_transfer *t, CURLcode code)
 	}
 }
 
-static void collect(struct lb_probe_curl *c)
+static void collect(struct lb_transfer_lane *l)
 {
 	struct lb_transfer *t;
 	CURLMsg *msg;
 	int left;
 
-	while ((msg = curl_multi_info_read(c->multi, &left))) {
+	while ((msg = curl_multi_info_read(l->multi, &left))) {
 		if (msg->msg != CURLMSG_DONE)
 			continue;
 		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&t);
@@ -200,56 +214,61 @@ static void collect(struct lb_probe_curl *c)
 
 static void on_fd(evutil_socket_t fd, short what, void *ctx)
 {
-	struct lb_probe_curl *c = ctx;
+	struct lb_transfer_lane *l = ctx;
 	int running, mask = 0;
 
 	if (what & EV_READ)
 		mask |= CURL_CSELECT_IN;
 	if (what & EV_WRITE)
 		mask |= CURL_CSELECT_OUT;
-	curl_multi_socket_action(c->multi, fd, mask, &running);
-	collect(c);
+	curl_multi_socket_action(l->multi, fd, mask, &running);
+	collect(l);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *ctx)
 {
-	struct lb_probe_curl *c = ctx;
+	struct lb_transfer_lane *l = ctx;
 	int running;
 
-	curl_multi_socket_action(c->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	collect(c);
+	curl_multi_socket_action(l->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	collect(l);
+}
+
+static void on_over(evutil_socket_t fd, short what, void *ctx)
+{
+	collect(ctx);
 }
 
 static int set_timer(CURLM *multi, long ms, void *ctx)
 {
 	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-	struct lb_probe_curl *c = ctx;
+	struct lb_transfer_lane *l = ctx;
 
 	if (ms < 0)
-		evtimer_del(c->timer);
+		evtimer_del(l->timer);
 	else
-		evtimer_add(c->timer, &tv);
+		evtimer_add(l->timer, &tv);
 	return 0;
 }
 
 static int set_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx)
 {
-	struct lb_probe_curl *c = ctx;
+	struct lb_transfer_lane *l = ctx;
 	struct event *ev = socket_ctx;
 	short events = EV_PERSIST;
 
 	if (ev)
 		event_free(ev);
 	if (what == CURL_POLL_REMOVE) {
-		curl_multi_assign(c->multi, fd, NULL);
+		curl_multi_assign(l->multi, fd, NULL);
 		return 0;
 	}
 	if (what & CURL_POLL_IN)
 		events |= EV_READ;
 	if (what & CURL_POLL_OUT)
 		events |= EV_WRITE;
-	ev = event_new(c->base, fd, events, on_fd, c);
-	curl_multi_assign(c->multi, fd, ev);
+	ev = event_new(l->base, fd, events, on_fd, l);
+	curl_multi_assign(l->multi, fd, ev);
 	return ev && !event_add(ev, NULL) ? 0 : -1;
 }
 
@@ -295,13 +314,29 @@ static void on_trust(void *ctx)
 	}
 }
 
+/* It is begun now, rather than by the timer, which would begin all that came in this round together. */
+static bool begin(struct lb_transfer *t)
+{
+	struct lb_probe_curl *c = t->owner;
+	struct lb_transfer_lane *l = &c->lanes[c->next++ % LANES];
+	int running;
+
+	if (curl_multi_add_handle(l->multi, t->easy))
+		return false;
+	t->lane = l;
+	l->nr++;
+	curl_multi_socket_action(l->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	if (running < l->nr)
+		event_active(l->over, EV_TIMEOUT, 0);
+	return true;
+}
+
 /* The certificates are there, or it has waited for too long. */
 static void on_patience(evutil_socket_t fd, short what, void *ctx)
 {
 	struct lb_transfer *t = ctx;
 
-	t->multi = t->trusted && !curl_multi_add_handle(t->owner->multi, t->easy);
-	if (!t->multi)
+	if (!t->trusted || !begin(t))
 		finish(t, LB_REASON_INTERNAL);
 }
 
@@ -322,39 +357,55 @@ static bool wait_for_trust(struct lb_transfer *t)
 
 /* ---- the whole ---- */
 
+static bool lane_init(struct lb_transfer_lane *l, struct event_base *base)
+{
+	l->base = base;
+	l->multi = curl_multi_init();
+	l->timer = evtimer_new(base, on_timer, l);
+	l->over = evtimer_new(base, on_over, l);
+	if (!l->multi || !l->timer || !l->over)
+		return false;
+	curl_multi_setopt(l->multi, CURLMOPT_SOCKETFUNCTION, set_socket);
+	curl_multi_setopt(l->multi, CURLMOPT_SOCKETDATA, l);
+	curl_multi_setopt(l->multi, CURLMOPT_TIMERFUNCTION, set_timer);
+	curl_multi_setopt(l->multi, CURLMOPT_TIMERDATA, l);
+	/* Each check finds out for itself whether a connection can be made. */
+	curl_multi_setopt(l->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
+	return true;
+}
+
 struct lb_probe_curl *lb_probe_curl_new(struct event_base *base)
 {
 	struct lb_probe_curl *c = calloc(1, sizeof(*c));
+	bool ok;
 
 	if (!c || curl_global_init(CURL_GLOBAL_DEFAULT)) {
 		free(c);
 		return NULL;
 	}
 	c->base = base;
-	c->multi = curl_multi_init();
-	c->timer = evtimer_new(base, on_timer, c);
 	c->trust = lb_trust_new(base, on_trust, c);
-	if (!c->multi || !c->timer || !c->trust) {
-		lb_probe_curl_free(c);
-		return NULL;
-	}
-	curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, set_socket);
-	curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
-	curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, set_timer);
-	curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
-	/* Each check finds out for itself whether a connection can be made. */
-	curl_multi_setopt(c->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
-	return c;
+	ok = c->trust;
+	for (int i = 0; i < LANES; i++)
+		ok &= lane_init(&c->lanes[i], base);
+	if (ok)
+		return c;
+	lb_probe_curl_free(c);
+	return NULL;
 }
 
 void lb_probe_curl_free(struct lb_probe_curl *c)
 {
 	if (!c)
 		return;
-	if (c->multi)
-		curl_multi_cleanup(c->multi);
-	if (c->timer)
-		event_free(c->timer);
+	for (int i = 0; i < LANES; i++) {
+		if (c->lanes[i].multi)
+			curl_multi_cleanup(c->lanes[i].multi);
+		if (c->lanes[i].timer)
+			event_free(c->lanes[i].timer);
+		if (c->lanes[i].over)
+			event_free(c->lanes[i].over);
+	}
 	lb_trust_free(c->trust);
 	free(c);
 	curl_global_cleanup();
@@ -479,8 +530,7 @@ struct lb_probe *lb_transfer_start(struct lb_transfer *t, enum lb_reason *reason
 		ret = lb_trust_get(t->owner->trust, check->ca_file, &t->trusted);
 	if (ret == -EAGAIN && wait_for_trust(t))
 		return &t->probe;
-	t->multi = !ret && !curl_multi_add_handle(t->owner->multi, t->easy);
-	if (t->multi)
+	if (!ret && begin(t))
 		return &t->probe;
 	lb_transfer_free(t);
 	return NULL;

@@ -18,9 +18,9 @@ struct lb_transfer {
 	struct curl_slist *headers, *connect_to;
 	uint8_t *body;
 	size_t body_bytes, header_bytes;
-	bool enough; /* we stopped reading, nothing is wrong */
-	bool whole;  /* the headers have come to their end */
-	bool multi;  /* libcurl has it */
+	bool enough;		       /* we stopped reading, nothing is wrong */
+	bool whole;		       /* the headers have come to their end */
+	struct lb_transfer_lane *lane; /* that libcurl has it in; NULL: it has not */
 	int socket_error;
 	int grpc_status; /* what the header or trailer grpc-status says; -1: there is none */
 	bool has_share;	 /* what the check's .weight_header says, of the last answer that came */
