@@ -526,7 +526,8 @@ static __always_inline struct lb_nat_work *lb_world_nat_work(struct lb_world *w)
 
 static __always_inline struct lb_nat_set *lb_world_nat_set(struct lb_world *w, __u32 idx)
 {
-	__u32 at = bpf_get_smp_processor_id() * (lb_nat_set_mask + 1) + (idx & lb_nat_set_mask);
+	const __u32 mask = lb_nat_set_mask;
+	__u32 at = bpf_get_smp_processor_id() * (mask + 1) + (idx & mask);
 
 	return bpf_map_lookup_elem(&lb_nat_lines, &at);
 }
@@ -589,16 +590,16 @@ static __always_inline enum lb_verdict lb_world_nat_cross_fragment(struct lb_wor
 	return (enum lb_verdict)lb_nat_cross_fragment_ctx(w->ctx, c, v6);
 }
 
-static __attribute__((noinline)) __u32 lb_nat_line6_ctx(struct xdp_md *ctx, const struct lb_nat_job *n)
+static __attribute__((noinline)) __u32 lb_nat_line6_ctx(struct xdp_md *ctx, __u32 service_idx, __u64 tags)
 {
 	struct lb_world w = {.ctx = ctx};
 
-	return lb_nat_line6(&w, n);
+	return lb_nat_line6(&w, service_idx, tags);
 }
 
-static __always_inline __u32 lb_world_nat_line6(struct lb_world *w, const struct lb_nat_job *n)
+static __always_inline __u32 lb_world_nat_line6(struct lb_world *w, __u32 service_idx, __u64 tags)
 {
-	return lb_nat_line6_ctx(w->ctx, n);
+	return lb_nat_line6_ctx(w->ctx, service_idx, tags);
 }
 
 static __attribute__((noinline)) void lb_nat_salt_ctx(struct xdp_md *ctx, const struct lb_nat_job *n)
@@ -653,16 +654,16 @@ static __always_inline __u32 lb_world_nat_part(struct lb_world *w)
 	return lb_nat_part_ctx(w->ctx);
 }
 
-static __attribute__((noinline)) struct lb_conn *lb_nat_find_ctx(struct xdp_md *ctx, struct lb_nat_job *n)
+static __attribute__((noinline)) struct lb_conn *lb_nat_find_ctx(struct xdp_md *ctx, struct lb_nat_job *n, __u32 asked)
 {
 	struct lb_world w = {.ctx = ctx};
 
-	return lb_nat_find(&w, n);
+	return lb_nat_find(&w, n, asked);
 }
 
-static __always_inline struct lb_conn *lb_world_nat_find(struct lb_world *w, struct lb_nat_job *n)
+static __always_inline struct lb_conn *lb_world_nat_find(struct lb_world *w, struct lb_nat_job *n, __u32 asked)
 {
-	return lb_nat_find_ctx(w->ctx, n);
+	return lb_nat_find_ctx(w->ctx, n, asked);
 }
 
 static __attribute__((noinline)) __u32 lb_nat_ctx(struct xdp_md *ctx, struct lb_nat_job *n, struct lb_conn *c)
@@ -705,7 +706,7 @@ SEC("xdp")
 int lb_main(struct xdp_md *ctx)
 {
 	struct lb_world w = {.ctx = ctx, .main = true, .ingress = ctx->ingress_ifindex};
-	__u32 sent = XDP_DROP;
+	__u32 sent = 0;
 	enum lb_verdict v = lb_pipeline(&w, &sent);
 
 	if (lb_likely(v == LB_V_FORWARDED) || sent)

@@ -533,17 +533,61 @@ static __always_inline bool lb_nat_lives(struct lb_world *w, const struct lb_con
 	return b && lb_nat_backend_has(b, lb_life_of(b), c);
 }
 
-/* The entry of the packet, as it is to be after it; NULL: n->fate says what becomes of it, or LB_NAT_NEW or
- * LB_NAT_NOT_OURS. */
-static __always_inline struct lb_conn *lb_nat_find(struct lb_world *w, struct lb_nat_job *n)
+/* Puts the frame's packet, which is a common one, aside; it is to @service_idx or, 0, to none. False: it is no more. */
+static __always_inline bool lb_nat_put_aside(struct lb_world *w, struct lb_nat_job *n, __u32 service_idx)
 {
-	const bool opens = (n->tcp_flags & (LB_TCP_SYN | LB_TCP_ACK)) == LB_TCP_SYN;
+	const void *ip = lb_world_data(w) + sizeof(struct ethhdr), *end = lb_world_data_end(w), *l4;
+
+	if (ip + sizeof(struct iphdr) + LB_UDP_HLEN > end)
+		return false;
+	n->v6 = lb_get16(ip - 2) == lb_htons(ETH_P_IPV6);
+	if (n->v6) {
+		l4 = ip + sizeof(struct ipv6hdr);
+		if (l4 + LB_UDP_HLEN > end)
+			return false;
+		n->key.saddr[0] = lb_get64(ip + 8);
+		n->key.saddr[1] = lb_get64(ip + 16);
+		n->key.daddr[0] = lb_get64(ip + 24);
+		n->key.daddr[1] = lb_get64(ip + 32);
+		n->key.proto = ((const struct ipv6hdr *)ip)->nexthdr;
+		n->len = sizeof(struct ipv6hdr) + lb_ntohs(((const struct ipv6hdr *)ip)->payload_len);
+		n->l4_off = sizeof(struct ipv6hdr);
+	} else {
+		l4 = ip + sizeof(struct iphdr);
+		n->key.saddr[0] = n->key.daddr[0] = 0;
+		n->key.saddr[1] = lb_addr_of4(lb_get32(ip + 12));
+		n->key.daddr[1] = lb_addr_of4(lb_get32(ip + 16));
+		n->key.proto = ((const struct iphdr *)ip)->protocol;
+		n->len = lb_ntohs(((const struct iphdr *)ip)->tot_len);
+		n->l4_off = sizeof(struct iphdr);
+	}
+	n->key.ports = lb_get32(l4);
+	n->service_idx = service_idx;
+	n->backend_idx = 0;
+	n->tcp_flags = 0;
+	n->fragment = false;
+	if (n->key.proto != IPPROTO_TCP)
+		return true;
+	if (l4 + LB_TCP_HLEN_MIN > end)
+		return false;
+	n->tcp_flags = *(const __u8 *)(l4 + 13);
+	return true;
+}
+
+/* The entry of the packet, as it is to be after it; NULL: n->fate says what becomes of it, or LB_NAT_NEW or
+ * LB_NAT_NOT_OURS. @asked: what was asked for it, LB_NAT_ASKED or LB_NAT_COMMON_ASKED. */
+static __always_inline struct lb_conn *lb_nat_find(struct lb_world *w, struct lb_nat_job *n, __u32 asked)
+{
 	struct lb_conn *c;
+	bool opens;
 	__u32 v;
 
+	n->fate = LB_NAT_NOT_OURS;
+	if (LB_FATE_VERDICT(asked) == LB_NAT_COMMON_ASKED && !lb_nat_put_aside(w, n, LB_FATE_SENT(asked)))
+		return NULL;
+	opens = (n->tcp_flags & (LB_TCP_SYN | LB_TCP_ACK)) == LB_TCP_SYN;
 	lb_nat_line_ask(w, n);
 	c = lb_world_conn(w, &n->key);
-	n->fate = LB_NAT_NOT_OURS;
 	if (!n->service_idx && (!c || !(c->flags & LB_CONN_F_REPLY)))
 		return NULL;
 	n->now = lb_world_now_s(w);

@@ -91,101 +91,105 @@ static __always_inline bool lb_nat_line_may(const struct lb_job *j)
 
 /* ---- IPv6: behind the parser, as one piece of code for all ---- */
 
-/* Is the packet that was put aside one that a line may do for? */
-static __always_inline bool lb_nat_line6_may(const struct lb_nat_job *n, __u64 tags)
-{
-	if (!n->v6 || n->fragment || tags || n->l4_off != sizeof(struct ipv6hdr))
-		return false;
-	return n->key.proto != IPPROTO_TCP ||
-	       (n->tcp_flags & (LB_TCP_SYN | LB_TCP_FIN | LB_TCP_RST | LB_TCP_ACK)) == LB_TCP_ACK;
-}
-
-/* One of the client's. */
-static __always_inline __u32 lb_nat_line6_forward(struct lb_world *w, const struct lb_nat_job *n,
-						  const struct lb_nat_line6 *l, void *eth)
+/* One of the client's, of @len bytes: how it is sent, LB_UNSENT where the line does not say. */
+static __always_inline __u32 lb_nat_line6_forward(struct lb_world *w, const struct lb_nat_line6 *l, void *eth,
+						  __u32 len)
 {
 	const struct lb_backend *b = lb_world_backend(w, l->backend);
 	struct lb_backend_cpu *row = lb_world_backend_cpu(w, l->backend);
-	struct lb_life life;
 	struct lb_hop hop;
 	__u32 sent;
 	__u64 its;
 
 	if (lb_unlikely(!b || !row))
-		return 0;
+		return LB_UNSENT;
 	its = lb_backend_word(b);
-	life = lb_life_in(its);
 	lb_hop_read(b, &hop);
-	if (lb_unlikely(!lb_backend_serves(its, LB_VIP_WORD(n->service_idx, 0)) || life.gen != l->gen || !hop.oif ||
-			n->len > lb_hop_mtu(&hop) || life.flags & LB_BACKEND_F_TAGGED))
-		return 0;
+	if (lb_unlikely((its ^ l->its) & LB_NAT_LINE_ITS_FORWARD || !hop.oif || len > lb_hop_mtu(&hop)))
+		return LB_UNSENT;
 	if (lb_unlikely((lb_get64(eth) ^ l->mac0) | (lb_get32(eth + 8) ^ l->mac1) | (lb_world_ingress(w) ^ l->ifindex)))
-		return 0;
-	sent = lb_world_send(w, hop.oif, life.flags & LB_BACKEND_F_REDIRECT);
+		return LB_UNSENT;
+	sent = lb_world_send(w, hop.oif, lb_life_in(its).flags & LB_BACKEND_F_REDIRECT);
 	if (lb_unlikely(sent == LB_UNSENT))
-		return 0;
-	lb_eth_write(eth, &hop);
+		return sent;
+	lb_eth_write_tunnel(eth, &hop, lb_htons(ETH_P_IPV6));
 	row->pkts++;
-	row->bytes += n->len;
-	return LB_FATE(LB_V_FORWARDED, sent);
+	row->bytes += len;
+	return sent;
 }
 
-/* One of the backend's. */
-static __always_inline __u32 lb_nat_line6_reply(struct lb_world *w, const struct lb_nat_job *n,
-						const struct lb_nat_line6 *l, void *eth)
+/* One of the backend's, likewise. */
+static __always_inline __u32 lb_nat_line6_reply(struct lb_world *w, const struct lb_nat_line6 *l, void *eth, __u32 len)
 {
 	const struct lb_link *link = lb_world_link(w, l->ifindex % LB_LINKS);
 	const struct lb_backend *b = lb_world_backend(w, l->backend);
 	__u32 sent;
-	__u64 its;
 
 	if (lb_unlikely(!b || !link))
-		return 0;
-	its = lb_backend_word(b);
-	if (lb_unlikely(!lb_backend_serves(its, LB_VIP_WORD(l->service, 0)) || lb_life_in(its).gen != l->gen ||
-			lb_load(&link->ifindex) != l->ifindex || n->len > lb_load(&link->mtu)))
-		return 0;
+		return LB_UNSENT;
+	if (lb_unlikely((lb_backend_word(b) ^ l->its) & LB_NAT_LINE_ITS || lb_load(&link->ifindex) != l->ifindex ||
+			len > lb_load(&link->mtu)))
+		return LB_UNSENT;
 	sent = lb_world_send(w, l->ifindex, lb_load(&link->flags) & LB_LINK_F_REDIRECT);
 	if (lb_unlikely(sent == LB_UNSENT))
-		return 0;
+		return sent;
 	lb_put64(eth, l->mac0);
 	lb_put32(eth + 8, l->mac1);
-	return LB_FATE(LB_V_REPLIED, sent);
+	return sent;
 }
 
-/* The fate of the packet that was put aside, of @proto, by its line; 0: that does not say. */
-static __always_inline __u32 lb_nat_line6_sends(struct lb_world *w, const struct lb_nat_job *n, const __u8 proto)
+/* The fate of the frame's packet, of @proto, to @service_idx or, 0, to none, by its line; LB_NAT_COMMON_ASKED: that
+ * does not say. */
+static __always_inline __u32 lb_nat_line6_sends(struct lb_world *w, __u32 service_idx, const __u8 proto)
 {
 	void *eth = lb_world_data(w), *end = lb_world_data_end(w), *ip6 = eth + sizeof(struct ethhdr);
-	const __u32 what = LB_NAT_LINE_WHAT(proto, !n->service_idx) | LB_NAT_LINE_V6;
+	const void *l4 = ip6 + sizeof(struct ipv6hdr);
+	const __u32 what = LB_NAT_LINE_WHAT(proto, !service_idx) | LB_NAT_LINE_V6;
 	const struct lb_conf *conf = lb_world_conf(w);
 	const struct lb_nat_epochs *e;
+	const struct lb_nat_line6 *l;
 	const struct lb_nat_set *set;
-	__u32 idx, fate;
+	__u32 idx, epoch, sent, len;
 	__u64 hash;
 
-	if (!conf || ip6 + sizeof(struct ipv6hdr) + (proto == IPPROTO_TCP ? 20 : 8) > end)
-		return 0;
-	hash = lb_nat_line6_hash(&conf->hash, &n->key);
+	if (!conf || l4 + (proto == IPPROTO_TCP ? 20 : 8) > end)
+		return lb_answer(LB_NAT_COMMON_ASKED);
+	if (proto == IPPROTO_TCP && lb_unlikely(!lb_tcp_goes_on(*(const __u8 *)(l4 + 13))))
+		return lb_answer(LB_NAT_COMMON_ASKED);
+	hash = lb_nat_line6_hash(&conf->hash, ip6 + 8, lb_get32(l4), proto);
 	idx = lb_nat_epoch_idx(hash);
 	e = lb_world_nat_epochs(w, idx / 16);
+	if (lb_unlikely(!e))
+		return lb_answer(LB_NAT_COMMON_ASKED);
+	epoch = lb_load(&e->epoch[idx % 16]);
 	set = lb_world_nat_set(w, lb_nat_set_idx(hash));
-	if (lb_unlikely(!e || !set || ((const struct ipv6hdr *)ip6)->hop_limit <= 1))
-		return 0;
-	if (!lb_nat_line6_is(&set->six, &n->key, what, lb_load(&e->epoch[idx % 16]), lb_world_now_s(w)))
-		return 0;
-	fate = n->service_idx ? lb_nat_line6_forward(w, n, &set->six, eth) : lb_nat_line6_reply(w, n, &set->six, eth);
-	if (fate)
-		lb_nat_line6_write(ip6, proto, &set->six);
-	return fate;
+	if (lb_unlikely(!set || ((const struct ipv6hdr *)ip6)->hop_limit <= 1))
+		return lb_answer(LB_NAT_COMMON_ASKED);
+	l = &set->six;
+	eth = lb_rarely(eth); /* so that no place in the packet is kept for what follows */
+	ip6 = eth + sizeof(struct ethhdr);
+	if (!lb_nat_line6_is(l, ip6 + 8, lb_get32(ip6 + sizeof(struct ipv6hdr)), what, epoch, lb_world_now_s(w)))
+		return lb_answer(LB_NAT_COMMON_ASKED);
+	if (service_idx && lb_unlikely(service_idx != l->service))
+		return lb_answer(LB_NAT_COMMON_ASKED);
+	len = sizeof(struct ipv6hdr) + lb_ntohs(((const struct ipv6hdr *)ip6)->payload_len);
+	sent = service_idx ? lb_nat_line6_forward(w, l, eth, len) : lb_nat_line6_reply(w, l, eth, len);
+	if (lb_unlikely(sent == LB_UNSENT))
+		return lb_answer(LB_NAT_COMMON_ASKED);
+	lb_nat_line6_write(ip6, proto, l);
+	return LB_FATE(service_idx ? LB_V_FORWARDED : LB_V_REPLIED, sent);
 }
 
-static __always_inline __u32 lb_nat_line6(struct lb_world *w, const struct lb_nat_job *n)
+/* The same of any packet, a common one, which came with @tags: frames with tags have no line. */
+static __always_inline __u32 lb_nat_line6(struct lb_world *w, __u32 service_idx, __u64 tags)
 {
-	if (!lb_world_has(w, LB_HAS_NAT))
-		return 0;
-	return n->key.proto == IPPROTO_TCP ? lb_nat_line6_sends(w, n, IPPROTO_TCP)
-					   : lb_nat_line6_sends(w, n, IPPROTO_UDP);
+	const void *eth = lb_world_data(w), *ip6 = eth + sizeof(struct ethhdr);
+
+	if (lb_unlikely(tags) || ip6 + sizeof(struct ipv6hdr) > lb_world_data_end(w) ||
+	    lb_get16(eth + 12) != lb_htons(ETH_P_IPV6))
+		return lb_answer(LB_NAT_COMMON_ASKED);
+	return ((const struct ipv6hdr *)ip6)->nexthdr == IPPROTO_TCP ? lb_nat_line6_sends(w, service_idx, IPPROTO_TCP)
+								     : lb_nat_line6_sends(w, service_idx, IPPROTO_UDP);
 }
 
 /* ---- IPv4: where they are parsed ---- */

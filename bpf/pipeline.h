@@ -77,31 +77,34 @@ static __always_inline enum lb_verdict lb_forward_counted(struct lb_world *w, co
 	return lb_account_dropped(w, j, v);
 }
 
-/* A packet to a service whose connections are translated, or to none, as those from backends are. It is put aside for
- * lb_serve_nat, which is there once and not in each copy of the stages. @none: what it is if it is nobody's. */
-static __always_inline enum lb_verdict lb_nat_ask(struct lb_world *w, const struct lb_job *j, enum lb_verdict none)
+/* A packet to the service @service_idx, whose connections are translated, or to none, 0, as those from backends are. It
+ * is put aside for lb_serve_nat, which is there once and not in each copy of the stages; a common one is left to it as
+ * it is. */
+static __always_inline enum lb_verdict lb_nat_ask(struct lb_world *w, const struct lb_job *j, __u32 service_idx,
+						  __u32 *sent)
 {
-	struct lb_nat_work *work = lb_world_nat_work(w);
 	const struct lb_packet *p = &j->pkt;
+	struct lb_nat_work *work;
 
+	if (j->common) {
+		*sent = service_idx;
+		return LB_NAT_COMMON_ASKED;
+	}
+	work = lb_world_nat_work(w);
 	if (!work)
 		return LB_V_PASS_NO_SERVICE;
 	lb_nat_key(p, &work->job.key);
 	work->job.len = p->len;
 	work->job.l4_off = p->l4_off;
-	work->job.service_idx = none == LB_V_FORWARDED ? lb_job_service(j) : 0;
+	work->job.service_idx = service_idx;
 	work->job.backend_idx = 0;
 	work->job.tcp_flags = (__u8)p->tcp_flags;
 	work->job.fragment = p->tcp_flags & LB_TCP_FRAGMENT;
 	work->job.v6 = p->v6;
-	work->vip_word = j->vip_word;
-	work->vip_fold = j->vip_fold;
-	work->table = j->table;
-	work->none = none;
 	return LB_NAT_ASKED;
 }
 
-/* The job of which that is left. */
+/* The job of which that is left, to be classified again. */
 static __always_inline void lb_nat_job(const struct lb_nat_work *work, struct lb_job *j)
 {
 	const struct lb_nat_job *n = &work->job;
@@ -111,14 +114,14 @@ static __always_inline void lb_nat_job(const struct lb_nat_work *work, struct lb
 	p->saddr[0] = n->key.saddr[0];
 	p->saddr[1] = n->key.saddr[1];
 	p->saddr4 = lb_addr_to4(n->key.saddr[1]);
+	p->daddr[0] = n->key.daddr[0];
+	p->daddr[1] = n->key.daddr[1];
+	p->daddr4 = lb_addr_to4(n->key.daddr[1]);
 	p->ports = n->key.ports;
 	p->proto = (__u8)n->key.proto;
 	p->tcp_flags = n->tcp_flags;
 	p->len = n->len;
 	p->l4_off = n->l4_off;
-	j->table = work->table;
-	j->vip_fold = work->vip_fold;
-	j->vip_word = work->vip_word & ~LB_VIP_WORD(0, LB_VIP_F_ACCESS | LB_VIP_F_RATE); /* was asked */
 }
 
 /* Who gets the connection that it opens? */
@@ -132,6 +135,9 @@ static __always_inline __u32 lb_nat_choose(struct lb_world *w)
 	if (!lb_world_has(w, LB_HAS_NAT) || !work)
 		return LB_V_DROP_NO_BACKEND;
 	lb_nat_job(work, &j);
+	if (lb_classify(w, &j) != LB_V_FORWARDED || lb_job_service(&j) != work->job.service_idx)
+		return LB_V_DROP_NO_BACKEND;				/* it was another one's a moment ago */
+	j.vip_word &= ~LB_VIP_WORD(0, LB_VIP_F_ACCESS | LB_VIP_F_RATE); /* was asked */
 	v = lb_select(w, &j);
 	if (v == LB_V_FORWARDED)
 		work->job.backend_idx = j.backend_idx;
@@ -181,8 +187,8 @@ static __always_inline __u32 lb_nat_account(struct lb_world *w, __u32 fate)
 	return v == LB_V_DROP_TOO_BIG ? fate : (__u32)v;
 }
 
-/* What becomes of it, which came with @tags: its fate. */
-static __always_inline __u32 lb_serve_nat(struct lb_world *w, __u64 tags)
+/* What becomes of it, which came with @tags, and for which @asked was: its fate. */
+static __always_inline __u32 lb_serve_nat(struct lb_world *w, __u32 asked, __u64 tags)
 {
 	struct lb_nat_work *work = lb_world_nat_work(w);
 	struct lb_conn *c;
@@ -191,16 +197,11 @@ static __always_inline __u32 lb_serve_nat(struct lb_world *w, __u64 tags)
 	if (!work)
 		return LB_V_PASS_NO_SERVICE;
 	work->job.tags = tags;
-	if (lb_nat_line6_may(&work->job, tags)) {
-		fate = lb_world_nat_line6(w, &work->job);
-		if (lb_likely(fate))
-			return fate;
-	}
-	c = lb_world_nat_find(w, &work->job);
+	c = lb_world_nat_find(w, &work->job, asked);
 	if (lb_unlikely(!c)) {
 		fate = work->job.fate;
 		if (fate == LB_NAT_NOT_OURS)
-			return work->none & 0xff;
+			return LB_V_PASS_NO_SERVICE;
 		if (fate == LB_NAT_NEW) {
 			fate = lb_world_nat_choose(w);
 			if (fate == LB_V_FORWARDED)
@@ -247,9 +248,7 @@ static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_jo
 			lb_parse_source(&j->pkt);
 		if (lb_nat_line_reply(w, j, sent)) /* what backends answer is to no service */
 			return LB_V_REPLIED;
-		if (common)
-			j->pkt = lb_parse_again(&j->pkt);
-		return lb_nat_ask(w, j, v);
+		return lb_nat_ask(w, j, 0, sent);
 	}
 	if (common)
 		lb_parse_source(&j->pkt);
@@ -270,7 +269,7 @@ static __always_inline enum lb_verdict lb_serve(struct lb_world *w, struct lb_jo
 			return lb_account_dropped(w, j, v);
 		if (lb_nat_line_forward(w, j, sent))
 			return LB_V_FORWARDED;
-		return lb_nat_ask(w, j, LB_V_FORWARDED);
+		return lb_nat_ask(w, j, lb_job_service(j), sent);
 	}
 	v = lb_select(w, j);
 	if (lb_unlikely(v != LB_V_FORWARDED))
@@ -406,8 +405,13 @@ static __always_inline __u32 lb_look_closer(struct lb_world *w, __u32 fate, __u6
 		fate = lb_world_icmp(w);
 	if (LB_FATE_VERDICT(fate) == LB_V_FORWARDED_ICMP)
 		return fate;
-	if (v == LB_NAT_ASKED && lb_world_has(w, LB_HAS_NAT))
-		fate = lb_serve_nat(w, tags);
+	if (LB_FATE_VERDICT(v) >= LB_NAT_ASKED && lb_world_has(w, LB_HAS_NAT)) {
+		fate = LB_NAT_COMMON_ASKED;
+		if (LB_FATE_VERDICT(v) == LB_NAT_COMMON_ASKED)
+			fate = lb_world_nat_line6(w, LB_FATE_SENT(v), tags);
+		if (fate == LB_NAT_COMMON_ASKED)
+			fate = lb_serve_nat(w, v, tags);
+	}
 	if (v == LB_V_PASS_FRAGMENT && lb_world_has(w, LB_HAS_FRAGMENTS))
 		fate = lb_world_fragment(w);
 	if (fate == LB_NAT_ASKED && lb_world_has(w, LB_HAS_NAT))
@@ -433,26 +437,26 @@ static __always_inline __u64 lb_untag(struct lb_world *w)
 	return lb_forget64(tags, lb_world_ingress(w));
 }
 
-/* Every packet is counted once by its verdict, where no backend counts it. @sent: the program's return value, 0 where
- * that is the verdict's. */
+/* Every packet is counted once by its verdict, where no backend counts it. @sent: 0; the program's return value, 0
+ * where that is the verdict's. */
 static __always_inline enum lb_verdict lb_pipeline(struct lb_world *w, __u32 *sent)
 {
 	const __u64 tags = lb_world_has(w, LB_HAS_VLAN) ? lb_untag(w) : 0;
 	enum lb_verdict v = lb_judge(w, tags, sent);
 
 	if (lb_unlikely(v != LB_V_FORWARDED)) {
+		__u32 fate = lb_look_closer(w, lb_forget(LB_FATE(v, *sent), lb_world_ingress(w)), tags);
 		struct lb_verdict_cpu *row;
-		const bool says = v == LB_V_DROP_TOO_BIG || v == LB_CLAMP_ASKED || v == LB_V_REPLIED;
-		__u32 fate = LB_FATE(v, says ? *sent : 0);
 
-		fate = lb_look_closer(w, lb_forget(fate, lb_world_ingress(w)), tags);
 		if (tags)
 			fate = lb_vlan_restore(w, fate, tags);
-		row = lb_world_verdict_cpu(w);
 		v = LB_FATE_VERDICT(fate);
 		*sent = LB_FATE_SENT(fate);
-		if (row && v != LB_V_FORWARDED)
-			row->pkts[v & (LB_VERDICTS_MAX - 1)]++;
+		if (lb_likely(v != LB_V_FORWARDED)) {
+			row = lb_world_verdict_cpu(w);
+			if (row)
+				row->pkts[v & (LB_VERDICTS_MAX - 1)]++;
+		}
 	}
 	return v;
 }

@@ -119,7 +119,7 @@ static __always_inline struct lb_nat_epochs *lb_world_nat_epochs(struct lb_world
 /* Is what @back is sent to a VIP? Answers with lb_nat_is_vip. */
 static __always_inline bool lb_world_nat_is_vip(struct lb_world *w, const struct lb_conn_key *back);
 /* Answer with lb_nat_find, lb_nat, lb_nat_choose, lb_nat_account, lb_nat_attend and lb_nat_cross; in frames of their own. */
-static __always_inline struct lb_conn *lb_world_nat_find(struct lb_world *w, struct lb_nat_job *n);
+static __always_inline struct lb_conn *lb_world_nat_find(struct lb_world *w, struct lb_nat_job *n, __u32 asked);
 static __always_inline __u32 lb_world_nat(struct lb_world *w, struct lb_nat_job *n, struct lb_conn *c);
 static __always_inline __u32 lb_world_nat_choose(struct lb_world *w);
 static __always_inline __u32 lb_world_nat_account(struct lb_world *w, __u32 fate);
@@ -131,7 +131,7 @@ static __always_inline enum lb_verdict lb_world_nat_cross(struct lb_world *w, co
 struct lb_icmp_mtus;
 static __always_inline enum lb_verdict lb_world_nat_cross_fragment(struct lb_world *w, const struct lb_conn *c,
 								   bool v6);
-static __always_inline __u32 lb_world_nat_line6(struct lb_world *w, const struct lb_nat_job *n);
+static __always_inline __u32 lb_world_nat_line6(struct lb_world *w, __u32 service_idx, __u64 tags);
 static __always_inline void lb_world_nat_salt(struct lb_world *w, const struct lb_nat_job *n);
 static __always_inline __u32 lb_world_nat_part(struct lb_world *w);
 static __always_inline enum lb_verdict lb_world_nat_part_same(struct lb_world *w, const struct lb_conn *c, bool keeps,
@@ -196,8 +196,11 @@ static __always_inline bool lb_verdict_passes(enum lb_verdict v)
 /* No verdicts, but what is left for lb_look_closer to do: serve the packet, which is no common one; lb_serve_nat, which
  * it was put aside for; lb_clamp, before it leaves. */
 #define LB_ODD_ASKED ((enum lb_verdict)LB_V_COUNT)
-#define LB_NAT_ASKED ((enum lb_verdict)(LB_V_COUNT + 1))
-#define LB_CLAMP_ASKED ((enum lb_verdict)(LB_V_COUNT + 2))
+#define LB_CLAMP_ASKED ((enum lb_verdict)(LB_V_COUNT + 1))
+#define LB_NAT_ASKED ((enum lb_verdict)(LB_V_COUNT + 2))
+/* The same as LB_NAT_ASKED of a common packet, which is not put aside yet: it says whose service's it is where it would
+ * say how it was sent, 0: to none. */
+#define LB_NAT_COMMON_ASKED ((enum lb_verdict)(LB_V_COUNT + 3))
 /* Until lb_look_closer has seen it, one that was too big says for what, where it would say how it was sent: for its
  * backend, or for the MTU that its sender is to know of, 16 bits. 0: nobody is to be told. */
 #define LB_TOO_BIG_MTU (1U << 16)

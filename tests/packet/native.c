@@ -420,9 +420,9 @@ static __always_inline __u32 lb_world_nat_attend(struct lb_world *w, __u32 backe
 	return lb_nat_attend(w, backend_idx, service_idx, tcp_flags);
 }
 
-static __always_inline __u32 lb_world_nat_line6(struct lb_world *w, const struct lb_nat_job *n)
+static __always_inline __u32 lb_world_nat_line6(struct lb_world *w, __u32 service_idx, __u64 tags)
 {
-	return lb_nat_line6(w, n);
+	return lb_nat_line6(w, service_idx, tags);
 }
 
 static __always_inline enum lb_verdict lb_world_nat_cross_fragment(struct lb_world *w, const struct lb_conn *c, bool v6)
@@ -458,9 +458,9 @@ static __always_inline __u32 lb_world_nat_part(struct lb_world *w)
 	return lb_nat_part(w);
 }
 
-static __always_inline struct lb_conn *lb_world_nat_find(struct lb_world *w, struct lb_nat_job *n)
+static __always_inline struct lb_conn *lb_world_nat_find(struct lb_world *w, struct lb_nat_job *n, __u32 asked)
 {
-	return lb_nat_find(w, n);
+	return lb_nat_find(w, n, asked);
 }
 
 static __always_inline __u32 lb_world_nat(struct lb_world *w, struct lb_nat_job *n, struct lb_conn *c)

@@ -62,7 +62,7 @@ static void keep6(struct lb_nat_set *set, const struct way *w, __u32 now)
 
 static bool has6(const struct lb_nat_set *set, const struct way *w, __u32 now)
 {
-	return lb_nat_line6_is(&set->six, &w->key, w->what, 1, now);
+	return lb_nat_line6_is(&set->six, &w->key, w->key.ports, w->what, 1, now);
 }
 
 /* As a packet of IPv4 looks for its line. */
@@ -115,8 +115,8 @@ static void test_is_of_its_packets(void **state)
 		assert_true(has6(&set, &w, NOW + LB_CONN_GRAIN_S - 1));
 		assert_true(has6(&set, &w, NOW - 1)); /* another CPU's clock may be ahead */
 		assert_false(has6(&set, &w, NOW + LB_CONN_GRAIN_S));
-		assert_false(lb_nat_line6_is(&set.six, &w.key, w.what, 2, NOW));
-		assert_false(lb_nat_line6_is(&set.six, &w.key, w.what ^ 1U << below(10), 1, NOW));
+		assert_false(lb_nat_line6_is(&set.six, &w.key, w.key.ports, w.what, 2, NOW));
+		assert_false(lb_nat_line6_is(&set.six, &w.key, w.key.ports, w.what ^ 1U << below(10), 1, NOW));
 		other = w;
 		((uint8_t *)&other.key)[below(36)] ^= (uint8_t)(1 << below(8)); /* addresses and ports */
 		assert_false(has6(&set, &other, NOW));
@@ -209,11 +209,11 @@ static void test_hash(void **state)
 {
 	for (int i = 0; i < ROUNDS; i++) {
 		struct way w = some_way(true), other = w;
-		const __u64 hash = lb_nat_line6_hash(&secret, &w.key);
+		const __u64 hash = lb_nat_line6_hash(&secret, &w.key, w.key.ports, (__u8)w.key.proto);
 
 		assert_true(hash == lb_nat_line_key_hash(&secret, &w.key));
 		((uint8_t *)&other.key)[below(36)] ^= (uint8_t)(1 << below(8));
-		assert_true(hash != lb_nat_line6_hash(&secret, &other.key));
+		assert_true(hash != lb_nat_line6_hash(&secret, &other.key, other.key.ports, (__u8)other.key.proto));
 	}
 }
 

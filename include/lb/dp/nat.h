@@ -36,10 +36,8 @@ struct lb_nat_work {
 	struct lb_conn forward;
 	struct lb_conn reply;
 	__u64 sum; /* of a datagram; of a later fragment lb_fragment_hash */
-	/* the packet that was put aside, and what is known of its service */
-	struct lb_nat_job job;
-	__u64 vip_word, vip_fold, table;
-	__u32 none; /* its verdict if it is nobody's */
+	struct lb_nat_job job; /* the packet that was put aside */
+	__u32 none; /* of an ICMP error or a later fragment: its verdict if it is nobody's, or its flaw */
 	__u32 icmp_off; /* of an ICMP error: lb_packet's, the job being that of its flow; 0: a later fragment */
 	struct lb_icmp_cross error;
 };

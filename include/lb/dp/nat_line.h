@@ -20,6 +20,7 @@
 #include "lb/dp/conn.h"
 #include "lb/dp/hash.h"
 #include "lb/dp/nat.h"
+#include "lb/dp/steer.h"
 #include "lb/dp/translate.h"
 
 struct lb_nat_line {
@@ -71,9 +72,20 @@ struct lb_nat_line6 {
 	__u64 to_saddr1;
 	__u64 to_daddr[2];
 	__u32 ifindex;
-	__u8 pad[12];
+	__u8 pad[4];
+	__u64 its; /* what the backend's word is to be: LB_NAT_LINE_ITS */
 };
 _Static_assert(sizeof(struct lb_nat_line6) == 128, "two cache lines");
+
+/* What it compares of that: its service, generation, and that it is alive; of packets to it, that it is not reached
+ * with tags. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define LB_NAT_LINE_GEN(gen) ((__u64)(gen) << 40)
+#else
+#define LB_NAT_LINE_GEN(gen) ((__u64)(gen) << 16)
+#endif
+#define LB_NAT_LINE_ITS (LB_BACKEND_WORD(0xffff, 0, 0, LB_BACKEND_F_ALIVE) | LB_NAT_LINE_GEN(0xff))
+#define LB_NAT_LINE_ITS_FORWARD (LB_NAT_LINE_ITS | LB_BACKEND_WORD(0, 0, 0, LB_BACKEND_F_TAGGED))
 
 /* Where lines may lie: two of IPv4, or one of IPv6. */
 struct lb_nat_set {
@@ -125,14 +137,16 @@ static __always_inline __u64 lb_nat_line_addrs(const __u64 saddr[2], const __u64
 #endif
 }
 
-/* lb_nat_line6_hash - lb_nat_line_hash of IPv6. */
-static __always_inline __u64 lb_nat_line6_hash(const struct lb_hash_secret *s, const struct lb_conn_key *key)
+/* lb_nat_line6_hash - lb_nat_line_hash of IPv6; @addrs: source and destination as they lie beside each other, in a
+ * packet and in a key. */
+static __always_inline __u64 lb_nat_line6_hash(const struct lb_hash_secret *s, const void *addrs, __u32 ports,
+					       __u8 proto)
 {
-	__u64 x = lb_hash_round(s, 0, key->saddr[0]) ^ key->saddr[1];
+	__u64 x = lb_hash_round(s, 0, lb_get64(addrs)) ^ lb_get64(addrs + 8);
 
-	x = lb_hash_round(s, 1, x) ^ key->daddr[0];
-	x = lb_hash_round(s, 2, x) ^ key->daddr[1];
-	x = lb_hash_round(s, 3, x) ^ key->ports ^ (__u64)key->proto << 32;
+	x = lb_hash_round(s, 1, x) ^ lb_get64(addrs + 16);
+	x = lb_hash_round(s, 2, x) ^ lb_get64(addrs + 24);
+	x = lb_hash_round(s, 3, x) ^ ports ^ (__u64)proto << 32;
 	return lb_hash_last(s, 2, lb_hash_round(s, 1, x));
 }
 
@@ -140,7 +154,7 @@ static __always_inline __u64 lb_nat_line6_hash(const struct lb_hash_secret *s, c
 static __always_inline __u64 lb_nat_line_key_hash(const struct lb_hash_secret *s, const struct lb_conn_key *key)
 {
 	if (!lb_addr_is_mapped4(key->daddr))
-		return lb_nat_line6_hash(s, key);
+		return lb_nat_line6_hash(s, key->saddr, key->ports, (__u8)key->proto);
 	return lb_nat_line_hash(s, lb_nat_line_addrs(key->saddr, key->daddr), key->ports, (__u8)key->proto);
 }
 
@@ -225,18 +239,20 @@ static __always_inline void lb_nat_line_write(void *ip, __u8 proto, const struct
 
 /* ---- IPv6 ---- */
 
-/* lb_nat_line6_of - is @l the line of packets that come with @key and are @what? */
-static __always_inline bool lb_nat_line6_of(const struct lb_nat_line6 *l, const struct lb_conn_key *key, __u32 what)
+/* How much @l differs from the line of packets that have these words and are @what; @addrs: see lb_nat_line6_hash. */
+static __always_inline __u64 lb_nat_line6_differs(const struct lb_nat_line6 *l, const void *addrs, __u32 ports,
+						  __u32 what)
 {
-	return ((l->saddr0 ^ key->saddr[0]) | (l->saddr1 ^ key->saddr[1]) | (l->daddr[0] ^ key->daddr[0]) |
-		(l->daddr[1] ^ key->daddr[1]) | (l->ports ^ key->ports) | (l->what ^ what) | (l->what2 ^ what)) == 0;
+	return (l->saddr0 ^ lb_get64(addrs)) | (l->saddr1 ^ lb_get64(addrs + 8)) |
+	       (l->daddr[0] ^ lb_get64(addrs + 16)) | (l->daddr[1] ^ lb_get64(addrs + 24)) | (l->ports ^ ports) |
+	       (l->what ^ what) | (l->what2 ^ what);
 }
 
-/* lb_nat_line6_is - and is it worth something? */
-static __always_inline bool lb_nat_line6_is(const struct lb_nat_line6 *l, const struct lb_conn_key *key, __u32 what,
+/* lb_nat_line6_is - is it theirs, and worth something? */
+static __always_inline bool lb_nat_line6_is(const struct lb_nat_line6 *l, const void *addrs, __u32 ports, __u32 what,
 					    __u32 epoch, __u32 now)
 {
-	if (!lb_nat_line6_of(l, key, what) || l->epoch != epoch)
+	if (lb_unlikely(lb_nat_line6_differs(l, addrs, ports, what) | (l->epoch ^ epoch)))
 		return false;
 	return (__s32)(now - l->stamp) < LB_CONN_GRAIN_S;
 }
@@ -266,6 +282,7 @@ static __always_inline void lb_nat_line6_fill(struct lb_nat_line6 *l, const stru
 	l->backend = c->backend;
 	l->service = c->service;
 	l->gen = c->gen;
+	l->its = LB_BACKEND_WORD(c->service, 0, 0, LB_BACKEND_F_ALIVE) | LB_NAT_LINE_GEN(c->gen);
 }
 
 /* lb_nat_line6_keep - lb_nat_line_keep of IPv6. */
@@ -273,7 +290,7 @@ static __always_inline void lb_nat_line6_keep(struct lb_nat_set *set, const stru
 					      const struct lb_conn *c, __u32 epoch, __u32 now)
 {
 	const __u32 what = LB_NAT_LINE_WHAT(key->proto, !!(c->flags & LB_CONN_F_REPLY)) | LB_NAT_LINE_V6;
-	const bool its = lb_nat_line6_of(&set->six, key, what);
+	const bool its = !lb_nat_line6_differs(&set->six, key->saddr, key->ports, what);
 
 	if (!lb_nat_line_may_have(c, (__u8)key->proto)) {
 		if (its)

@@ -47,11 +47,17 @@ static __always_inline bool lb_tcp_flags_odd(__u8 flags)
 	return (flags & (LB_TCP_FIN | LB_TCP_URG | LB_TCP_PSH | LB_TCP_ACK)) == (LB_TCP_FIN | LB_TCP_URG | LB_TCP_PSH);
 }
 
+/* lb_tcp_goes_on - do these flags say that a segment is one of the middle of its connection? */
+static __always_inline bool lb_tcp_goes_on(__u16 flags)
+{
+	return (flags & (LB_TCP_SYN | LB_TCP_FIN | LB_TCP_RST | LB_TCP_ACK)) == LB_TCP_ACK;
+}
+
 /* lb_packet_goes_on - is it one of the middle of a connection, as most of TCP are? Those pay for this test alone: their
  * flags are right, and nobody answers what comes from nowhere. */
 static __always_inline bool lb_packet_goes_on(const struct lb_packet *p)
 {
-	return (p->tcp_flags & (LB_TCP_SYN | LB_TCP_FIN | LB_TCP_RST | LB_TCP_ACK)) == LB_TCP_ACK;
+	return lb_tcp_goes_on(p->tcp_flags);
 }
 
 /* lb_packet_sane - may one that does not go on be let in? LB_V_FORWARDED: yes. */
