@@ -140,16 +140,20 @@ $(B)/tools/bench: $(call objs,tools/bench,obj) $(B)/obj/liblb.a
 bench: all $(B)/tools/bench $(B)/tools/xdp_pass
 	$(Q)$(B)/tools/bench $(B)/bench.json
 
+# The same beside IPVS, which needs a kernel that has it; VM_KERNEL as for `vm`.
+bench-vm: all $(B)/tools/bench $(B)/tools/xdp_pass
+	$(Q)vm-test/bench $(B)/bench-vm.json $(VM_KERNEL)
+
 bench-compare: $(B)/tools/bench_compare
 	$(Q)[ -n "$(OLD)" -a -n "$(NEW)" ] || { echo 'usage: make bench-compare OLD=a.json NEW=b.json' >&2; exit 2; }
 	$(Q)$(B)/tools/bench_compare "$(OLD)" "$(NEW)"
 
 # What Sluice is held against; a peer that is not there is left out.
-DEPS_BENCH := haproxy libnginx-mod-stream nftables
+DEPS_BENCH := haproxy ipvsadm libnginx-mod-stream nftables
 deps-bench:
 	$(Q)$(MAKE) --no-print-directory deps DEPS="$(DEPS_BUILD) $(DEPS_RUN) $(DEPS_BENCH)"
 
-.PHONY: bench bench-compare deps-bench
+.PHONY: bench bench-vm bench-compare deps-bench
 
 # ---- what the README promises ----
 DEPS_BUILD := gcc make pkg-config clang llvm bpftool libc6-dev libbpf-dev libxdp-dev libelf-dev zlib1g-dev libnl-3-dev \

@@ -59,7 +59,7 @@ sluice_start() { # b1..b3 for l2, b4..b6 with lbnode for ipip
 		     backends: [{address: 10.0.0.11}, {address: 10.0.0.12}, {address: 10.0.0.13}]}
 	END
 	nsenter --net=/run/netns/lb -- "$ROOT/build/lbd" --config $RUN/lbd.yaml 2>$RUN/lbd.log &
-	wait_for 10 serving ipip 3 && wait_for 10 serving l2 3 || give_up "lbd does not get to serving backends"
+	wait_for 30 serving ipip 3 && wait_for 30 serving l2 3 || give_up "lbd does not get to serving backends"
 }
 
 # What nft forwards has to come back through it: the servers reach the client's second address by it.
@@ -81,7 +81,7 @@ nft_start() {
 	ip -n client address add 10.0.0.4/24 dev eth0
 	ip -n client route replace 192.0.2.20/32 via 10.0.0.5
 	for i in 1 2 3; do ip -n b$i route add 10.0.0.4/32 via 10.0.0.5; done
-	wait_for 5 answers http://192.0.2.20/ 10.0.0.4 && NFT=192.0.2.20@10.0.0.4
+	wait_for 30 answers http://192.0.2.20/ 10.0.0.4 && NFT=192.0.2.20@10.0.0.4
 }
 
 haproxy_start() {
@@ -103,7 +103,7 @@ haproxy_start() {
 		    server b3 10.0.0.13:80 check
 	END
 	nsenter --net=/run/netns/haproxy -- haproxy -db -f $RUN/haproxy.cfg >$RUN/haproxy.log 2>&1 &
-	wait_for 5 answers http://10.0.0.6/ && HAPROXY=10.0.0.6
+	wait_for 30 answers http://10.0.0.6/ && HAPROXY=10.0.0.6
 }
 
 nginx_start() {
@@ -120,14 +120,42 @@ nginx_start() {
 		}
 	END
 	nsenter --net=/run/netns/nginx -- nginx -p $RUN/stream -c $RUN/stream/nginx.conf -e $RUN/stream/error.log &
-	wait_for 5 answers http://10.0.0.7/ && NGINX=10.0.0.7
+	wait_for 30 answers http://10.0.0.7/ && NGINX=10.0.0.7
+}
+
+# IPVS by its Maglev, to the same servers: by MAC rewriting, and through tunnels, whose header lbnode takes off.
+ipvs_start() {
+	local vip i
+
+	have ipvsadm || return
+	peer_host ipvs 8
+	host ipvs ipvsadm -R 2>$RUN/ipvs.log <<-END || return
+		-A -t 192.0.2.21:80 -s mh -b mh-port
+		-a -t 192.0.2.21:80 -r 10.0.0.11:80 -g
+		-a -t 192.0.2.21:80 -r 10.0.0.12:80 -g
+		-a -t 192.0.2.21:80 -r 10.0.0.13:80 -g
+		-A -t 192.0.2.22:80 -s mh -b mh-port
+		-a -t 192.0.2.22:80 -r 10.0.0.14:80 -i
+		-a -t 192.0.2.22:80 -r 10.0.0.15:80 -i
+		-a -t 192.0.2.22:80 -r 10.0.0.16:80 -i
+	END
+	for vip in 192.0.2.21 192.0.2.22; do
+		ip -n ipvs address add $vip/32 dev lo
+		ip -n client route replace $vip/32 via 10.0.0.8
+	done
+	for i in 1 2 3; do
+		ip -n b$i address add 192.0.2.21/32 dev lo
+		ip -n b$((i + 3)) address add 192.0.2.22/32 dev lo
+	done
+	wait_for 30 answers http://192.0.2.21/ && IPVS_DR=192.0.2.21
+	wait_for 30 answers http://192.0.2.22/ && IPVS_TUN=192.0.2.22
 }
 
 for program in build/lbd build/lbctl build/lbnode build/tools/xdp_pass; do
 	[ -x "$ROOT/$program" ] || give_up "$program is not there: run make first"
 done
 ulimit -n "$(ulimit -Hn)"
-NFT='' HAPROXY='' NGINX=''
+NFT='' IPVS_DR='' IPVS_TUN='' HAPROXY='' NGINX=''
 case $PART in
 peers)
 	have nginx || give_up "nginx, which is the web server, is not installed"
@@ -135,14 +163,16 @@ peers)
 	host client sysctl -qw net.ipv4.tcp_tw_reuse=1
 	for i in 1 2 3 4 5 6; do
 		lab_web $i b$(((i - 1) % 3 + 1))
-		wait_for 5 answers "http://10.0.0.$((10 + i))/" || give_up "the web server on b$i does not start"
+		wait_for 30 answers "http://10.0.0.$((10 + i))/" || give_up "the web server on b$i does not start"
 	done
 	sluice_start
 	nft_start
+	ipvs_start
 	haproxy_start
 	nginx_start
 	host client "$BENCH_PROGRAM" --in-lab peers direct=10.0.0.11,10.0.0.12,10.0.0.13 sluice-l2=192.0.2.11 \
-		sluice-ipip=192.0.2.10 "nft=$NFT" "haproxy=$HAPROXY" "nginx-stream=$NGINX"
+		sluice-ipip=192.0.2.10 "ipvs-dr=$IPVS_DR" "ipvs-tun=$IPVS_TUN" "nft=$NFT" \
+		"haproxy=$HAPROXY" "nginx-stream=$NGINX"
 	;;
 control)
 	lab_up 2
