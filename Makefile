@@ -55,6 +55,7 @@ help:
 	@echo 'make test       every test (root)'
 	@echo 'make vm-test    boot kernels in QEMU and test there (no root needed)'
 	@echo 'make bench      measure (root); make deps-bench installs what it compares with, docs/benchmarks.md explains'
+	@echo 'make bench-vm   the same comparison beside IPVS, in a QEMU machine whose kernel has it'
 	@echo 'make deps       install what Debian 12 needs for all of this (root)'
 	@echo 'make install    DESTDIR and PREFIX are honoured; make uninstall undoes it'
 	@echo 'make clean'
