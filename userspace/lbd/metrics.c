@@ -1,161 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Every metric of the interface, one function a family. */
+/* The answer of /metrics, which is made in steps; services and backends, one function a family. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
-#include "log.h"
-#include "loop.h"
 #include "metrics.h"
-#include "process.h"
+#include "metrics_priv.h"
 #include "stats.h"
 #include "text.h"
 #include "verdicts.h"
 
 #define LABELS_MAX (LB_NAME_MAX + LB_ADDR_STRLEN + 64)
 
-static void family(FILE *f, const char *name, const char *type, const char *help)
-{
-	fprintf(f, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-/* A label's value, escaped. */
-static void value(FILE *f, const char *text)
-{
-	for (; *text; text++) {
-		if (*text == '\n')
-			fputs("\\n", f);
-		else if (*text == '"' || *text == '\\')
-			fprintf(f, "\\%c", *text);
-		else
-			fputc(*text, f);
-	}
-}
-
-static void single(FILE *f, const char *name, const char *type, const char *help, double v)
-{
-	family(f, name, type, help);
-	fprintf(f, "%s %.15g\n", name, v);
-}
-
-static void single_u64(FILE *f, const char *name, const char *type, const char *help, uint64_t v)
-{
-	family(f, name, type, help);
-	fprintf(f, "%s %" PRIu64 "\n", name, v);
-}
-
-static void histogram(FILE *f, const char *name, const char *labels, const struct lb_histogram *h)
-{
-	const char *comma = labels[0] ? "," : "", *open = labels[0] ? "{" : "", *close = labels[0] ? "}" : "";
-	uint64_t sum = 0;
-
-	for (int i = 0; i < LB_HISTOGRAM_BUCKETS; i++) {
-		sum += h->bucket[i];
-		fprintf(f, "%s_bucket{%s%sle=\"%s\"} %" PRIu64 "\n", name, labels, comma, lb_histogram_bounds[i].le,
-			sum);
-	}
-	fprintf(f, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", name, labels, comma, h->count);
-	fprintf(f, "%s_sum%s%s%s %.9g\n", name, open, labels, close, h->sum_ns / (double)LB_NSEC_PER_SEC);
-	fprintf(f, "%s_count%s%s%s %" PRIu64 "\n", name, open, labels, close, h->count);
-}
-
-/* ---- the daemon ---- */
-
-static void write_daemon(FILE *f, struct lb_control *c)
-{
-	family(f, "lb_build_info", "gauge", "Version of lbd and of the layout of its maps.");
-	fprintf(f, "lb_build_info{version=\"%s\",abi=\"%d\"} 1\n", LB_VERSION, LB_ABI_VERSION);
-	family(f, "lb_interface_info", "gauge", "Interfaces that the dataplane is attached to.");
-	for (size_t i = 0; i < c->ifaces.nr; i++) {
-		const struct lb_iface *iface = &c->ifaces.list[i];
-
-		if (!iface->attached)
-			continue;
-		fputs("lb_interface_info{interface=\"", f);
-		value(f, iface->conf.name);
-		fprintf(f, "\",mode=\"%s\"} 1\n", lb_attach_mode_name(iface->at.mode));
-	}
-	family(f, "lb_interface_attached", "gauge",
-	       "Is the dataplane attached to this interface of the configuration?");
-	for (size_t i = 0; i < c->ifaces.nr; i++) {
-		fputs("lb_interface_attached{interface=\"", f);
-		value(f, c->ifaces.list[i].conf.name);
-		fprintf(f, "\"} %d\n", c->ifaces.list[i].attached);
-	}
-	single_u64(f, "lb_config_generation", "gauge", "Changes of the configuration applied, ever.", c->generation);
-	single_u64(f, "lb_config_last_apply_success", "gauge", "Was the last configuration applied (1) or refused (0)?",
-		   c->last_apply.success);
-	single(f, "lb_config_last_apply_timestamp_seconds", "gauge", "When that was.",
-	       c->last_apply.time_ns / (double)LB_NSEC_PER_SEC);
-	family(f, "lb_table_build_seconds", "histogram", "Time to build the tables of one change.");
-	histogram(f, "lb_table_build_seconds", "", &c->table_build);
-	family(f, "lb_loop_hold_seconds", "histogram", "How long lbd did one thing and nothing else.");
-	histogram(f, "lb_loop_hold_seconds", "", &lb_loop_times()->hold);
-	family(f, "lb_loop_busy_seconds", "histogram", "CPU time of it.");
-	histogram(f, "lb_loop_busy_seconds", "", &lb_loop_times()->busy);
-	single(f, "lb_loop_busy_longest_seconds", "gauge", "The longest of them since lbd started.",
-	       lb_loop_times()->longest_ns / (double)LB_NSEC_PER_SEC);
-	single_u64(f, "lb_log_lines_lost_total", "counter", "Lines of the log that its reader left no room for.",
-		   lb_log_lost());
-}
-
-static void write_process(FILE *f)
-{
-	struct lb_process p = {0};
-
-	if (lb_process_read(&p))
-		return;
-	single(f, "process_cpu_seconds_total", "counter", "CPU time of lbd, user and system.", p.cpu_seconds);
-	single_u64(f, "process_resident_memory_bytes", "gauge", "Resident memory of lbd.", p.resident_bytes);
-	single_u64(f, "process_virtual_memory_bytes", "gauge", "Virtual memory of lbd.", p.virtual_bytes);
-	single_u64(f, "process_open_fds", "gauge", "Open file descriptors of lbd.", p.open_fds);
-	single_u64(f, "process_max_fds", "gauge", "File descriptors that lbd may open.", p.max_fds);
-	single(f, "process_start_time_seconds", "gauge", "When lbd started, since the epoch.", p.start_time_seconds);
-}
-
-/* ---- the dataplane ---- */
-
-static void write_dataplane(FILE *f, struct lb_control *c)
-{
-	family(f, "lb_packets_total", "counter", "Packets seen, by what became of them.");
-	for (int v = 0; v < LB_V_COUNT; v++)
-		fprintf(f, "lb_packets_total{verdict=\"%s\"} %" PRIu64 "\n", lb_verdict_name(v),
-			lb_dataplane_verdict(c->dp, v));
-	single_u64(f, "lb_dataplane_repairs_total", "counter",
-		   "What was found in the maps that was not as it should be.", c->repairs);
-}
-
-static void write_lookups(FILE *f, struct lb_control *c)
-{
-	uint64_t hits, misses;
-	struct lb_nat_load load;
-
-	lb_stats_lookups(c, &hits, &misses);
-	family(f, "lb_flow_lookups_total", "counter", "Look-ups in the flow cache.");
-	fprintf(f, "lb_flow_lookups_total{result=\"hit\"} %" PRIu64 "\n", hits);
-	fprintf(f, "lb_flow_lookups_total{result=\"miss\"} %" PRIu64 "\n", misses);
-	lb_dataplane_nat_load(c->dp, 0, &load);
-	single_u64(f, "lb_nat_connections", "gauge", "Translated connections.", (uint64_t)load.conns);
-	single_u64(f, "lb_nat_half_open", "gauge", "Translated connections that nobody has confirmed yet.",
-		   (uint64_t)load.half_open);
-	single_u64(f, "lb_nat_capacity", "gauge", "Translated connections that there is room for.",
-		   c->image->conf.max_conns);
-}
-
-static void write_flows(FILE *f, struct lb_control *c, uint64_t flows)
-{
-	uint64_t ns, runs;
-
-	single_u64(f, "lb_flows", "gauge", "Entries in the flow cache.", flows);
-	if (lb_dataplane_run_stats(c->dp, &ns, &runs))
-		return;
-	family(f, "lb_bpf_run_nanoseconds", "summary", "Time of the program's runs, while BPF statistics are on.");
-	fprintf(f, "lb_bpf_run_nanoseconds_sum %" PRIu64 "\nlb_bpf_run_nanoseconds_count %" PRIu64 "\n", ns, runs);
-}
-
-/* ---- the answer, which is made in steps: there may be thousands of backends ---- */
+/* ---- in steps: there may be thousands of backends ---- */
 
 #define STEP_NS 2000000ULL
 #define CLOCK_EVERY 16 /* rows, between two looks at the clock */
@@ -204,7 +63,7 @@ static char *service_labels(const struct lb_model_service *s)
 	if (!f)
 		return NULL;
 	fputs("service=\"", f);
-	value(f, s->conf.name);
+	lb_metric_value(f, s->conf.name);
 	fputs("\",vip=\"", f);
 	for (size_t i = 0; i < s->conf.nr_vips; i++)
 		fprintf(f, "%s%s", i ? "," : "", lb_vip_format(&s->conf.vips[i], vip));
@@ -230,7 +89,7 @@ static void read_service(struct job *j, size_t i)
 #define SERVICE_FAMILY(name, member, help)                                                                             \
 	static void head_service_##member(struct job *j)                                                               \
 	{                                                                                                              \
-		family(j->f, name, "counter", help);                                                                   \
+		lb_metric_family(j->f, name, "counter", help);                                                         \
 	}                                                                                                              \
 	static void row_service_##member(struct job *j, size_t i)                                                      \
 	{                                                                                                              \
@@ -244,7 +103,7 @@ SERVICE_FAMILY("lb_service_connections_total", conns, "Connections begun.")
 
 static void head_service_up(struct job *j)
 {
-	family(j->f, "lb_service_up", "gauge", "Does anybody take new connections?");
+	lb_metric_family(j->f, "lb_service_up", "gauge", "Does anybody take new connections?");
 }
 
 static void row_service_up(struct job *j, size_t i)
@@ -254,7 +113,7 @@ static void row_service_up(struct job *j, size_t i)
 
 static void head_service_panic(struct job *j)
 {
-	family(j->f, "lb_service_panic", "gauge", "Are too few backends up, so that all are used?");
+	lb_metric_family(j->f, "lb_service_panic", "gauge", "Are too few backends up, so that all are used?");
 }
 
 static void row_service_panic(struct job *j, size_t i)
@@ -264,7 +123,7 @@ static void row_service_panic(struct job *j, size_t i)
 
 static void head_service_tier(struct job *j)
 {
-	family(j->f, "lb_service_tier", "gauge", "The tier that serves.");
+	lb_metric_family(j->f, "lb_service_tier", "gauge", "The tier that serves.");
 }
 
 static void row_service_tier(struct job *j, size_t i)
@@ -296,7 +155,7 @@ static void read_backend(struct job *j, size_t i)
 #define BACKEND_FAMILY(id, name, type, help, what)                                                                     \
 	static void head_backend_##id(struct job *j)                                                                   \
 	{                                                                                                              \
-		family(j->f, name, type, help);                                                                        \
+		lb_metric_family(j->f, name, type, help);                                                              \
 	}                                                                                                              \
 	static void row_backend_##id(struct job *j, size_t i)                                                          \
 	{                                                                                                              \
@@ -322,8 +181,8 @@ BACKEND_FAMILY(held, "lb_backend_held", "gauge", "Is the backend held down for h
 /* The only one that is not whole. */
 static void head_backend_effective(struct job *j)
 {
-	family(j->f, "lb_backend_effective_weight", "gauge",
-	       "What counts of the weight: less during a slow start, or where the backend says so.");
+	lb_metric_family(j->f, "lb_backend_effective_weight", "gauge",
+			 "What counts of the weight: less during a slow start, or where the backend says so.");
 }
 
 static void row_backend_effective(struct job *j, size_t i)
@@ -334,8 +193,8 @@ static void row_backend_effective(struct job *j, size_t i)
 
 static void head_backend_percent(struct job *j)
 {
-	family(j->f, "lb_backend_weight_percent", "gauge",
-	       "How much of the weight counts for what the backend's check reads of it.");
+	lb_metric_family(j->f, "lb_backend_weight_percent", "gauge",
+			 "How much of the weight counts for what the backend's check reads of it.");
 }
 
 static bool reads_weight(const struct backend_row *r)
@@ -354,8 +213,8 @@ static void row_backend_percent(struct job *j, size_t i)
 
 static void head_weight_unread(struct job *j)
 {
-	family(j->f, "lb_check_weight_unread_total", "counter",
-	       "Good answers in which no weight could be read, of checks that read one.");
+	lb_metric_family(j->f, "lb_check_weight_unread_total", "counter",
+			 "Good answers in which no weight could be read, of checks that read one.");
 }
 
 static void row_weight_unread(struct job *j, size_t i)
@@ -369,7 +228,8 @@ static void row_weight_unread(struct job *j, size_t i)
 
 static void head_backend_state(struct job *j)
 {
-	family(j->f, "lb_backend_state", "gauge", "1 for the state that the backend is in, 0 for the others.");
+	lb_metric_family(j->f, "lb_backend_state", "gauge",
+			 "1 for the state that the backend is in, 0 for the others.");
 }
 
 static void row_backend_state(struct job *j, size_t i)
@@ -390,7 +250,7 @@ static void row_backend_state(struct job *j, size_t i)
 
 static void head_check(struct job *j)
 {
-	family(j->f, "lb_check_total", "counter", "Health checks, by result and reason.");
+	lb_metric_family(j->f, "lb_check_total", "counter", "Health checks, by result and reason.");
 }
 
 static void row_check(struct job *j, size_t i)
@@ -406,20 +266,21 @@ static void row_check(struct job *j, size_t i)
 
 static void head_duration(struct job *j)
 {
-	family(j->f, "lb_check_duration_seconds", "histogram", "Duration of health checks.");
+	lb_metric_family(j->f, "lb_check_duration_seconds", "histogram", "Duration of health checks.");
 }
 
 static void row_duration(struct job *j, size_t i)
 {
 	if (j->backends[i].stats)
-		histogram(j->f, "lb_check_duration_seconds", j->backends[i].labels, &j->backends[i].stats->duration);
+		lb_metric_histogram(j->f, "lb_check_duration_seconds", j->backends[i].labels,
+				    &j->backends[i].stats->duration);
 }
 
 /* ---- announcing ---- */
 
 static void head_announced(struct job *j)
 {
-	family(j->f, "lb_vip_announced", "gauge", "Is the VIP a route that routing daemons export?");
+	lb_metric_family(j->f, "lb_vip_announced", "gauge", "Is the VIP a route that routing daemons export?");
 }
 
 /* One line for each VIP of a service that is to be announced. */
@@ -473,17 +334,17 @@ static void list_rows(struct job *j)
 
 static void head_daemon(struct job *j)
 {
-	write_daemon(j->f, j->control);
+	lb_metrics_daemon(j->f, j->control);
 }
 
 static void head_dataplane(struct job *j)
 {
-	write_dataplane(j->f, j->control);
+	lb_metrics_dataplane(j->f, j->control);
 }
 
 static void head_lookups(struct job *j)
 {
-	write_lookups(j->f, j->control);
+	lb_metrics_lookups(j->f, j->control);
 }
 
 static void count_flows(struct job *j, size_t i)
@@ -493,7 +354,7 @@ static void count_flows(struct job *j, size_t i)
 
 static void head_flows(struct job *j)
 {
-	write_flows(j->f, j->control, j->flows);
+	lb_metrics_flows(j->f, j->control, j->flows);
 }
 
 static void head_names(struct job *j)
@@ -503,7 +364,7 @@ static void head_names(struct job *j)
 
 static void head_process(struct job *j)
 {
-	write_process(j->f);
+	lb_metrics_process(j->f);
 }
 
 enum rows_of { NOTHING, SERVICES, BACKENDS, FLOWS };

@@ -3,15 +3,10 @@
 #ifndef LB_METRICS_H
 #define LB_METRICS_H
 
-#include <stdio.h>
-
 #include "control.h"
 #include "http.h"
 
 /* An lb_http_handler_fn; @ctx is the struct lb_control. */
 void lb_metrics_handle(void *ctx, const struct lb_http_request *req, struct lb_http_response *resp);
-
-/* metrics_names.c: called by metrics.c. */
-void lb_metrics_names(FILE *f, const struct lb_resolver *r);
 
 #endif

@@ -3,12 +3,7 @@
 #include <inttypes.h>
 
 #include "clock.h"
-#include "metrics.h"
-
-static void head(FILE *f, const char *name, const char *type, const char *help)
-{
-	fprintf(f, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
+#include "metrics_priv.h"
 
 /* Names have no character to escape: see lb_verify_name(). */
 void lb_metrics_names(FILE *f, const struct lb_resolver *r)
@@ -16,11 +11,12 @@ void lb_metrics_names(FILE *f, const struct lb_resolver *r)
 	uint64_t now_ns = lb_clock_ns(CLOCK_REALTIME);
 	size_t nr = lb_resolver_count(r);
 
-	head(f, "lb_name_addresses", "gauge", "Addresses in the last good answer for a backend's name.");
+	lb_metric_family(f, "lb_name_addresses", "gauge", "Addresses in the last good answer for a backend's name.");
 	for (size_t i = 0; i < nr; i++)
 		fprintf(f, "lb_name_addresses{name=\"%s\"} %zu\n", lb_resolver_stats(r, i)->name,
 			lb_resolver_stats(r, i)->addresses);
-	head(f, "lb_name_age_seconds", "gauge", "How old the last good answer is; of a name that was answered once.");
+	lb_metric_family(f, "lb_name_age_seconds", "gauge",
+			 "How old the last good answer is; of a name that was answered once.");
 	for (size_t i = 0; i < nr; i++) {
 		const struct lb_name_stats *n = lb_resolver_stats(r, i);
 
@@ -28,7 +24,7 @@ void lb_metrics_names(FILE *f, const struct lb_resolver *r)
 			fprintf(f, "lb_name_age_seconds{name=\"%s\"} %.3f\n", n->name,
 				now_ns > n->good_ns ? (double)(now_ns - n->good_ns) / LB_NSEC_PER_SEC : 0.0);
 	}
-	head(f, "lb_name_lookups_total", "counter", "Look-ups of backends' names, by result.");
+	lb_metric_family(f, "lb_name_lookups_total", "counter", "Look-ups of backends' names, by result.");
 	for (size_t i = 0; i < nr; i++) {
 		const struct lb_name_stats *n = lb_resolver_stats(r, i);
 
