@@ -40,18 +40,9 @@ static int load(struct lb_dataplane *dp, bool *adopted, struct lb_err *err)
 	return *adopted ? 0 : lb_pins_create(dp, err);
 }
 
-static size_t mapped_bytes(const struct bpf_map *map)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	/* Elements of an array lie at multiples of eight bytes. */
-	size_t bytes = (size_t)((bpf_map__value_size(map) + 7) & ~7U) * bpf_map__max_entries(map);
-
-	return (bytes + page - 1) / page * page;
-}
-
 static int map_one(const struct bpf_map *map, void **out, struct lb_err *err)
 {
-	void *p = mmap(NULL, mapped_bytes(map), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	void *p = mmap(NULL, lb_program_map_bytes(map), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
 	int ret;
 
 	if (p == MAP_FAILED) {
@@ -74,13 +65,15 @@ static void take_fds(struct lb_dataplane *dp)
 	dp->snats_fd = bpf_map__fd(dp->skel->maps.lb_snats);
 }
 
+#define AREAS 14
+
 struct area {
 	struct bpf_map *map;
 	void **at;
 };
 
 /* The maps that are memory of ours. The last has no map. */
-static void list_areas(struct lb_dataplane *dp, struct area all[15])
+static void list_areas(struct lb_dataplane *dp, struct area all[AREAS + 1])
 {
 	const struct lb_bpf *skel = dp->skel;
 
@@ -103,7 +96,7 @@ static void list_areas(struct lb_dataplane *dp, struct area all[15])
 
 static int map_all(struct lb_dataplane *dp, struct lb_err *err)
 {
-	struct area all[15];
+	struct area all[AREAS + 1];
 	int ret = 0;
 
 	list_areas(dp, all);
@@ -116,12 +109,12 @@ static int map_all(struct lb_dataplane *dp, struct lb_err *err)
 
 static void unmap_all(struct lb_dataplane *dp)
 {
-	struct area all[15];
+	struct area all[AREAS + 1];
 
 	list_areas(dp, all);
 	for (const struct area *a = all; a->map; a++) {
 		if (*a->at)
-			munmap(*a->at, mapped_bytes(a->map));
+			munmap(*a->at, lb_program_map_bytes(a->map));
 	}
 }
 

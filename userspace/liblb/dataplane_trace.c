@@ -86,17 +86,9 @@ static bool is_scratch(const struct bpf_map *map)
 	return bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_ARRAY || !strcmp(lb_program_map_name(map), LB_MAP_HITS);
 }
 
-static size_t map_bytes(const struct bpf_map *map)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	size_t bytes = (size_t)((bpf_map__value_size(map) + 7) & ~7U) * bpf_map__max_entries(map);
-
-	return (bytes + page - 1) / page * page;
-}
-
 static void *map_memory(const struct bpf_map *map)
 {
-	void *p = mmap(NULL, map_bytes(map), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	void *p = mmap(NULL, lb_program_map_bytes(map), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
@@ -139,13 +131,13 @@ static int copy_map(const struct bpf_map *from, const struct bpf_map *to)
 	live = map_memory(from);
 	copy = map_memory(to);
 	if (live && copy)
-		memcpy(copy, live, map_bytes(to));
+		memcpy(copy, live, lb_program_map_bytes(to));
 	else
 		ret = -errno;
 	if (live)
-		munmap(live, map_bytes(from));
+		munmap(live, lb_program_map_bytes(from));
 	if (copy)
-		munmap(copy, map_bytes(to));
+		munmap(copy, lb_program_map_bytes(to));
 	return ret;
 }
 
@@ -214,9 +206,9 @@ static int rename_interface(const struct lb_trace *t)
 	if (!ret)
 		ret = rename_below(t);
 	if (links)
-		munmap(links, map_bytes(t->skel->maps.data_lb_links));
+		munmap(links, lb_program_map_bytes(t->skel->maps.data_lb_links));
 	if (backends)
-		munmap(backends, map_bytes(t->skel->maps.lb_backends));
+		munmap(backends, lb_program_map_bytes(t->skel->maps.lb_backends));
 	return ret;
 }
 
@@ -346,13 +338,13 @@ void lb_trace_free(struct lb_trace *t)
 	if (!t)
 		return;
 	if (t->flows)
-		munmap(t->flows, map_bytes(t->skel->maps.lb_flows));
+		munmap(t->flows, lb_program_map_bytes(t->skel->maps.lb_flows));
 	if (t->hits)
-		munmap(t->hits, map_bytes(t->skel->maps.data_lb_hits));
+		munmap(t->hits, lb_program_map_bytes(t->skel->maps.data_lb_hits));
 	if (t->verdicts) {
-		munmap(t->verdicts - t->cpu, map_bytes(t->skel->maps.lb_verdict_cpu));
-		munmap(t->services - (size_t)t->cpu * LB_MAX_SERVICES, map_bytes(t->skel->maps.lb_service_cpu));
-		munmap(t->backends - (size_t)t->cpu * LB_MAX_BACKENDS, map_bytes(t->skel->maps.lb_backend_cpu));
+		munmap(t->verdicts - t->cpu, lb_program_map_bytes(t->skel->maps.lb_verdict_cpu));
+		munmap(t->services - (size_t)t->cpu * LB_MAX_SERVICES, lb_program_map_bytes(t->skel->maps.lb_service_cpu));
+		munmap(t->backends - (size_t)t->cpu * LB_MAX_BACKENDS, lb_program_map_bytes(t->skel->maps.lb_backend_cpu));
 	}
 	lb_bpf__destroy(t->skel);
 	free(t->used_services);

@@ -2,6 +2,7 @@
 /* Rows of maps, and helpers that an older kernel may lack: see program.h. */
 #include <bpf/libbpf.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lb/abi.h"
 #include "lb.skel.h"
@@ -22,6 +23,15 @@ const char *lb_program_map_name(const struct bpf_map *map)
 	const char *name = bpf_map__name(map);
 
 	return strncmp(name, VALUE_SECTION, strlen(VALUE_SECTION)) ? name : name + strlen(VALUE_SECTION);
+}
+
+size_t lb_program_map_bytes(const struct bpf_map *map)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	/* Elements of an array lie at multiples of eight bytes. */
+	size_t bytes = (size_t)((bpf_map__value_size(map) + 7) & ~7U) * bpf_map__max_entries(map);
+
+	return (bytes + page - 1) / page * page;
 }
 
 /* Sets of lines of translated connections that one of @cpus has: a power of two. */

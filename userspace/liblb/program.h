@@ -5,6 +5,7 @@
 #define LB_PROGRAM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct bpf_map;
@@ -21,5 +22,8 @@ bool lb_program_shares(const struct bpf_map *map);
 
 /* lb_program_map_name - the map's name in lb/abi.h. It lives as long as the map. */
 const char *lb_program_map_name(const struct bpf_map *map);
+
+/* lb_program_map_bytes - how many bytes of an array userspace maps: whole pages. */
+size_t lb_program_map_bytes(const struct bpf_map *map);
 
 #endif
