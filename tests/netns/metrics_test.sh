@@ -14,6 +14,11 @@ service_up web 192.0.2.10:80/tcp 2 --check tcp --check-interval 200ms --check-ti
 is "/readyz after it" "$(get /readyz)" 200
 is "another path" "$(get /)$(get /v1/status)" 404404
 
+ok "a service whose backend refuses" lbctl service add refused 192.0.2.11:81 --check tcp --check-interval 200ms --check-timeout 100ms
+ok "backend add" lbctl backend add refused 10.0.0.11:81
+fails() { host lb curl -s --max-time 5 http://127.0.0.1:9707/metrics | grep -q '^lb_check_total{service="refused",.*reason="refused"} [1-9]'; }
+ok "its failed checks are counted" wait_for 10 fails
+
 spread --to 192.0.2.10:80 --count 1000 --first-port 10000
 is "1000 connections" "$(field ok "$REPORT")" 1000
 is "/metrics" "$(get /metrics)" 200
@@ -62,11 +67,21 @@ END
 
 echo "# alerts"
 ok "each fires when it should, and then alone" promtool test rules "$ROOT/tests/golden/rules/lbd.test.yml"
-unknown() { # what they ask for that is no metric, or no verdict, of those that there are
-	comm -23 <(grep -oE '\b(lb|process)_[a-z_]+|\bdrop_[a-z_]+' "$ROOT/packaging/lbd.rules.yml" | sort -u) \
-		<(grep -oE '^# HELP [a-z_]+|verdict="[a-z_]+' "$RUN/metrics" | sed 's/.*[ "]//' | sort -u)
+unknown() { # FILE: what it asks for that is no metric, no verdict or no label's value of those that there are
+	comm -23 <(grep -oE '\b(lb|process)_[a-z_]+|\bdrop_[a-z_]+|\b(state|result|verdict)="[a-z_]+"' "$1" | sort -u) \
+		<(sed -nE 's/^# HELP (([a-z_]+) .*)/\2\n\2_bucket/p; s/.*verdict="([a-z_]+)".*/\1/p' "$RUN/metrics" |
+			sort -u - <(grep -oE '[a-z]+="[a-z_]+"' "$RUN/metrics"))
 }
-is "what they ask for is there" "$(unknown)" ""
+is "what they ask for is there" "$(unknown "$ROOT/packaging/lbd.rules.yml")" ""
+echo "# dashboard"
+jq -r '.panels[].targets[]?.expr, (.templating.list[] | select(.type == "query").query.query)' "$ROOT/packaging/grafana.json" >"$RUN/asked"
+is "what it asks for is there" "$(unknown "$RUN/asked")" ""
+between "and it is a good part of it" "$(grep -oE '\blb_[a-z_]+' "$RUN/asked" | sort -u | wc -l)" 20 100
+# promtool knows rules; what Grafana fills in is filled in before
+sed '/^label_values/d; s/\$__rate_interval/1m/; s/\$[a-z]*/x/g' "$RUN/asked" |
+	jq -Rn '{groups: [{name: "panels", rules: [inputs | {record: "panel:\(input_line_number)", expr: .}]}]}' >"$RUN/panels.yml"
+ok "Prometheus understands each of its panels" promtool check rules "$RUN/panels.yml"
+is "no two panels have one place" "$(jq -r '.panels[].gridPos | "\(.x) \(.y)"' "$ROOT/packaging/grafana.json" | sort | uniq -d)" ""
 for verdict in $(sed -n 's/^\tX([A-Z_0-9]*, "\([a-z_0-9]*\)".*/\1/p' "$ROOT/include/lb/verdict.h"); do
 	ok "verdict $verdict is there" grep -q "^lb_packets_total{verdict=\"$verdict\"} " "$RUN/metrics"
 done
