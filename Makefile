@@ -13,6 +13,7 @@ MANDIR ?= $(PREFIX)/share/man
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 COMPDIR ?= $(PREFIX)/share/bash-completion/completions
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+DOCDIR ?= $(PREFIX)/share/doc/sluice
 CLANG ?= clang
 LLVM_STRIP ?= $(or $(shell command -v $(subst clang,llvm-strip,$(CLANG))),llvm-strip)
 BPFTOOL ?= $(or $(shell command -v bpftool),/usr/sbin/bpftool)
@@ -28,10 +29,11 @@ PKG_CFLAGS = $(shell pkg-config --cflags $(LIBS))
 PKG_LIBS = $(shell pkg-config --libs $(LIBS))
 
 WARN := -Wall -Wextra -Werror -Wno-unused-parameter -Wmissing-prototypes -Wstrict-prototypes -Wshadow
-CFLAGS ?= -O2 -g
+CFLAGS ?= -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
+LDFLAGS ?= -Wl,-z,relro,-z,now
 ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(WARN) -D_GNU_SOURCE -DLB_VERSION='"$(VERSION)"' -Iinclude -Iuserspace/liblb -I$(B)/bpf \
 	$(PKG_CFLAGS)
-SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -U_FORTIFY_SOURCE
 MULTIARCH = $(shell gcc -print-multiarch)
 BPF_CFLAGS = -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -Iinclude -I/usr/include/$(MULTIARCH)
 
@@ -58,6 +60,7 @@ help:
 	@echo 'make bench-vm   the same comparison beside IPVS, in a QEMU machine whose kernel has it'
 	@echo 'make deps       install what Debian 12 needs for all of this (root)'
 	@echo 'make install    DESTDIR and PREFIX are honoured; make uninstall undoes it'
+	@echo 'make deb        Debian packages, in $(B)/deb: sluice for load balancers, sluice-node for backends'
 	@echo 'make clean'
 
 # ---- BPF ----
@@ -125,7 +128,7 @@ $(B)/tests/packet: $(call objs,tests/packet,san) $(B)/san/liblb.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(SAN) -o $@ $^ -Wl,--as-needed $(PKG_LIBS) -lcmocka
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -name '*.d' -type f 2>/dev/null)
 .PHONY: all help clean
 .SECONDARY:
 clean:
@@ -161,7 +164,7 @@ DEPS_BUILD := gcc make pkg-config clang llvm bpftool libc6-dev libbpf-dev libxdp
 	libnl-route-3-dev libevent-dev libmicrohttpd-dev libcurl4-openssl-dev libssl-dev libjansson-dev libfyaml-dev libsmartcols-dev \
 	libcap-ng-dev libpcap-dev libc-ares-dev
 DEPS_RUN := iproute2 ethtool procps nginx-light curl jq
-DEPS_TEST := libcmocka-dev libusrsctp-dev iputils-ping spin tcpdump prometheus qemu-system-x86 busybox-static cpio xz-utils kmod dpkg-dev groff \
+DEPS_TEST := debhelper systemd libcmocka-dev libusrsctp-dev iputils-ping spin tcpdump prometheus qemu-system-x86 busybox-static cpio xz-utils kmod dpkg-dev groff \
 	openssl socat dnsmasq-base python3-grpcio bird2 frr keepalived \
 	redis-server python3-redis postgresql python3-aiohttp strace
 DEPS := $(DEPS_BUILD) $(DEPS_RUN) $(DEPS_TEST)
@@ -183,7 +186,7 @@ test: deps
 	$(Q)$(MAKE) --no-print-directory all tests
 	$(Q)tests/run
 
-tests: $(UNIT_TESTS) $(B)/tests/packet $(TOOLS)
+tests: $(UNIT_TESTS) $(B)/tests/packet $(TOOLS) $(B)/deb/built
 
 install: all
 	install -D -m 755 -t $(DESTDIR)$(SBINDIR) $(PROGRAMS:%=$(B)/%)
@@ -194,13 +197,28 @@ install: all
 	sed 's,/usr/sbin/,$(SBINDIR)/,g' packaging/lbnode@.service >$(DESTDIR)$(UNITDIR)/lbnode@.service
 	install -D -m 644 packaging/completions/bash/lbctl $(DESTDIR)$(COMPDIR)/lbctl
 	install -D -m 644 packaging/lbd.sysusers $(DESTDIR)$(SYSUSERSDIR)/lbd.conf
+	install -D -m 644 -t $(DESTDIR)$(DOCDIR) README.md docs/*.md packaging/lbd.rules.yml packaging/grafana.json
+	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples docs/examples/*
 
 uninstall:
 	rm -f $(PROGRAMS:%=$(DESTDIR)$(SBINDIR)/%) $(DESTDIR)$(MANDIR)/man8/lbd.8 $(DESTDIR)$(MANDIR)/man8/lbctl.8 \
 		$(DESTDIR)$(MANDIR)/man8/lbnode.8 $(DESTDIR)$(MANDIR)/man5/lbd.yaml.5 $(DESTDIR)$(UNITDIR)/lbd.service \
 		$(DESTDIR)$(UNITDIR)/lbnode@.service $(DESTDIR)$(COMPDIR)/lbctl $(DESTDIR)$(SYSUSERSDIR)/lbd.conf
+	rm -rf $(DESTDIR)$(DOCDIR)
 
-.PHONY: deps demo test tests install uninstall
+# Debian packages of what is built: sluice for load balancers, sluice-node for backends.
+deb: $(B)/deb/built
+
+$(B)/deb/built: $(PROGRAMS:%=$(B)/%) $(wildcard packaging/* packaging/*/* docs/* docs/*/*) README.md Makefile
+	$(call say,DEB,$(@D))
+	$(Q)rm -rf $(@D) && mkdir -p $(@D)/sluice && cp -r packaging/debian $(@D)/sluice/debian
+	$(Q)printf 'sluice (%s) unstable; urgency=medium\n\n  * See README.md.\n\n -- %s  %s\n' $(VERSION) \
+		"$$(sed -n 's/^Maintainer: //p' packaging/debian/control)" "$$(git log -1 --format=%cD 2>/dev/null || date -R)" \
+		>$(@D)/sluice/debian/changelog
+	$(Q)cd $(@D)/sluice && dpkg-buildpackage --build=binary --no-sign >../log 2>&1 || { cat ../log >&2; exit 1; }
+	$(Q)touch $@
+
+.PHONY: deps demo test tests install uninstall deb
 
 # ---- virtual machines ----
 # VM_KERNELS="5.10 6.1 6.12 newest" chooses; see vm-test/run.
