@@ -20,9 +20,9 @@ size_t lb_http_unescape(char *s, const char *keep)
 	while (*from) {
 		int high = from[0] == '%' ? hex(from[1]) : -1;
 		int low = high >= 0 ? hex(from[2]) : -1;
-		char c = (char)(high << 4 | low);
+		char c = low >= 0 ? (char)(high << 4 | low) : '\0';
 
-		if (low >= 0 && c && !strchr(keep, c)) {
+		if (c && !strchr(keep, c)) {
 			*to++ = c;
 			from += 3;
 		} else {
