@@ -90,6 +90,26 @@ wait_serving web 1
 talk load mark
 ok "one is back: 500 answers" wait_for 10 answered_since 500
 
+echo "# what is disabled is not known any more, and what is down is said once"
+ok "a tier of its own" lbctl backend set web 10.0.0.11:80 --tier 1
+tier_is() { [ "$(service_json web .status.tier)" = "$1" ]; }
+ok "it serves" wait_for 5 tier_is 1
+ok "backend disable" lbctl backend disable web 10.0.0.11:80
+is "its health" "$(health_of 1 health)" unknown
+for weight in 1 2 100; do ok "a change of what is down" lbctl backend set web 10.0.0.12:80 --weight $weight; done
+is "nothing is logged of what stays down" "$(grep -c 'msg="service" service=web from=down to=down' "$RUN/lb/log")" 0
+ok "backend enable" lbctl backend enable web 10.0.0.11:80
+wait_serving web 1
+ok "backend disable" lbctl backend disable web 10.0.0.11:80
+lbd_end KILL
+ip -n lb neigh replace 10.0.0.13 lladdr 02:00:00:00:aa:bb dev lb0 nud permanent # something to tell of as well
+lbd_start
+is "the first event of a start" "$(lbctl --json monitor --since 0 -n 1 | jq -r .type)" started
+is "it was not known when it was disabled, and is not found so again" \
+	"$(grep -c 'msg="health" .*backend=10.0.0.11:80 from=[a-z]* to=unknown' "$RUN/lb/log")" 2
+ok "backend enable" lbctl backend enable web 10.0.0.11:80
+wait_serving web 1
+
 echo "# what is found out while the service is removed"
 nsenter --net=/run/netns/lb -- strace -qq -f -p "${LBD_PID[lb]}" -e trace=fsync -e inject=fsync:delay_enter=1000000 -o "$RUN/strace" &
 tracer=$!

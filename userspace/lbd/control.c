@@ -571,6 +571,7 @@ int lb_control_start(struct lb_control *c, struct lb_err *err)
 	c->generation = state.generation;
 	c->drains = state.drains;
 	memcpy(c->fingerprint, state.fingerprint, sizeof(c->fingerprint));
+	lb_tell_started(c); /* the first event; what is found meanwhile is told after it */
 	lb_block_begin();
 	ret = open_dataplane(c, err);
 	lb_block_end();
@@ -589,7 +590,7 @@ int lb_control_start(struct lb_control *c, struct lb_err *err)
 		return ret;
 	c->started = true;
 	lb_control_set_last_apply(c, true, "");
-	lb_tell_started(c);
+	lb_watch_ifaces(c->watch, &c->ifaces);
 	lb_log(LB_LOG_INFO, "msg=\"dataplane\" adopted=%s program=%s services=%zu interfaces=%zu generation=%llu",
 	       c->adopted ? "true" : "false", lb_dataplane_tag(c->dp), c->config->nr_services, c->config->nr_ifaces,
 	       (unsigned long long)c->generation);

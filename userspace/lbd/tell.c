@@ -13,7 +13,6 @@ void lb_tell_started(struct lb_control *c)
 {
 	struct lb_event e = {LB_EVENT_STARTED, .to = LB_VERSION, .generation = c->generation};
 
-	lb_watch_ifaces(c->watch, &c->ifaces);
 	lb_events_add(c->events, &e);
 }
 
@@ -24,7 +23,8 @@ void lb_tell_health(struct lb_control *c, const char *service, const struct lb_e
 
 	e.from = lb_health_name(from);
 	e.to = lb_health_name(h->health);
-	e.reason = lb_reason_name(h->reason);
+	/* Unknown is what is not checked any more. */
+	e.reason = h->health == LB_HEALTH_UNKNOWN ? NULL : lb_reason_name(h->reason);
 	e.detail = detail;
 	lb_events_add(c->events, &e);
 }

@@ -120,7 +120,8 @@ static void log_service(const struct lb_model_service *s, const struct seen_serv
 {
 	bool better = state == LB_SERVICE_UP || state < seen->state;
 
-	if (!seen->served || (seen->state == state && seen->tier == s->choice.tier))
+	/* Of one that is down no tier serves. */
+	if (!seen->served || (seen->state == state && (!s->choice.chosen || seen->tier == s->choice.tier)))
 		return;
 	lb_log(better ? LB_LOG_INFO : LB_LOG_WARN, "msg=\"service\" service=%s from=%s to=%s tier=%u reason=%s",
 	       s->conf.name, lb_service_state_name(seen->state), lb_service_state_name(state), s->choice.tier,

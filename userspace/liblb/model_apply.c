@@ -113,12 +113,14 @@ static int take_id(struct change *c, struct lb_pool *pool, const char *what, int
 		limit, what);
 }
 
-/* A check that begins finds backends that served until now: they go on until it says otherwise. */
-static enum lb_health next_health(const struct lb_service_conf *conf, const struct lb_model_backend *old)
+/* A check that begins finds backends that served until now: they go on until it says otherwise. A disabled backend is
+ * not checked, and what was true of it need not be when it is enabled, by whichever daemon. */
+static enum lb_health next_health(const struct lb_service_conf *conf, const struct lb_backend_conf *backend,
+				  const struct lb_model_backend *old)
 {
 	if (conf->check.type == LB_CHECK_NONE)
 		return LB_HEALTH_UNCHECKED;
-	if (!old)
+	if (!old || backend->admin == LB_ADMIN_DISABLED)
 		return LB_HEALTH_UNKNOWN;
 	return old->health == LB_HEALTH_UNCHECKED ? LB_HEALTH_UP : old->health;
 }
@@ -167,7 +169,7 @@ static int build_backends(struct change *c, struct lb_service_entry *s, const st
 		b->conf = conf->backends[i];
 		b->conf.name = NULL; /* it is the configuration's, which may go before */
 		b->drained &= b->conf.admin == LB_ADMIN_DRAINING;
-		b->health = next_health(conf, was);
+		b->health = next_health(conf, &conf->backends[i], was);
 		if (was)
 			continue;
 		ret = take_id(c, &c->m->ids.backends, "backends", LB_MAX_BACKENDS - 1, &b->idx);
