@@ -45,6 +45,19 @@ service_up web 192.0.2.10:80/tcp 2 --check tcp --check-interval 200ms --check-ti
 lbctl backend add web 10.0.0.13:80 --tier 1
 wait_serving web 2
 comes "who changed what" live '.type == "config_applied" and .origin == "api" and .count == 1 and .generation > 1'
+# by_uid UID ARG...: curl as somebody else, of the group that the socket is open to, whose login session it says on stdout
+by_uid() {
+	host lb bash -c 'echo 64242 2>/dev/null >/proc/self/loginuid; cat /proc/self/loginuid 2>/dev/null; exec "$@"' -- \
+		setpriv --reuid "$1" --regid "$(stat -c %g "$SOCKET")" --clear-groups \
+		curl -s --max-time 20 -o /dev/null --unix-socket "$SOCKET" "${@:2}"
+}
+login=$(by_uid 61234 -X PATCH -d '{"weight": 90}' http://lbd/v1/services/web/backends/10.0.0.13:80)
+login=${login/4294967295/} # none
+by='.by.uid == 61234 and .by.pid > 1 and .by.login_uid == '${login:-null}
+comes "and as which user" live '.type == "config_applied" and '"$by"
+ok "status says so, too" jq -e "(.last_apply | .origin == \"api\" and $by)" <(lbctl --json status)
+matches "for people" "$(lbctl status | grep '^generation')" "by api \\(${login:+uid 64242 as }uid 61234\\)$"
+matches "the log has it beside each change" "$(grep 'op=change.*backends.10.0.0.13' "$RUN/lb/log")" "origin=api uid=61234 ${login:+login_uid=64242 }pid=[0-9]+ op=change path=services.web..backends.10.0.0.13:80..weight from=.100. to=.90."
 comes "a next hop is found" live '.type == "next_hop" and .address == "10.0.0.11" and (.to | test("^lb0 ([0-9a-f]{2}:){5}"))'
 comes "a backend is up" live '.type == "health" and .service == "web" and .backend == "10.0.0.11:80" and .from == "unknown" and .to == "up" and .reason == "ok"'
 comes "it serves" live '.type == "backend_serving" and .backend == "10.0.0.11:80" and .to == "serving"'

@@ -40,7 +40,7 @@ struct output_case {
 #define STATUS                                                                                                         \
 	"{'version':'0.1.0','abi':1,'pid':4711,'uptime_seconds':3725.9,'ready':true,'adopted':true,"                   \
 	"'program_tag':'0123456789abcdef','generation':7,'last_apply':{'success':false,'time':'2026-01-01T00:00:00Z'," \
-	"'error':'lbd.yaml:14: "                                                                                       \
+	"'origin':'reload','by':null,'error':'lbd.yaml:14: "                                                           \
 	"no'},'interfaces':[{'name':'eth0','ifindex':2,'mode':'native','configured_mode':'auto',"                      \
 	"'shared':true,'attached':true,'note':''},{'name':'eth1','mode':'generic','attached':true,'shared':false,"     \
 	"'note':'the driver has no native XDP'},{'name':'eth2','attached':false,'note':'no such interface'}],"         \
@@ -77,14 +77,19 @@ static void test_output_live(void **state)
 		{ARGS("monitor"),
 		 EVENT("'type':'health','service':'web','backend':'10.0.0.1:80','from':'up','to':'down','reason':'"
 		       "refused'") "\n" EVENT("'type':'next_hop','address':'10.0.0.1','to':'lost'")
-			 EVENT("'type':'config_applied','origin':'api','generation':7,'count':1")
-				 EVENT("'type':'interface','interface':'eth0','from':'detached','to':'native'")
-					 EVENT("'type':'started','to':'0.1.0','generation':7")
-						 EVENT("'type':'lost','count':12"),
+			 EVENT("'type':'config_applied','origin':'api','generation':7,'count':1,'by':{'uid':0,"
+			       "'login_uid':4294967294,'pid':4711}") EVENT("'type':'config_applied','origin':'api','"
+									   "generation':7,'count':1,'by':{'uid':0}")
+				 EVENT("'type':'config_applied','origin':'reload','generation':7,'count':1")
+					 EVENT("'type':'interface','interface':'eth0','from':'detached','to':'native'")
+						 EVENT("'type':'started','to':'0.1.0','generation':7")
+							 EVENT("'type':'lost','count':12"),
 		 0,
 		 "2026-01-01T00:00:00.123Z  health           web 10.0.0.1:80: up -> down (refused)\n"
 		 "2026-01-01T00:00:00.123Z  next_hop         10.0.0.1: lost\n"
-		 "2026-01-01T00:00:00.123Z  config_applied   by api, 1 change, generation 7\n"
+		 "2026-01-01T00:00:00.123Z  config_applied   by api (uid 4294967294 as root), 1 change, generation 7\n"
+		 "2026-01-01T00:00:00.123Z  config_applied   by api (root), 1 change, generation 7\n"
+		 "2026-01-01T00:00:00.123Z  config_applied   by reload, 1 change, generation 7\n"
 		 "2026-01-01T00:00:00.123Z  interface        eth0: detached -> native\n"
 		 "2026-01-01T00:00:00.123Z  started          0.1.0, generation 7\n"
 		 "2026-01-01T00:00:00.123Z  lost             12 events\n"},
@@ -232,7 +237,7 @@ static void test_output_status(void **state)
 		{ARGS("status"), STATUS, 0,
 		 "lbd          0.1.0, pid 4711, up 1h 2m, ready, took over a running dataplane\n"
 		 "program      0123456789abcdef, abi 1\n"
-		 "generation   7, last change refused 2026-01-01T00:00:00Z:\n"
+		 "generation   7, last change refused 2026-01-01T00:00:00Z by reload:\n"
 		 "             lbd.yaml:14: no\n"
 		 "interfaces   eth0: native, beside other programs\n"
 		 "             eth1: generic; the driver has no native XDP\n"

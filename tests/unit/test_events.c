@@ -97,17 +97,20 @@ static void test_members(void **state)
 	struct lb_events *e = new_events();
 	struct lb_events_reader *r = new_reader(e, lb_events_last(e), LB_EVENTS_LINES);
 	struct lb_endpoint backend = {.port = htons(80)};
+	json_t *json, *by = json_pack("{s:i, s:i, s:i}", "uid", 0, "login_uid", 1000, "pid", 4711);
 	char *text, *at;
-	json_t *json;
 
 	memcpy(backend.addr, address, 16);
 	lb_events_add(e, &(struct lb_event){LB_EVENT_HEALTH, "web", &backend, address, "eth0", "up", "down",
-					    "a \"b\" \\ \n\x01\x7f\xff caf\xc3\xa9", "api", 7, 9, "forwarded", "why", "a.example"});
+					    "a \"b\" \\ \n\x01\x7f\xff caf\xc3\xa9", "api", 7, 9, "forwarded", "why",
+					    "a.example", &(struct lb_caller){true, 0, 1000, 4711}});
+	lb_events_add(e, &(struct lb_event){.type = LB_EVENT_CONFIG_APPLIED,
+					    .by = &(struct lb_caller){true, 33, LB_CALLER_NO_LOGIN, 0}});
 	lb_events_add(e, &(struct lb_event){.type = LB_EVENT_STARTED});
-	assert_int_equal(wakes, 2);
+	assert_int_equal(wakes, 3);
 	text = at = read_all(r, 4096);
 	json = next_line(&at);
-	assert_true(json_integer_value(json_object_get(json, "seq")) == (json_int_t)lb_events_last(e) - 1);
+	assert_true(json_integer_value(json_object_get(json, "seq")) == (json_int_t)lb_events_last(e) - 2);
 	assert_int_equal(strlen(member(json, "time")), strlen("2026-01-01T00:00:00.000Z"));
 	assert_string_equal(member(json, "type"), "health");
 	assert_string_equal(member(json, "service"), "web");
@@ -123,6 +126,13 @@ static void test_members(void **state)
 	assert_int_equal(json_integer_value(json_object_get(json, "count")), 9);
 	assert_string_equal(member(json, "detail"), "why");
 	assert_string_equal(member(json, "name"), "a.example");
+	assert_true(json_equal(json_object_get(json, "by"), by));
+	json_decref(json);
+	json_decref(by);
+	json = next_line(&at);
+	by = json_pack("{s:i}", "uid", 33); /* of no session, and not seen from here */
+	assert_true(json_equal(json_object_get(json, "by"), by));
+	json_decref(by);
 	json_decref(json);
 	json = next_line(&at);
 	assert_int_equal(json_object_size(json), 3); /* what is not known is not said */

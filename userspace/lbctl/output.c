@@ -2,6 +2,7 @@
 /* What lbd answered, for people: blocks and lines made from the API's documents; output_tables.c has what is made of
  * columns. --json prints the documents as they are. */
 #include <inttypes.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,9 @@
 #include "lb/verdict.h"
 #include "doc.h"
 #include "lbctl.h"
+
+#define USER_STRLEN 64
+#define WHO_STRLEN 160
 
 static const char *duration(json_int_t s, char buf[LB_DOC_TEXT])
 {
@@ -303,21 +307,51 @@ static void show_verification(const json_t *v)
 		field("", "and %" JSON_INTEGER_FORMAT " more", lb_doc_num(v, "repaired") - (json_int_t)i);
 }
 
+static const char *user(json_int_t uid, char buf[USER_STRLEN])
+{
+	const struct passwd *pw = getpwuid((uid_t)uid);
+
+	if (pw)
+		snprintf(buf, USER_STRLEN, "%s", pw->pw_name);
+	else
+		snprintf(buf, USER_STRLEN, "uid %" JSON_INTEGER_FORMAT, uid);
+	return buf;
+}
+
+/* Who made a change, as " (alice as root)"; "" where that is not known. */
+static const char *caller(const json_t *by, char buf[WHO_STRLEN])
+{
+	const json_t *login = lb_doc_at(by, "login_uid");
+	char name[USER_STRLEN], as[USER_STRLEN];
+	json_int_t uid = lb_doc_num(by, "uid");
+
+	buf[0] = '\0';
+	if (!json_is_object(by))
+		return buf;
+	if (login && json_integer_value(login) != uid)
+		snprintf(buf, WHO_STRLEN, " (%s as %s)", user(json_integer_value(login), name), user(uid, as));
+	else
+		snprintf(buf, WHO_STRLEN, " (%s)", user(uid, name));
+	return buf;
+}
+
 void lb_show_status(const json_t *status)
 {
 	const json_t *verdicts = lb_doc_at(status, "verdicts"), *n;
 	bool applied = json_is_true(lb_doc_at(status, "last_apply.success"));
 	const char *verdict, *label = "dropped";
-	char buf[3][LB_DOC_TEXT];
+	char buf[3][LB_DOC_TEXT], who[WHO_STRLEN];
 
 	field("lbd", "%s, pid %" JSON_INTEGER_FORMAT ", up %s, %sready%s", lb_doc_str(status, "version"),
 	      lb_doc_num(status, "pid"), duration(lb_doc_num(status, "uptime_seconds"), buf[0]),
 	      json_is_true(lb_doc_at(status, "ready")) ? "" : "not ",
 	      json_is_true(lb_doc_at(status, "adopted")) ? ", took over a running dataplane" : "");
 	field("program", "%s, abi %" JSON_INTEGER_FORMAT, lb_doc_str(status, "program_tag"), lb_doc_num(status, "abi"));
-	field("generation", "%" JSON_INTEGER_FORMAT ", last change %s%s%s%s", lb_doc_num(status, "generation"),
+	field("generation", "%" JSON_INTEGER_FORMAT ", last change %s%s%s%s%s%s%s", lb_doc_num(status, "generation"),
 	      applied ? "made" : "refused", *lb_doc_str(status, "last_apply.time") ? " " : "",
-	      lb_doc_str(status, "last_apply.time"), applied ? "" : ":");
+	      lb_doc_str(status, "last_apply.time"), *lb_doc_str(status, "last_apply.origin") ? " by " : "",
+	      lb_doc_str(status, "last_apply.origin"), caller(lb_doc_at(status, "last_apply.by"), who),
+	      applied ? "" : ":");
 	if (!applied)
 		field("", "%s", lb_doc_str(status, "last_apply.error"));
 	show_interfaces(lb_doc_at(status, "interfaces"));
@@ -402,7 +436,7 @@ void lb_show_event(const json_t *event)
 							  : "change";
 	bool first = true;
 	json_int_t nr = lb_doc_num(event, "count");
-	char buf[LB_DOC_TEXT];
+	char buf[LB_DOC_TEXT], who[WHO_STRLEN];
 
 	printf("%s  %-15s ", lb_doc_str(event, "time"), lb_doc_str(event, "type"));
 	if (*subject(event, buf))
@@ -410,7 +444,7 @@ void lb_show_event(const json_t *event)
 	if (*to)
 		printf("%s%s%s%s", comma(&first), from, *from ? " -> " : "", to);
 	if (*lb_doc_str(event, "origin"))
-		printf("%sby %s", comma(&first), lb_doc_str(event, "origin"));
+		printf("%sby %s%s", comma(&first), lb_doc_str(event, "origin"), caller(lb_doc_at(event, "by"), who));
 	if (nr)
 		printf("%s%" JSON_INTEGER_FORMAT " %s%s", comma(&first), nr, what, nr == 1 ? "" : "s");
 	if (lb_doc_num(event, "generation"))

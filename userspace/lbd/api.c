@@ -155,7 +155,8 @@ bool lb_api_apply(struct lb_api_call *call, struct lb_config *conf, bool whole)
 {
 	struct lb_err err = {0};
 
-	if (!lb_control_apply(call->control, conf, "api", whole, NULL, &err))
+	if (!lb_control_apply(call->control, conf, &(struct lb_origin){"api", lb_http_caller(call->req)}, whole, NULL,
+			      &err))
 		return true;
 	lb_api_error(call, &err);
 	return false;

@@ -108,7 +108,8 @@ void lb_api_config_put(struct lb_api_call *call)
 		ret = lb_ifaces_would(&call->control->ifaces, conf, &err);
 		lb_config_free(conf);
 	} else {
-		ret = lb_control_apply(call->control, conf, "api", true, NULL, &err);
+		ret = lb_control_apply(call->control, conf, &(struct lb_origin){"api", lb_http_caller(call->req)}, true,
+				       NULL, &err);
 	}
 	if (ret) {
 		lb_document_locate(call->req->body, call->req->body_len, lb_http_query(call->req, "name"), &err);

@@ -471,7 +471,7 @@ static int save_first(struct lb_control *c, const struct lb_config *expanded, co
 static int first_apply(struct lb_control *c, const struct lb_config *previous, const struct lb_state *state,
 		       struct lb_err *err)
 {
-	struct lb_change_log log = {.origin = "file"};
+	struct lb_change_log log = {.origin.what = "file"};
 	struct lb_answers none = {0};
 	struct lb_config *before, *expanded;
 	struct lb_drains drains;
@@ -589,7 +589,7 @@ int lb_control_start(struct lb_control *c, struct lb_err *err)
 	if (ret)
 		return ret;
 	c->started = true;
-	lb_control_set_last_apply(c, true, "");
+	lb_control_set_last_apply(c, true, "", &(struct lb_origin){.what = "start"});
 	lb_watch_ifaces(c->watch, &c->ifaces);
 	lb_log(LB_LOG_INFO, "msg=\"dataplane\" adopted=%s program=%s services=%zu interfaces=%zu generation=%llu",
 	       c->adopted ? "true" : "false", lb_dataplane_tag(c->dp), c->config->nr_services, c->config->nr_ifaces,

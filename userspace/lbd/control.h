@@ -10,6 +10,7 @@
 #include <event2/event.h>
 
 #include "announce.h"
+#include "caller.h"
 #include "check_path.h"
 #include "collector.h"
 #include "dataplane.h"
@@ -43,10 +44,17 @@ struct lb_verification {
 	char what[LB_VERIFY_TOLD][LB_VERIFY_STRLEN];
 };
 
+/* Who asked for a change: "api", "reload" or "start", and of the API whose connection it was. */
+struct lb_origin {
+	const char *what;
+	struct lb_caller by;
+};
+
 struct lb_apply_result {
 	bool success;
 	uint64_t time_ns; /* CLOCK_REALTIME */
 	char error[640];
+	struct lb_origin origin;
 };
 
 struct lb_control {
@@ -119,10 +127,10 @@ int lb_control_start(struct lb_control *c, struct lb_err *err);
 void lb_control_free(struct lb_control *c);
 
 /* lb_control_apply - make @conf (taken over, also on error) what runs: checked, saved, in the dataplane, or nothing has
- * changed. @origin: who asked, for the log. @whole: it replaces the whole configuration, so that a refusal shows as
- * last_apply. @changes: how many differences there were; may be NULL. */
-int lb_control_apply(struct lb_control *c, struct lb_config *conf, const char *origin, bool whole, size_t *changes,
-		     struct lb_err *err);
+ * changed. @origin: who asked, for the log and whoever asks later. @whole: it replaces the whole configuration, so that
+ * a refusal shows as last_apply. @changes: how many differences there were; may be NULL. */
+int lb_control_apply(struct lb_control *c, struct lb_config *conf, const struct lb_origin *origin, bool whole,
+		     size_t *changes, struct lb_err *err);
 
 /* lb_control_reload - what SIGHUP asks for: read the file again and apply it. */
 void lb_control_reload(struct lb_control *c);

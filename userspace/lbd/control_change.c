@@ -15,11 +15,12 @@
 
 #define CHANGES_LOGGED 16
 
-void lb_control_set_last_apply(struct lb_control *c, bool success, const char *error)
+void lb_control_set_last_apply(struct lb_control *c, bool success, const char *error, const struct lb_origin *origin)
 {
 	c->last_apply.success = success;
 	c->last_apply.time_ns = lb_clock_ns(CLOCK_REALTIME);
 	snprintf(c->last_apply.error, sizeof(c->last_apply.error), "%s", error);
+	c->last_apply.origin = *origin;
 }
 
 /* What the checks know is not lost when the model had let go of a backend and takes it back. */
@@ -182,21 +183,22 @@ void lb_control_log_change(void *ctx, const char *op, const char *path, const ch
 	struct lb_change_log *log = ctx;
 	enum lb_log_level level = log->nr++ < CHANGES_LOGGED ? LB_LOG_INFO : LB_LOG_DEBUG;
 	const char before = (char)('0' + level);
-	char line[2048];
+	char line[2048], by[LB_CALLER_STRLEN];
 
 	if (!lb_log_wanted(level))
 		return;
-	snprintf(line, sizeof(line), "msg=\"change\" origin=%s op=%s path=%s from=%s to=%s", log->origin, op, path,
-		 lb_quoted(from ? from : ""), lb_quoted(to ? to : ""));
+	snprintf(line, sizeof(line), "msg=\"change\" origin=%s%s op=%s path=%s from=%s to=%s", log->origin.what,
+		 lb_caller_log(&log->origin.by, by), op, path, lb_quoted(from ? from : ""), lb_quoted(to ? to : ""));
 	lb_text_put(&log->kept, &before, 1);
 	lb_text_put(&log->kept, line, strlen(line) + 1);
 }
 
 /* @fingerprint: of the file that @conf came from; where there is none, the one that is known already. */
-static int apply(struct lb_control *c, struct lb_config *conf, const char *origin, bool whole, const char *fingerprint,
-		 size_t *changes, struct lb_err *err)
+static int apply(struct lb_control *c, struct lb_config *conf, const struct lb_origin *origin, bool whole,
+		 const char *fingerprint, size_t *changes, struct lb_err *err)
 {
-	struct lb_change_log log = {.origin = origin};
+	struct lb_change_log log = {.origin = *origin};
+	char by[LB_CALLER_STRLEN];
 	int nr = 0, ret;
 
 	lb_control_inherit(c, conf);
@@ -215,10 +217,10 @@ static int apply(struct lb_control *c, struct lb_config *conf, const char *origi
 	if (ret) {
 		if (fingerprint != c->fingerprint)
 			lb_source_locate(c->options.config_path, err);
-		lb_log(LB_LOG_WARN, "msg=\"refused; what runs keeps running\" origin=%s error=%s", origin,
-		       lb_quoted(lb_err_str(err)));
+		lb_log(LB_LOG_WARN, "msg=\"refused; what runs keeps running\" origin=%s%s error=%s", origin->what,
+		       lb_caller_log(&origin->by, by), lb_quoted(lb_err_str(err)));
 		if (whole)
-			lb_control_set_last_apply(c, false, lb_err_str(err));
+			lb_control_set_last_apply(c, false, lb_err_str(err), origin);
 		lb_tell_apply(c, origin, 0, err);
 		return ret;
 	}
@@ -226,22 +228,23 @@ static int apply(struct lb_control *c, struct lb_config *conf, const char *origi
 		memcpy(c->fingerprint, fingerprint, sizeof(c->fingerprint));
 	if (changes)
 		*changes = nr;
-	lb_log(LB_LOG_INFO, "msg=\"applied\" origin=%s changes=%d generation=%llu", origin, nr,
-	       (unsigned long long)c->generation);
-	lb_control_set_last_apply(c, true, "");
+	lb_log(LB_LOG_INFO, "msg=\"applied\" origin=%s%s changes=%d generation=%llu", origin->what,
+	       lb_caller_log(&origin->by, by), nr, (unsigned long long)c->generation);
+	lb_control_set_last_apply(c, true, "", origin);
 	if (nr)
 		lb_tell_apply(c, origin, nr, NULL);
 	return 0;
 }
 
-int lb_control_apply(struct lb_control *c, struct lb_config *conf, const char *origin, bool whole, size_t *changes,
-		     struct lb_err *err)
+int lb_control_apply(struct lb_control *c, struct lb_config *conf, const struct lb_origin *origin, bool whole,
+		     size_t *changes, struct lb_err *err)
 {
 	return apply(c, conf, origin, whole, c->fingerprint, changes, err);
 }
 
 void lb_control_reload(struct lb_control *c)
 {
+	const struct lb_origin origin = {.what = "reload"};
 	char fingerprint[LB_FINGERPRINT_LEN];
 	struct lb_config *conf = NULL;
 	struct lb_err err = {0};
@@ -251,7 +254,7 @@ void lb_control_reload(struct lb_control *c)
 	ret = lb_source_file(c->options.config_path, &conf, fingerprint, &err);
 	lb_block_end();
 	if (!ret) {
-		apply(c, conf, "reload", true, fingerprint, NULL, &err);
+		apply(c, conf, &origin, true, fingerprint, NULL, &err);
 		return;
 	}
 	/* A host that is run by commands alone. */
@@ -261,6 +264,6 @@ void lb_control_reload(struct lb_control *c)
 	}
 	lb_log(LB_LOG_ERROR, "msg=\"refused; what runs keeps running\" origin=reload error=%s",
 	       lb_quoted(lb_err_str(&err)));
-	lb_control_set_last_apply(c, false, lb_err_str(&err));
-	lb_tell_apply(c, "reload", 0, &err);
+	lb_control_set_last_apply(c, false, lb_err_str(&err), &origin);
+	lb_tell_apply(c, &origin, 0, &err);
 }

@@ -84,7 +84,7 @@ static int take(struct lb_control *c, const struct lb_config *expanded, struct l
 static void take_names(void *ctx)
 {
 	struct lb_control *c = ctx;
-	struct lb_change_log log = {.origin = "names"};
+	struct lb_change_log log = {.origin.what = "names"};
 	struct lb_config *expanded;
 	struct lb_err err = {0};
 	int ret = 0;

@@ -16,7 +16,7 @@ int lb_control_commit(struct lb_control *c, struct lb_image *(*make_image)(struc
 bool lb_control_is_forwarding(const struct lb_control *c);
 
 /* control_change.c */
-void lb_control_set_last_apply(struct lb_control *c, bool success, const char *error);
+void lb_control_set_last_apply(struct lb_control *c, bool success, const char *error, const struct lb_origin *origin);
 /* @expanded: @conf with the addresses of names. */
 int lb_control_save(struct lb_control *c, struct lb_config *conf, const struct lb_config *expanded, uint64_t generation,
 		    const char *fingerprint, const struct lb_drains *drains, struct lb_err *err);
@@ -29,7 +29,7 @@ int lb_control_sync_checks(struct lb_control *c);
 
 /* An lb_config_diff_fn that logs: the first few for everybody, as a large reload is not to bury everything else. */
 struct lb_change_log {
-	const char *origin;
+	struct lb_origin origin;
 	int nr;
 	struct lb_text kept; /* the lines, until lb_control_log_kept: what is refused was no change */
 };

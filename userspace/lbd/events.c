@@ -110,6 +110,18 @@ static void put_time(struct lb_text *t, uint64_t ns)
 	lb_text_printf(t, "\"time\":\"%s.%03uZ\"", text, (unsigned int)(ns / 1000000 % 1000));
 }
 
+static void put_caller(struct lb_text *t, const struct lb_caller *by)
+{
+	if (!by || !by->known)
+		return;
+	lb_text_printf(t, ",\"by\":{\"uid\":%u", by->uid);
+	if (by->login != LB_CALLER_NO_LOGIN)
+		lb_text_printf(t, ",\"login_uid\":%u", by->login);
+	if (by->pid)
+		lb_text_printf(t, ",\"pid\":%d", by->pid);
+	lb_text_puts(t, "}");
+}
+
 static char *encode(const struct lb_events *e, uint64_t seq, const struct lb_event *event)
 {
 	char buf[LB_ADDR_STRLEN];
@@ -133,6 +145,7 @@ static char *encode(const struct lb_events *e, uint64_t seq, const struct lb_eve
 	put_number(&t, "count", event->count);
 	put_member(&t, "detail", event->detail);
 	put_member(&t, "name", event->name);
+	put_caller(&t, event->by);
 	lb_text_puts(&t, "}");
 	return lb_text_take(&t, NULL);
 }
@@ -173,7 +186,7 @@ struct lb_events_reader *lb_events_reader_new(struct lb_events *e, uint64_t afte
 
 void lb_events_reader_only(struct lb_events_reader *r, uint32_t types)
 {
-	r->types = types | 1U << LB_EVENT_LOST;
+	r->types = types;
 }
 
 void lb_events_reader_beside(struct lb_events_reader *r, struct lb_events *e)

@@ -7,6 +7,7 @@
 #ifndef LB_EVENTS_H
 #define LB_EVENTS_H
 
+#include "caller.h"
 #include "conf.h"
 
 #define LB_EVENTS_RING 16384
@@ -52,6 +53,7 @@ struct lb_event {
 	const char *verdict;
 	const char *detail; /* what stands behind the reason, for people */
 	const char *name;   /* of the DNS */
+	const struct lb_caller *by; /* whose request a change of the API was */
 };
 
 struct lb_events;

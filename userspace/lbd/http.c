@@ -656,3 +656,8 @@ const char *lb_http_header(const struct lb_http_request *req, const char *key)
 {
 	return MHD_lookup_connection_value(req->connection, MHD_HEADER_KIND, key);
 }
+
+struct lb_caller lb_http_caller(const struct lb_http_request *req)
+{
+	return lb_caller_of(peer_of(req->connection)->fd);
+}

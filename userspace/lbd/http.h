@@ -11,6 +11,7 @@
 #include <event2/event.h>
 
 #include "addr.h"
+#include "caller.h"
 
 #define LB_HTTP_BODY_MAX (16U << 20)
 #define LB_HTTP_HEADERS_MAX (16U << 10) /* names and values of one request's headers together */
@@ -90,6 +91,8 @@ const char *lb_http_query(const struct lb_http_request *req, const char *key);
 typedef void (*lb_http_query_fn)(void *ctx, const char *key, const char *value);
 void lb_http_query_each(const struct lb_http_request *req, lb_http_query_fn cb, void *ctx);
 const char *lb_http_header(const struct lb_http_request *req, const char *key);
+/* Whose connection it came by. */
+struct lb_caller lb_http_caller(const struct lb_http_request *req);
 
 /* lb_listen_unix - a socket at @path, 0660, of the group lbd where there is one. What a dead lbd left is replaced;
  * -EADDRINUSE with @err when one is alive. Returns the descriptor. */

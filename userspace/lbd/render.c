@@ -289,13 +289,32 @@ json_t *lb_render_verification(const struct lb_verification *v)
 			 "repaired", (json_int_t)v->differences, "what", what);
 }
 
+static json_t *render_caller(const struct lb_caller *by)
+{
+	json_t *j = by->known ? json_pack("{s:I}", "uid", (json_int_t)by->uid) : json_null();
+
+	if (by->known && by->login != LB_CALLER_NO_LOGIN)
+		json_object_set_new(j, "login_uid", json_integer(by->login));
+	if (by->known && by->pid)
+		json_object_set_new(j, "pid", json_integer(by->pid));
+	return j;
+}
+
+static json_t *render_last_apply(const struct lb_apply_result *r)
+{
+	char time[LB_TIME_STRLEN];
+
+	return json_pack("{s:b, s:s, s:s, s:s, s:o}", "success", r->success, "time", lb_time_format(r->time_ns, time),
+			 "error", r->error, "origin", r->origin.what, "by", render_caller(&r->origin.by));
+}
+
 json_t *lb_render_status(struct lb_control *c)
 {
 	const struct lb_model_service *const *list;
 	size_t nr = lb_model_services(c->model, &list), up = 0, backends = 0, serving = 0;
 	const struct lb_loop_times *loop = lb_loop_times();
-	char time[LB_TIME_STRLEN], why[512];
 	struct lb_nat_load load;
+	char why[512];
 
 	lb_dataplane_nat_load(c->dp, 0, &load);
 	for (size_t i = 0; i < nr; i++) {
@@ -304,17 +323,16 @@ json_t *lb_render_status(struct lb_control *c)
 		serving += list[i]->choice.chosen;
 	}
 	return json_pack(
-		"{s:s, s:i, s:i, s:f, s:b, s:b, s:s, s:I, s:{s:b, s:s, s:s}, s:o, s:{s:I, s:I}, s:{s:I, s:I}, "
+		"{s:s, s:i, s:i, s:f, s:b, s:b, s:s, s:I, s:o, s:o, s:{s:I, s:I}, s:{s:I, s:I}, "
 		"s:{s:I, s:I}, s:{s:I, s:I, s:I}, s:o, s:o, s:{s:I, s:I, s:f}}",
 		"version", LB_VERSION, "abi", LB_ABI_VERSION, "pid", (int)getpid(), "uptime_seconds",
 		(double)((lb_now_ns() - c->start_ns) / 1000000) / 1e3, "ready", lb_control_ready(c, why, sizeof(why)),
 		"adopted", c->adopted, "program_tag", lb_dataplane_tag(c->dp), "generation", (json_int_t)c->generation,
-		"last_apply", "success", c->last_apply.success, "time", lb_time_format(c->last_apply.time_ns, time),
-		"error", c->last_apply.error, "interfaces", render_ifaces(c), "services", "total", (json_int_t)nr, "up",
-		(json_int_t)up, "backends", "total", (json_int_t)backends, "serving", (json_int_t)serving, "flows",
-		"entries", (json_int_t)lb_stats_flows(c), "capacity", (json_int_t)LB_FLOW_SETS * LB_FLOW_WAYS,
-		"translated", "connections", (json_int_t)load.conns, "half_open", (json_int_t)load.half_open,
-		"capacity", (json_int_t)c->image->conf.max_conns, "verdicts", render_verdicts(c), "announce",
-		render_announce(c), "loop", "turns", (json_int_t)loop->busy.count, "long", (json_int_t)lb_loop_long(),
-		"longest_seconds", (double)(loop->longest_ns / 1000) / 1e6);
+		"last_apply", render_last_apply(&c->last_apply), "interfaces", render_ifaces(c), "services", "total",
+		(json_int_t)nr, "up", (json_int_t)up, "backends", "total", (json_int_t)backends, "serving",
+		(json_int_t)serving, "flows", "entries", (json_int_t)lb_stats_flows(c), "capacity",
+		(json_int_t)LB_FLOW_SETS * LB_FLOW_WAYS, "translated", "connections", (json_int_t)load.conns,
+		"half_open", (json_int_t)load.half_open, "capacity", (json_int_t)c->image->conf.max_conns, "verdicts",
+		render_verdicts(c), "announce", render_announce(c), "loop", "turns", (json_int_t)loop->busy.count,
+		"long", (json_int_t)lb_loop_long(), "longest_seconds", (double)(loop->longest_ns / 1000) / 1e6);
 }

@@ -69,9 +69,10 @@ void lb_tell_next_hop(struct lb_control *c, const uint8_t addr[16], const struct
 	lb_events_add(c->events, &e);
 }
 
-void lb_tell_apply(struct lb_control *c, const char *origin, size_t changes, const struct lb_err *err)
+void lb_tell_apply(struct lb_control *c, const struct lb_origin *origin, size_t changes, const struct lb_err *err)
 {
-	struct lb_event e = {LB_EVENT_CONFIG_APPLIED, .origin = origin, .generation = c->generation, .count = changes};
+	struct lb_event e = {LB_EVENT_CONFIG_APPLIED, .origin = origin->what, .by = &origin->by,
+			     .generation = c->generation, .count = changes};
 
 	if (err) {
 		e.type = LB_EVENT_CONFIG_REFUSED;

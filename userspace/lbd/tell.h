@@ -12,7 +12,7 @@ void lb_tell_share(struct lb_control *c, const char *service, const struct lb_en
 		   uint32_t to, bool said);
 void lb_tell_next_hop(struct lb_control *c, const uint8_t addr[16], const struct lb_next_hop *nh);
 /* A configuration was applied with so many @changes, or, with @err, refused. */
-void lb_tell_apply(struct lb_control *c, const char *origin, size_t changes, const struct lb_err *err);
+void lb_tell_apply(struct lb_control *c, const struct lb_origin *origin, size_t changes, const struct lb_err *err);
 /* The dataplane was updated or, with @err, could not be; the same again is no news. */
 void lb_tell_dataplane(struct lb_control *c, const struct lb_err *err);
 
