@@ -99,6 +99,8 @@ lbd_refused() {
 }
 lbd_refused 2 '--metrics: foo' "$BUILD/lbd" --metrics foo:bar
 lbd_refused 2 '--metrics .*port.*127.0.0.1' "$BUILD/lbd" --metrics 127.0.0.1
+lbd_refused 2 '--metrics takes ADDR:PORT.*no address in :9707' "$BUILD/lbd" --metrics :9707
+lbd_refused 2 '--metrics takes ADDR:PORT.*no address in 9707' "$BUILD/lbd" --metrics 9707
 lbd_refused 2 '^lbd: .*no such option.*: --nonsense; see lbd --help$' "$BUILD/lbd" --nonsense
 lbd_refused 2 '^lbd: .*takes no value: --check-config=x; see lbd --help$' "$BUILD/lbd" --check-config=x
 lbd_refused 2 '^lbd: --config needs a value; see lbd --help$' "$BUILD/lbd" --config

@@ -213,7 +213,9 @@ static void test_vip(void **state)
 		{"2001:db8::10", "2001:db8::10 has no port; write it as in [2001:db8::10]:80/tcp"},
 		{"192.0.2.10:80/dccp", "dccp is not a protocol (tcp, udp, sctp)"},
 		{"192.0.2.10:80/", "\"\" is not a protocol (tcp, udp, sctp)"},
-		{"192.0.2.10:80/TCP", "TCP is not a protocol (tcp, udp, sctp)"},
+		{"192.0.2.10:80/TCP", "TCP is not a protocol (tcp, udp, sctp); did you mean tcp?"},
+		{"192.0.2.10:80,192.0.2.11:80/tcp", "192.0.2.10:80,192.0.2.11:80/tcp is more than one VIP; write a "
+						    "list, or --vip VIP for each further one"},
 		{"192.0.2.10:80/6", "80/6 is not a port (1-65535)"},
 		{"192.0.2.10:70000/tcp", "70000 is not a port (1-65535)"},
 		{"192.0.2.10:0/tcp", "0 is not a port (1-65535)"},

@@ -70,6 +70,10 @@ static int parse_metrics(struct options *o)
 {
 	struct lb_err err = {0};
 
+	/* As other exporters take it: of all addresses. Here it is said which. */
+	if (*o->metrics == ':' || !o->metrics[strspn(o->metrics, "0123456789")])
+		return usage_error("--metrics takes ADDR:PORT, such as 127.0.0.1:9707; there is no address in ",
+				   o->metrics);
 	if (lb_endpoint_parse(o->metrics, &o->metrics_at, &err))
 		return usage_error("--metrics: ", lb_err_str(&err));
 	if (!o->metrics_at.port)

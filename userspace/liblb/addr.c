@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "addr.h"
+#include "nearest.h"
 
 static const uint8_t v4_mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 static const uint8_t zero[16];
@@ -77,6 +78,13 @@ int lb_addr_parse(const char *text, uint8_t addr[16], struct lb_err *err)
 	return lb_err_set(err, -EINVAL, NULL, SHOWN " is not an IPv4 or IPv6 address", lb_err_text(text));
 }
 
+static bool ends_with_percent(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len > 1 && text[len - 1] == '%';
+}
+
 int lb_number_parse(const char *text, const char *what, uint64_t min, uint64_t max, uint64_t *out, struct lb_err *err)
 {
 	bool ok = *text && (text[0] != '0' || !text[1]);
@@ -86,8 +94,9 @@ int lb_number_parse(const char *text, const char *what, uint64_t min, uint64_t m
 		ok = *p >= '0' && *p <= '9' && !__builtin_mul_overflow(n, 10, &n) &&
 		     !__builtin_add_overflow(n, (uint64_t)(*p - '0'), &n);
 	if (!ok || n < min || n > max)
-		return lb_err_set(err, -EINVAL, NULL, SHOWN " is not %s %s (%" PRIu64 "-%" PRIu64 ")",
-				  lb_err_text(text), strchr("aeiou", *what) ? "an" : "a", what, min, max);
+		return lb_err_set(err, -EINVAL, NULL, SHOWN " is not %s %s (%" PRIu64 "-%" PRIu64 ")%s",
+				  lb_err_text(text), strchr("aeiou", *what) ? "an" : "a", what, min, max,
+				  ends_with_percent(text) ? "; leave out the %" : "");
 	*out = n;
 	return 0;
 }
@@ -160,19 +169,23 @@ static const struct {
 /* Cuts "/tcp" and the like off @text. A number behind a slash is a prefix's length. */
 static int vip_cut_proto(char *text, uint8_t *proto, struct lb_err *err)
 {
+	const char *known[NR_PROTOCOLS + 1] = {NULL}, *near;
 	char *slash = strrchr(text, '/');
 
 	*proto = IPPROTO_TCP;
 	if (!slash || (slash[1] >= '0' && slash[1] <= '9'))
 		return 0;
 	for (size_t i = 0; i < NR_PROTOCOLS; i++) {
+		known[i] = protocols[i].name;
 		if (strcmp(slash + 1, protocols[i].name))
 			continue;
 		*proto = protocols[i].proto;
 		*slash = '\0';
 		return 0;
 	}
-	return lb_err_set(err, -EINVAL, NULL, SHOWN " is not a protocol (tcp, udp, sctp)", lb_err_text(slash + 1));
+	near = lb_nearest(slash + 1, known);
+	return lb_err_set(err, -EINVAL, NULL, SHOWN " is not a protocol (tcp, udp, sctp)%s%s%s", lb_err_text(slash + 1),
+			  near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
 /* Takes "/28" out of "192.0.2.0/28:80", "[2001:db8::/64]:80" or "[2001:db8::]/64:80" and puts it into @plen, with its
@@ -223,6 +236,10 @@ int lb_vip_parse(const char *text, struct lb_vip_conf *vip, struct lb_err *err)
 
 	if (strlen(text) >= sizeof(buf))
 		return lb_err_set(err, -EINVAL, NULL, SHOWN "... is not a VIP (such as 192.0.2.10:80/tcp)", text);
+	if (strchr(text, ','))
+		return lb_err_set(err, -EINVAL, NULL,
+				  SHOWN " is more than one VIP; write a list, or --vip VIP for each further one",
+				  lb_err_text(text));
 	strcpy(buf, text);
 	ret = vip_cut_proto(buf, &v.vip.proto, err);
 	if (ret)

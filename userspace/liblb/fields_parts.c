@@ -25,6 +25,12 @@ bool lb_text_is_visible(const char *text)
 
 static int verify_path(const char *text, struct lb_err *err)
 {
+	/* Of a whole URL, which begins as the text of a check does. */
+	if (text[0] == '/' && text[1] == '/')
+		return lb_err_set(err, -EINVAL, NULL,
+				  "%.64s begins with //; write the path alone (such as http:/health), and the host in "
+				  "the check's host",
+				  lb_err_text(text));
 	if (*text == '/' && lb_text_is_visible(text))
 		return 0;
 	return lb_err_set(err, -EINVAL, NULL, "%.64s is not a path: it begins with / and has no spaces",
