@@ -424,6 +424,7 @@ is "by backend" "$(lbctl --json flows | jq '[.flows[] | select(.service == "web"
 is "the other has none" "$(lbctl flows idle --count)" 0
 is "flush of the other" "$(lbctl --json flows flush idle | jq .flushed)" 0
 is "flush" "$(lbctl --json flows flush web | jq .flushed)" "$remembered"
+matches "the log says who" "$(grep flows.were.forgotten "$RUN/lb/log" | tail -n 1)" "origin=api uid=0 .*service=web flows=$remembered\$"
 is "they are forgotten" "$(lbctl flows --count)" 0
 is "of a service that is not there" "$(api 'http://lbd/v1/flows?service=wub')" "404 application/problem+json"
 

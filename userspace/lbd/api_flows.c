@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "log.h"
 #include "stats.h"
 #include "text.h"
 
@@ -144,10 +145,18 @@ void lb_api_flows_get(struct lb_api_call *call)
 
 void lb_api_flows_delete(struct lb_api_call *call)
 {
+	struct lb_caller caller = lb_http_caller(call->req);
 	struct count *counts = wanted_of(call);
+	const char *service = lb_http_query(call->req, "service");
+	char by[LB_CALLER_STRLEN];
+	size_t nr;
 
 	if (!counts)
 		return;
-	lb_api_json(call, 200, json_pack("{s:I}", "flushed", (json_int_t)walk(call->control, counts, true)));
+	nr = walk(call->control, counts, true);
+	/* No change of the configuration, but connections may break by it. */
+	lb_log(LB_LOG_INFO, "msg=\"flows were forgotten\" origin=api%s service=%s flows=%zu",
+	       lb_caller_log(&caller, by), service ? service : "*", nr);
+	lb_api_json(call, 200, json_pack("{s:I}", "flushed", (json_int_t)nr));
 	free(counts);
 }
