@@ -180,11 +180,11 @@ static void test_lazy(void **state)
 	s = lb_model_service(m, WEB);
 	assert_int_equal(s->choice.chosen, 2);
 	assert_int_equal(line(m, 1).flags, LB_BACKEND_F_V4);
-	/* A disabled backend's health is kept and changes nothing. */
+	/* A disabled backend has no health that could be set. */
 	conf_find(c, WEB, 3)->admin = LB_ADMIN_DISABLED;
 	apply(m, c, 4);
 	assert_int_equal(lb_model_set_health(m, WEB, &ep[3], LB_HEALTH_DOWN, 4), 0);
-	assert_int_equal(backend(m, WEB, 3)->health, LB_HEALTH_DOWN);
+	assert_int_equal(backend(m, WEB, 3)->health, LB_HEALTH_UNKNOWN);
 	lb_image_free(after);
 	lb_config_free(c);
 	lb_model_free(m);

@@ -295,6 +295,7 @@ static void test_slow_start(void **state)
 	conf_find(c, WEB, 2)->admin = LB_ADMIN_ENABLED;
 	conf_backend(c, WEB, 5);
 	apply(m, c, 503);
+	health(m, 2, LB_HEALTH_UP, 504);
 	health(m, 5, LB_HEALTH_UP, 504);
 	assert_true(lb_model_weight(backend(m, WEB, 1)) == 100);
 	assert_true(lb_model_weight(backend(m, WEB, 2)) == 12.5);

@@ -105,17 +105,13 @@ int lb_model_set_health(struct lb_model *m, const char *service, const struct lb
 {
 	struct lb_service_entry *s = find_service(m, service);
 	struct lb_model_backend *b = find_backend(s, backend);
-	enum lb_health before;
 
 	if (!b)
 		return -ENOENT;
-	before = b->health;
-	if (s->pub.conf.check.type == LB_CHECK_NONE || before == h)
+	if (s->pub.conf.check.type == LB_CHECK_NONE || b->conf.admin == LB_ADMIN_DISABLED || b->health == h)
 		return 0;
 	b->health = h;
 	s->health_changed = true;
-	if (b->conf.admin == LB_ADMIN_DISABLED)
-		return 0;
 	s->stale = true;
 	s->stale_s = now_s;
 	return 1;

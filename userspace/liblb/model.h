@@ -78,7 +78,7 @@ int lb_model_apply(struct lb_model *m, const struct lb_config *c, uint32_t now_s
 
 /* Facts. Each returns 1 when an image made now may differ, 0 when not, -ENOMEM, -ENOENT. What follows from health is
  * worked out by lb_model_image, once for all that has come in: until then .choice, .chosen and tables are as before.
- * So is what follows from a next hop that was lost or found. */
+ * So is what follows from a next hop that was lost or found. Who is not checked, or disabled, has no health to set. */
 int lb_model_set_health(struct lb_model *m, const char *service, const struct lb_endpoint *backend, enum lb_health h,
 			uint32_t now_s);
 int lb_model_set_next_hop(struct lb_model *m, const uint8_t addr[16], const struct lb_next_hop *nh, uint32_t now_s);
