@@ -493,6 +493,7 @@ static int first_apply(struct lb_control *c, const struct lb_config *previous, c
 		nr = lb_config_diff(previous, c->config, lb_control_log_change, &log);
 	if (nr || !c->generation)
 		c->generation++;
+	lb_tell_started(c); /* the first event: what is found from now on comes after it */
 	if (lb_drains_make(&c->drains, expanded, lb_clock_ns(CLOCK_REALTIME), &drains)) {
 		lb_control_log_kept(&log, false);
 		lb_config_free(expanded);
@@ -571,7 +572,6 @@ int lb_control_start(struct lb_control *c, struct lb_err *err)
 	c->generation = state.generation;
 	c->drains = state.drains;
 	memcpy(c->fingerprint, state.fingerprint, sizeof(c->fingerprint));
-	lb_tell_started(c); /* the first event; what is found meanwhile is told after it */
 	lb_block_begin();
 	ret = open_dataplane(c, err);
 	lb_block_end();
