@@ -277,6 +277,13 @@ s.sendall(("PUT /v1/config HTTP/1.1\r\nHost: lbd\r\n" + sys.argv[2] + "\r\n\r\n"
 print(s.recv(65536).decode().split("\r\n")[0])' "$SOCKET" "$1"
 }
 matches "a length beside an encoding" "$(said $'Content-Length: 2\r\nTransfer-Encoding: chunked')" '^HTTP/1.1 400 '
+for coding in foo gzip 'chunked, foo' 'chunked, chunked' 'chunked;q=1' 'chunked,' ',' $'chunked\r\nTransfer-Encoding: chunked'; do
+	matches "a body of which nobody knows where it ends: ${coding@Q}" "$(said "Transfer-Encoding: $coding")" '^HTTP/1.1 400 '
+done
+for coding in 'gzip, chunked' $'gzip\r\nTransfer-Encoding: chunked'; do
+	matches "a coding that is not understood: ${coding@Q}" "$(said "Transfer-Encoding: $coding")" '^HTTP/1.1 501 '
+done
+is "one that is" "$(api -H 'Transfer-Encoding: Chunked' -d '{}' http://lbd/v1/config/check)" "200 application/json"
 matches "a body that would be too large is not waited for" "$(said $'Content-Length: 17000000\r\nExpect: 100-continue')" '^HTTP/1.1 413 '
 matches "one that fits is" "$(said $'Content-Length: 16000000\r\nExpect: 100-continue')" '^HTTP/1.1 100 '
 is "headers of 17 KB" "$(api -H "X: $(head -c 17000 "$RUN/large" | tr ' ' x)" http://lbd/v1/status)" "431 application/problem+json"

@@ -96,6 +96,7 @@ static const char *title_of(unsigned int status)
 		{413, "Content Too Large"},
 		{415, "Unsupported Media Type"},
 		{431, "Request Header Fields Too Large"},
+		{501, "Not Implemented"},
 		{503, "Service Unavailable"},
 		{507, "Insufficient Storage"},
 	};

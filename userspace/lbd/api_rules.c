@@ -159,6 +159,13 @@ bool lb_api_acceptable(struct lb_api_call *call)
 
 	if (req->ambiguous) {
 		lb_api_problem(call, 400, "there is more than one Content-Length, or one beside a Transfer-Encoding");
+	} else if (req->coding) {
+		lb_api_problem(
+			call, req->coding,
+			req->coding == 501
+				? "a Transfer-Encoding other than chunked is not understood; send the body as it is"
+				: "the Transfer-Encoding is not chunked, or not at last: where the body ends is not to "
+				  "be known");
 	} else if (req->headers_too_large) {
 		lb_api_problem(call, 431, "the headers are larger than 16 KiB");
 	} else if (req->too_large) {

@@ -40,6 +40,7 @@ struct exchange {
 	size_t len, cap, held;
 	bool begun; /* its headers are there */
 	bool too_large, headers_too_large, ambiguous, busy;
+	unsigned int coding;
 	bool failed;		      /* out of memory */
 	bool working;		      /* it is in the list, and its connection suspended */
 	struct event *ready;	      /* of a job that waits: it is not in the list */
@@ -457,6 +458,7 @@ static enum MHD_Result answer(struct lb_http *h, struct exchange *x, const char 
 		.too_large = x->too_large,
 		.headers_too_large = x->headers_too_large,
 		.ambiguous = x->ambiguous,
+		.coding = x->coding,
 		.busy = x->busy,
 		.full = h->held > LB_HTTP_HELD_MAX,
 		.streams_full = h->nr_streams >= LB_HTTP_STREAMS_MAX,
@@ -484,8 +486,11 @@ static enum MHD_Result begin(struct lb_http *h, struct exchange *x, const char *
 	x->headers_too_large = head.too_large;
 	x->too_large = head.body_too_large;
 	x->ambiguous = head.ambiguous;
+	x->coding = head.coding;
 	x->begun = true;
-	return head.ambiguous || (head.body_too_large && head.waits) ? answer(h, x, method) : MHD_YES;
+	if (head.ambiguous || head.coding || (head.body_too_large && head.waits))
+		return answer(h, x, method);
+	return MHD_YES;
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const char *url, const char *method,

@@ -29,6 +29,7 @@ struct lb_http_request {
 	bool too_large;		/* the body passed LB_HTTP_BODY_MAX and was thrown away */
 	bool headers_too_large; /* they pass LB_HTTP_HEADERS_MAX */
 	bool ambiguous;		/* where the body ends can be read in two ways: nothing of it was read */
+	unsigned int coding;	/* as lb_http_head has it; other than 0, nothing of the body was read */
 	bool busy;		/* the body was thrown away because LB_HTTP_HELD_MAX was reached */
 	bool full;		/* it is reached now: no time for a long answer */
 	bool streams_full;	/* LB_HTTP_STREAMS_MAX are open */

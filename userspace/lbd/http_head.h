@@ -12,6 +12,10 @@ struct lb_http_head {
 	bool body_too_large; /* the body will pass LB_HTTP_BODY_MAX */
 	bool waits;	     /* the client sends the body once it is told to (RFC 9110, 10.1.1) */
 	bool ambiguous;	     /* where the body ends can be read in two ways (RFC 9112, 6.3) */
+	/* The status that refuses a Transfer-Encoding which is not just "chunked": 501, what comes in chunks is encoded
+	 * besides; 400, it does not come in chunks at last, so that nobody knows where it ends (RFC 9112, 6.1 and 6.3).
+	 * 0: there is nothing to refuse. */
+	unsigned int coding;
 };
 
 /* lb_http_head - look at the headers of @conn's request, which are all there. */

@@ -550,6 +550,8 @@ void lb_metrics_handle(void *ctx, const struct lb_http_request *req, struct lb_h
 		resp->allow = "GET, HEAD";
 	} else if (req->ambiguous) {
 		answer_line(resp, 400, "where the request ends can be read in two ways");
+	} else if (req->coding) {
+		answer_line(resp, req->coding, "this Transfer-Encoding is not understood");
 	} else if (req->busy || req->too_large || req->headers_too_large) {
 		answer_line(resp, req->busy ? 503 : req->too_large ? 413 : 431, "too much at once");
 	} else if (!strcmp(req->path, "/metrics")) {
