@@ -135,6 +135,10 @@ ok "live" wait_for 5 drained
 kill $monitor
 wait $monitor 2>/dev/null
 
+# the group writes to the pipe, whose reader is gone at once; of the type that is asked for nothing happens
+{ nsenter --net=/run/netns/lb -- "$BUILD/lbctl" --socket "$SOCKET" monitor --type lost && echo "status $?" >"$RUN/unread"; } | true &
+ok "ends when nobody reads it any more" wait_for 10 grep -qx 'status 0' "$RUN/unread"
+
 echo "# traffic"
 for bad in 'traffic=2' 'traffic=' 'type=helth' 'type=' 'type=health,'; do
 	is "?$bad" "$(api "http://lbd/v1/events?$bad")" "400 application/problem+json"

@@ -54,8 +54,8 @@ int lb_ctl_diff(struct lb_ctl *c);
 int lb_ctl_export(struct lb_ctl *c);
 int lb_ctl_version(struct lb_ctl *c);
 
-/* commands.c, for live.c: a request, and an answer that comes line by line until @line returns false. What went wrong
- * has been said. */
+/* commands.c, for live.c: a request, and an answer that comes line by line until @line returns false, which is asked
+ * with NULL, too, about once a second. What went wrong has been said. */
 int lb_ctl_call(const struct lb_ctl *c, const char *method, char *path, json_t *body, json_t **doc);
 int lb_ctl_stream(const struct lb_ctl *c, char *path, bool (*line)(void *ctx, const char *text), void *ctx);
 

@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,13 +38,21 @@ struct monitor {
 	uint64_t left; /* events; 0: any number */
 };
 
+/* Is there still who reads what is written? Of a pipe nobody knows before the next write, unless it is asked. */
+static bool is_read(void)
+{
+	struct pollfd out = {.fd = STDOUT_FILENO};
+
+	return poll(&out, 1, 0) < 1 || !(out.revents & POLLERR);
+}
+
 static bool on_line(void *ctx, const char *line)
 {
 	struct monitor *m = ctx;
 	json_t *event;
 
-	if (!*line)
-		return true; /* a sign of life */
+	if (!line || !*line)
+		return is_read(); /* nothing has happened */
 	if (m->json) {
 		puts(line);
 	} else {

@@ -150,9 +150,10 @@ static struct curl_slist *headers(const struct lb_request *rq)
 
 typedef size_t (*write_fn)(char *data, size_t size, size_t nmemb, void *ctx);
 
-/* Send @rq and have @on_data called with the answer's body. @timeout_ms: 0: none. */
-static int perform(struct lb_client *c, const struct lb_request *rq, write_fn on_data, void *ctx, long timeout_ms,
-		   int *status, struct lb_err *err)
+/* Send @rq and have @on_data called with the answer's body. @on_second: called about once a second; NULL: ends in time.
+ */
+static int perform(struct lb_client *c, const struct lb_request *rq, write_fn on_data, curl_xferinfo_callback on_second,
+		   void *ctx, int *status, struct lb_err *err)
 {
 	struct curl_slist *head = headers(rq);
 	char *url = NULL;
@@ -170,7 +171,10 @@ static int perform(struct lb_client *c, const struct lb_request *rq, write_fn on
 	curl_easy_setopt(c->curl, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(c->curl, CURLOPT_PROXY, ""); /* not even where the environment names one */
 	curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, timeout_ms);
+	curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, on_second ? 0 : ANSWER_TIMEOUT_MS);
+	curl_easy_setopt(c->curl, CURLOPT_NOPROGRESS, on_second ? 0L : 1L);
+	curl_easy_setopt(c->curl, CURLOPT_XFERINFOFUNCTION, on_second);
+	curl_easy_setopt(c->curl, CURLOPT_XFERINFODATA, ctx);
 	curl_easy_setopt(c->curl, CURLOPT_USERAGENT, "lbctl/" LB_VERSION);
 	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, head);
 	curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_data);
@@ -197,7 +201,7 @@ int lb_client_do(struct lb_client *c, const struct lb_request *rq, struct lb_res
 
 	if (!body.data)
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
-	ret = perform(c, rq, on_body, &body, ANSWER_TIMEOUT_MS, &status, err);
+	ret = perform(c, rq, on_body, NULL, &body, &status, err);
 	if (ret) {
 		free(body.data);
 		return ret;
@@ -236,6 +240,17 @@ static size_t on_lines(char *data, size_t size, size_t nmemb, void *ctx)
 	return s->over ? 0 : size * nmemb;
 }
 
+static int on_second(void *ctx, curl_off_t to_come, curl_off_t came, curl_off_t to_go, curl_off_t went)
+{
+	struct stream *s = ctx;
+	long status = 0;
+
+	curl_easy_getinfo(s->client->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status >= 200 && status <= 299)
+		s->over |= !s->cb(s->ctx, NULL);
+	return s->over;
+}
+
 int lb_client_stream(struct lb_client *c, const struct lb_request *rq, lb_client_line_fn cb, void *ctx,
 		     struct lb_response *out, struct lb_err *err)
 {
@@ -244,7 +259,7 @@ int lb_client_stream(struct lb_client *c, const struct lb_request *rq, lb_client
 
 	if (!s.rest.data)
 		return lb_err_set(err, -ENOMEM, NULL, "out of memory");
-	ret = perform(c, rq, on_lines, &s, 0, &status, err);
+	ret = perform(c, rq, on_lines, on_second, &s, &status, err);
 	if (ret && !s.over) {
 		free(s.rest.data);
 		return ret;
