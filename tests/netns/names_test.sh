@@ -213,4 +213,49 @@ wait_serving via 2
 found() { [ "$(service_json via ".backends[] | select(.address == \"10.0.0.1$1:80\") | .status | \"\(.health)/\(.reason)\"")" = "$2" ]; }
 ok "one answers at the VIP" wait_for 5 found 2 up/ok
 ok "one at its own address alone" wait_for 5 found 3 down/timeout
+
+echo "# a server that cuts an answer short, and takes no TCP"
+# It answers other questions once it is known what becomes of the one that was cut.
+cat >"$RUN/cut.py" <<'END'
+import socket, time
+
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("10.0.0.53", 5353))
+print("ready", flush=True)
+held, cut, when = [], False, None
+while True:
+    s.settimeout(0.05)
+    try:
+        query, sender = s.recvfrom(512)
+        question = query[12 : query.index(b"\0", 12) + 5]
+        if question.lower().startswith(b"\3cut"):
+            s.sendto(query[:2] + b"\x87\x80\0\1\0\0\0\0\0\0" + question, sender)
+            when = when or time.monotonic() + 0.5
+        else:
+            held.append((query, question, sender))
+    except TimeoutError:
+        pass
+    while held and when and time.monotonic() > when:
+        query, question, sender = held.pop()
+        v4 = question[-3] == 1
+        answer = b"\xc0\x0c" + question[-4:] + b"\0\0\0\1\0\4\x0a\0\0\x0b" if v4 else b""
+        s.sendto(query[:2] + b"\x85\x80\0\1\0" + (b"\1" if v4 else b"\0") + b"\0\0\0\0" + question + answer, sender)
+END
+talk_start cut nsenter --net=/run/netns/dns -- /usr/bin/python3 "$RUN/cut.py"
+talk_read cut
+is "it listens" "$ANSWER" ready
+cat >"$RUN/cut.yaml" <<END
+interfaces: [{name: lb0}]
+hash_key: $HASH_KEY
+resolver: {servers: ["10.0.0.53:5353"], min_ttl: 1s, timeout: 10s}
+services:
+  - {name: cut, vip: 192.0.2.10:80, backends: [cut.example]}
+  - {name: whole, vip: 192.0.2.11:80, forward: l2, backends: [whole.example]}
+END
+ok "two names at a time" lbctl apply -f "$RUN/cut.yaml"
+become "one is answered" 10.0.0.11 whole
+is "in spite of the other one" "$(metric 'lb_name_lookups_total{name="whole.example",result="refused"}' || echo 0)" 0
+refused() { [ "$(metric 'lb_name_lookups_total{name="cut.example",result="refused"}')" -gt 0 ]; }
+ok "which was refused" wait_for 10 refused
+kill "${TALK_PID[cut]}"
 done_testing

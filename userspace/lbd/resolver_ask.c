@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/stat.h>
 
 #include <ares.h>
@@ -16,8 +17,22 @@
 #define TRIES 2
 #define SYSTEM "/etc/resolv.conf"
 
-struct sock {
+/*
+ * A channel of c-ares, for one question at a time: one whose answer comes in by TCP that the server does not take makes
+ * c-ares give up on the server, for all that the channel has asked. Most are used again, as making one reads files.
+ */
+struct line {
+	LIST_ENTRY(line) link;
 	struct lb_asker *asker;
+	ares_channel channel;
+	unsigned int epoch; /* of the asker's settings */
+	bool asked;
+	struct sock *socks;
+	struct event *timer;
+};
+
+struct sock {
+	struct line *line;
 	struct event *ev;
 	ares_socket_t fd;
 	struct sock *next;
@@ -26,18 +41,16 @@ struct sock {
 struct lb_asker {
 	struct event_base *base;
 	struct lb_resolver_conf conf; /* .servers is the resolver's */
-	ares_channel channel;	      /* NULL: to be made */
-	struct sock *socks;
-	struct event *timer;
+	LIST_HEAD(, line) idle, busy;
+	unsigned int epoch;
 	struct event *answers; /* there are some to be told */
 	struct lb_ask *told;
-	size_t asked;
 	struct timespec system; /* when the system's settings were changed last */
 };
 
 /* c-ares may answer while it is asked; who asks is told from the event loop. */
 struct lb_ask {
-	struct lb_asker *asker;
+	struct line *line;
 	lb_ask_fn done; /* NULL: cancelled */
 	void *ctx;
 	bool v6;
@@ -56,36 +69,36 @@ static void ask_free(struct lb_ask *ask)
 
 /* ---- sockets and time ---- */
 
-static void set_timer(struct lb_asker *a)
+static void set_timer(struct line *l)
 {
 	struct timeval most = {.tv_sec = 60}, tv;
 
-	if (a->asked && ares_timeout(a->channel, &most, &tv))
-		evtimer_add(a->timer, &tv);
+	if (l->asked && ares_timeout(l->channel, &most, &tv))
+		evtimer_add(l->timer, &tv);
 	else
-		evtimer_del(a->timer);
+		evtimer_del(l->timer);
 }
 
 static void on_socket(evutil_socket_t fd, short what, void *ctx)
 {
-	struct lb_asker *a = ((struct sock *)ctx)->asker;
+	struct line *l = ((struct sock *)ctx)->line;
 
-	ares_process_fd(a->channel, what & EV_READ ? fd : ARES_SOCKET_BAD, what & EV_WRITE ? fd : ARES_SOCKET_BAD);
-	set_timer(a);
+	ares_process_fd(l->channel, what & EV_READ ? fd : ARES_SOCKET_BAD, what & EV_WRITE ? fd : ARES_SOCKET_BAD);
+	set_timer(l);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *ctx)
 {
-	struct lb_asker *a = ctx;
+	struct line *l = ctx;
 
-	ares_process_fd(a->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-	set_timer(a);
+	ares_process_fd(l->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	set_timer(l);
 }
 
 static void on_state(void *ctx, ares_socket_t fd, int readable, int writable)
 {
-	struct lb_asker *a = ctx;
-	struct sock **at = &a->socks, *s;
+	struct line *l = ctx;
+	struct sock **at = &l->socks, *s;
 
 	while (*at && (*at)->fd != fd)
 		at = &(*at)->next;
@@ -102,23 +115,36 @@ static void on_state(void *ctx, ares_socket_t fd, int readable, int writable)
 		s = calloc(1, sizeof(*s));
 		if (!s)
 			return; /* the question times out */
-		*s = (struct sock){.asker = a, .fd = fd, .next = a->socks};
-		a->socks = s;
+		*s = (struct sock){.line = l, .fd = fd, .next = l->socks};
+		l->socks = s;
 	}
-	s->ev = event_new(a->base, fd, (short)(EV_PERSIST | (readable ? EV_READ : 0) | (writable ? EV_WRITE : 0)),
-			  on_socket, s);
+	s->ev = event_new(l->asker->base, fd,
+			  (short)(EV_PERSIST | (readable ? EV_READ : 0) | (writable ? EV_WRITE : 0)), on_socket, s);
 	if (s->ev)
 		event_add(s->ev, NULL);
 }
 
-/* ---- the channel ---- */
+/* ---- channels ---- */
 
-static void close_channel(struct lb_asker *a)
+static void line_free(struct line *l)
 {
-	if (a->channel)
-		ares_destroy(a->channel); /* answers all that is asked, too */
-	a->channel = NULL;
-	a->asked = 0;
+	if (!l)
+		return;
+	if (l->channel)
+		ares_destroy(l->channel); /* answers what is asked, too */
+	if (l->timer)
+		event_free(l->timer);
+	free(l);
+}
+
+static void free_lines(struct lb_asker *a, bool all)
+{
+	struct line *l;
+
+	while ((l = LIST_FIRST(&a->idle)) || (all && (l = LIST_FIRST(&a->busy)))) {
+		LIST_REMOVE(l, link);
+		line_free(l);
+	}
 }
 
 static struct timespec system_changed(void)
@@ -128,47 +154,88 @@ static struct timespec system_changed(void)
 	return stat(SYSTEM, &st) ? (struct timespec){0} : st.st_mtim;
 }
 
-static int set_servers(struct lb_asker *a)
+static int set_servers(struct line *l)
 {
 	char list[LB_MAX_RESOLVERS * (LB_ADDR_STRLEN + 1)] = "", text[LB_ADDR_STRLEN];
+	const struct lb_resolver_conf *conf = &l->asker->conf;
 	size_t n = 0;
 
-	for (size_t i = 0; i < a->conf.nr_servers; i++)
+	for (size_t i = 0; i < conf->nr_servers; i++)
 		n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", i ? "," : "",
-				      lb_endpoint_format(&a->conf.servers[i], text));
-	return n ? ares_set_servers_ports_csv(a->channel, list) : ARES_SUCCESS;
+				      lb_endpoint_format(&conf->servers[i], text));
+	return n ? ares_set_servers_ports_csv(l->channel, list) : ARES_SUCCESS;
 }
 
-static bool open_channel(struct lb_asker *a)
+static int open_channel(struct line *l)
 {
 	struct ares_options options = {
-		.timeout = (int)(a->conf.timeout_ns / 1000000),
+		.timeout = (int)(l->asker->conf.timeout_ns / 1000000),
 		.tries = TRIES,
 		.sock_state_cb = on_state,
-		.sock_state_cb_data = a,
+		.sock_state_cb_data = l,
 	};
 	int ret;
 
+	ret = ares_init_options(&l->channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
+	if (ret != ARES_SUCCESS)
+		l->channel = NULL;
+	return ret == ARES_SUCCESS ? set_servers(l) : ret;
+}
+
+static struct line *line_new(struct lb_asker *a)
+{
+	struct line *l = calloc(1, sizeof(*l));
+	int ret = ARES_ENOMEM;
+
+	if (l) {
+		l->asker = a;
+		l->epoch = a->epoch;
+		l->timer = evtimer_new(a->base, on_timer, l);
+	}
+	if (l && l->timer)
+		ret = open_channel(l);
+	if (ret == ARES_SUCCESS)
+		return l;
+	lb_log(LB_LOG_ERROR, "msg=\"names cannot be looked up\" error=%s", lb_quoted(ares_strerror(ret)));
+	line_free(l);
+	return NULL;
+}
+
+/* One that is asked nothing, now among those that are; NULL: there is none to be had. */
+static struct line *take_line(struct lb_asker *a)
+{
+	struct line *l;
+
 	/* The system's servers may change while we run: a lease of DHCP, a daemon that writes the file. */
-	if (a->channel && !a->asked && !a->conf.nr_servers) {
+	if (!a->conf.nr_servers) {
 		struct timespec now = system_changed();
 
-		if (now.tv_sec != a->system.tv_sec || now.tv_nsec != a->system.tv_nsec)
-			close_channel(a);
+		if (now.tv_sec != a->system.tv_sec || now.tv_nsec != a->system.tv_nsec) {
+			a->system = now;
+			a->epoch++;
+			free_lines(a, false);
+		}
 	}
-	if (a->channel)
-		return true;
-	a->system = system_changed();
-	ret = ares_init_options(&a->channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
-	if (ret != ARES_SUCCESS)
-		a->channel = NULL;
+	l = LIST_FIRST(&a->idle);
+	if (l)
+		LIST_REMOVE(l, link);
 	else
-		ret = set_servers(a);
-	if (ret == ARES_SUCCESS)
-		return true;
-	lb_log(LB_LOG_ERROR, "msg=\"names cannot be looked up\" error=%s", lb_quoted(ares_strerror(ret)));
-	close_channel(a);
-	return false;
+		l = line_new(a);
+	if (l)
+		LIST_INSERT_HEAD(&a->busy, l, link);
+	return l;
+}
+
+/* Its question is answered. Not from within c-ares. */
+static void give_line_back(struct line *l)
+{
+	struct lb_asker *a = l->asker;
+
+	LIST_REMOVE(l, link);
+	if (l->epoch == a->epoch)
+		LIST_INSERT_HEAD(&a->idle, l, link);
+	else
+		line_free(l);
 }
 
 /* ---- answers ---- */
@@ -182,6 +249,7 @@ static void on_told(evutil_socket_t fd, short what, void *ctx)
 		uint8_t(*addrs)[16] = ask->addrs;
 
 		a->told = ask->next;
+		give_line_back(ask->line);
 		if (ask->done) {
 			ask->addrs = NULL;
 			ask->done(ask->ctx, ask->v6, ask->result, addrs, ask->nr, ask->ttl_s);
@@ -262,9 +330,9 @@ static void take(struct lb_ask *ask, const struct ares_addrinfo *info)
 static void on_info(void *ctx, int status, int timeouts, struct ares_addrinfo *info)
 {
 	struct lb_ask *ask = ctx;
-	struct lb_asker *a = ask->asker;
+	struct lb_asker *a = ask->line->asker;
 
-	a->asked -= a->asked > 0;
+	ask->line->asked = false;
 	ask->result = result_of(status);
 	if (status == ARES_SUCCESS && info)
 		take(ask, info);
@@ -277,17 +345,20 @@ static void on_info(void *ctx, int status, int timeouts, struct ares_addrinfo *i
 struct lb_ask *lb_ask(struct lb_asker *a, const char *name, bool v6, lb_ask_fn done, void *ctx)
 {
 	struct ares_addrinfo_hints hints = {.ai_flags = ARES_AI_NOSORT, .ai_family = v6 ? AF_INET6 : AF_INET};
-	struct lb_ask *ask = open_channel(a) ? calloc(1, sizeof(*ask)) : NULL;
+	struct lb_ask *ask = calloc(1, sizeof(*ask));
+	struct line *l = ask ? take_line(a) : NULL;
 	char whole[LB_NAME_STRLEN + 1];
 
-	if (!ask)
+	if (!l) {
+		free(ask);
 		return NULL;
-	*ask = (struct lb_ask){.asker = a, .done = done, .ctx = ctx, .v6 = v6};
+	}
+	*ask = (struct lb_ask){.line = l, .done = done, .ctx = ctx, .v6 = v6};
 	/* A name with a dot is whole; one without is looked for in the system's search domains. */
 	snprintf(whole, sizeof(whole), "%s%s", name, strchr(name, '.') ? "." : "");
-	a->asked++;
-	ares_getaddrinfo(a->channel, whole, NULL, &hints, on_info, ask);
-	set_timer(a);
+	l->asked = true;
+	ares_getaddrinfo(l->channel, whole, NULL, &hints, on_info, ask);
+	set_timer(l);
 	return ask;
 }
 
@@ -306,10 +377,11 @@ struct lb_asker *lb_asker_new(struct event_base *base)
 		free(a);
 		return NULL;
 	}
+	LIST_INIT(&a->idle);
+	LIST_INIT(&a->busy);
 	a->base = base;
-	a->timer = evtimer_new(base, on_timer, a);
 	a->answers = evtimer_new(base, on_told, a);
-	if (a->timer && a->answers)
+	if (a->answers)
 		return a;
 	lb_asker_free(a);
 	return NULL;
@@ -321,13 +393,11 @@ void lb_asker_free(struct lb_asker *a)
 
 	if (!a)
 		return;
-	close_channel(a);
+	free_lines(a, true);
 	for (struct lb_ask *ask = a->told; ask; ask = next) {
 		next = ask->next;
 		ask_free(ask);
 	}
-	if (a->timer)
-		event_free(a->timer);
 	if (a->answers)
 		event_free(a->answers);
 	free(a);
@@ -337,5 +407,6 @@ void lb_asker_free(struct lb_asker *a)
 void lb_asker_set(struct lb_asker *a, const struct lb_resolver_conf *conf)
 {
 	a->conf = *conf;
-	close_channel(a);
+	a->epoch++;
+	free_lines(a, false);
 }
