@@ -136,6 +136,15 @@ between "b1 and b2 share the others" $(($(field b1 "$ANSWER") - $(field b2 "$ANS
 talk first clear
 talk second clear
 
+echo "# least connections, by weight"
+service_up heavy 192.0.2.10:86/tcp 2 --policy least_conn
+ok "b2 bears three times as much" lbctl backend set heavy 10.0.0.12:86 --weight 300
+talk_start third host client "$TRAFFIC" hold --to 192.0.2.10:86 --count 400 --first-port 22000 --every 300
+talk_read third
+is "400 connections" "$(field alive "$ANSWER")" 400
+between "b1 has a quarter of them" "$(field b1 "$ANSWER")" 60 140
+talk third clear
+
 echo "# at random"
 service_up random 192.0.2.10:85/tcp 3 --policy random
 spread --to 192.0.2.10:85 --count 3000 --parallel 32

@@ -46,4 +46,20 @@ ok "the learning window ends" wait_for 15 window_over
 all_alive "after the third window"
 
 all_alive "at the end"
+
+echo "# connections that say nothing, while a drain has not learned of them"
+lbctl export | sed 's/^learning_window:.*/learning_window: 15m/' >"$RUN/slow.yaml"
+ok "a long learning window" lbctl apply -f "$RUN/slow.yaml"
+server_start 1 81
+server_start 2 81
+ok "service add" lbctl service add silent 192.0.2.10:81/tcp
+ok "b1" lbctl backend add silent 10.0.0.11:81
+ok "b2" lbctl backend add silent 10.0.0.12:81
+wait_serving silent 2
+talk_start silent host client "$TRAFFIC" hold --to 192.0.2.10:81 --count 100 --first-port 50000
+talk_read silent
+is "100 connections are open" "$(field alive "$ANSWER")" 100
+left() { service_json silent '.backends[0].status | "\(.state) \(.active_connections)"'; }
+ok "backend drain" lbctl backend drain silent 10.0.0.11:81
+is "they are known to be left" "$(left)" "draining $(field b1 "$ANSWER")"
 done_testing

@@ -80,6 +80,20 @@ static void test_delay(void **state)
 	}
 }
 
+/* The first checks of many: in their order, over a second at most, and within an interval where that is shorter. */
+static void test_first_delay(void **state)
+{
+	const uint64_t ms = 1000000, second = 1000 * ms;
+
+	assert_int_equal(lb_health_first_delay(0, 0, second, 0), 0);
+	assert_int_equal(lb_health_first_delay(0, 1, second, 0), 0);
+	assert_true(lb_health_first_delay(0, 1, second, UINT32_MAX) < 100 * ms);
+	assert_int_equal(lb_health_first_delay(5000, 10000, 60 * second, 0), second / 2);
+	assert_true(lb_health_first_delay(9999, 10000, 60 * second, UINT32_MAX) < second);
+	assert_int_equal(lb_health_first_delay(5000, 10000, 10 * ms, 0), 5 * ms);
+	assert_true(lb_health_first_delay(9999, 10000, 10 * ms, UINT32_MAX) < 10 * ms);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -88,6 +102,7 @@ int main(void)
 		cmocka_unit_test(test_counts_do_not_wrap),
 		cmocka_unit_test(test_reason_names),
 		cmocka_unit_test(test_delay),
+		cmocka_unit_test(test_first_delay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -247,6 +247,29 @@ static void test_fast_interval(void **state)
 	end(w);
 }
 
+/* The interval is from one check's beginning to the next one's, however long the answer takes. */
+static void test_slow_answers(void **state)
+{
+	struct world *w = begin();
+	struct lb_target *t;
+
+	add_service(w, "web", 1);
+	probes.held = true;
+	sync_all(w);
+	assert_between(next_ms(), 1, 4);
+	t = w->prober->groups[0]->targets[0];
+	pass(900);
+	on_probe_done(t, LB_REASON_OK);
+	assert_between(next_ms(), 900, 1300);
+	assert_int_equal(t->stats.duration.count, 1);
+	assert_int_equal(t->stats.duration.sum_ns, 900 * MS);
+	/* One that took longer than the interval is followed by the next at once. */
+	pass(2500);
+	on_probe_done(t, LB_REASON_TIMEOUT);
+	assert_between(next_ms(), 1, 2);
+	end(w);
+}
+
 /* lbd's own trouble is nobody's health, and is no reason to try faster. */
 static void test_not_run(void **state)
 {
@@ -443,9 +466,14 @@ static void test_share(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_spread),	cmocka_unit_test(test_fast_interval),
-		cmocka_unit_test(test_not_run), cmocka_unit_test(test_starts_from_what_was),
-		cmocka_unit_test(test_request), cmocka_unit_test(test_via), cmocka_unit_test(test_share),
+		cmocka_unit_test(test_spread),
+		cmocka_unit_test(test_slow_answers),
+		cmocka_unit_test(test_fast_interval),
+		cmocka_unit_test(test_not_run),
+		cmocka_unit_test(test_starts_from_what_was),
+		cmocka_unit_test(test_request),
+		cmocka_unit_test(test_via),
+		cmocka_unit_test(test_share),
 	};
 
 	return cmocka_run_group_tests_name("prober", tests, NULL, NULL);

@@ -45,6 +45,6 @@ void lb_metric_histogram(FILE *f, const char *name, const char *labels, const st
 			sum);
 	}
 	fprintf(f, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", name, labels, comma, h->count);
-	fprintf(f, "%s_sum%s%s%s %.9g\n", name, open, labels, close, h->sum_ns / (double)LB_NSEC_PER_SEC);
+	fprintf(f, "%s_sum%s%s%s %.15g\n", name, open, labels, close, h->sum_ns / (double)LB_NSEC_PER_SEC);
 	fprintf(f, "%s_count%s%s%s %" PRIu64 "\n", name, open, labels, close, h->count);
 }
