@@ -147,6 +147,28 @@ is "a file of noise: exit status" $? 1
 is "after all that the configuration is what it was" "$(lbctl export)" "$before"
 is "and so is its generation" "$(lbctl --json status | jq .generation)" "$generation"
 
+echo "# accepted, with a warning"
+own() { # ARG...: lbctl service ARG..., its warning in $WARNING
+	lbctl service "$@" >"$RUN/out" 2>"$RUN/err" || not_ok "lbctl service $*" "$(cat "$RUN/err")"
+	WARNING=$(cat "$RUN/err")
+}
+has_note() { [ -n "$(service_json own .status.note)" ]; }
+own add own 10.0.0.2:22
+is "a VIP by which the host is spoken to" "$WARNING" "lbctl: warning: own: 10.0.0.2 is this host's own address, on lb0: what comes for 10.0.0.2:22/tcp does not reach this host any more"
+matches "service show has it" "$(lbctl service show own)" "note +10.0.0.2 is this host's own address"
+own set own --vip 10.0.0.0/29:80
+matches "a prefix that has it" "$WARNING" 'warning: own: 10.0.0.2 is.*what comes for 10.0.0.0/29:80/tcp does'
+own set own --vip 10.0.0.8/29:80
+is "one that has not" "$WARNING" ""
+own set own --vip '[fd00::2]:*'
+matches "every port" "$WARNING" 'warning: own: fd00::2 is.*nor do answers to its own connections and checks$'
+ip -n lb address add 192.0.2.77/32 dev lb0
+own set own --vip '192.0.2.77:*'
+ok "of an address without a network, too" wait_for 5 has_note
+own set own --vip '192.0.2.77:80'
+is "but not one port of such an address" "$WARNING" ""
+own del own
+
 echo "# the API by hand"
 api() { host lb curl -s --unix-socket "$RUN/lb/lbd.sock" -o "$RUN/body" -w '%{http_code} %{content_type}' "$@"; }
 is "GET /v1/services" "$(api http://lbd/v1/services)" "200 application/json"

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "doc.h"
 #include "lbctl.h"
 
 #define FILE_MAX_BYTES (16u << 20) /* lbd takes no larger body */
@@ -114,7 +115,7 @@ static int call(const struct lb_ctl *c, const char *method, char *path, json_t *
 	return LB_EXIT_DONE;
 }
 
-/* A request that changes something: silent when done, as ip(8) is, but with --json. */
+/* A request that changes something: silent when done, as ip(8) is, but with --json, or where it may not be meant. */
 static int mutate(const struct lb_ctl *c, const char *method, char *path, json_t *body)
 {
 	json_t *doc = NULL;
@@ -122,6 +123,8 @@ static int mutate(const struct lb_ctl *c, const char *method, char *path, json_t
 
 	if (!ret && c->json)
 		lb_show_json(doc);
+	else if (!ret && *lb_doc_str(doc, "status.note"))
+		fprintf(stderr, "lbctl: warning: %s: %s\n", c->words[0], lb_doc_str(doc, "status.note"));
 	json_decref(doc);
 	return ret;
 }

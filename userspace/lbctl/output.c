@@ -246,6 +246,8 @@ void lb_show_service(const json_t *service)
 	field("status", "%s, %s backends up%s%s%s", lb_doc_str(st, "state"), lb_doc_up_of(service, buf[0]),
 	      strcmp(lb_doc_str(st, "state"), "down") ? buf[1] : "", *lb_doc_str(st, "reason") ? ": " : "",
 	      lb_doc_str(st, "reason"));
+	if (*lb_doc_str(st, "note"))
+		field("note", "%s", lb_doc_str(st, "note"));
 	show_routes(service);
 	show_names(lb_doc_at(service, "status.names"));
 	field("table",

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "document.h"
 #include "loop.h"
+#include "own_vips.h"
 #include "render.h"
 #include "stats.h"
 #include "verdicts.h"
@@ -199,8 +200,8 @@ void lb_render_service_end(struct lb_render *r, const struct lb_control *c, cons
 	struct lb_text *t = &r->text;
 	enum lb_service_state state;
 	struct lb_backend_cpu total;
+	char reason[128], note[LB_OWN_VIPS_NOTE];
 	size_t phases[3] = {0};
-	char reason[128];
 
 	state = lb_stats_state(s, reason, sizeof(reason));
 	lb_stats_service(c, s, &total);
@@ -217,6 +218,8 @@ void lb_render_service_end(struct lb_render *r, const struct lb_control *c, cons
 	lb_text_printf(t, ",\"healthy\":%zu", lb_announce_healthy(s));
 	put_routes(t, c, &s->conf);
 	put_names(r, c, s->conf.name);
+	lb_text_puts(t, ",\"note\":");
+	lb_text_json_string(t, lb_own_vips_note(&s->conf, note));
 	lb_text_puts(t, "}}");
 }
 
