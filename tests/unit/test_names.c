@@ -296,6 +296,28 @@ static void test_two_names(void **state)
 	end(&w);
 }
 
+/* One name with two ports is two backends, also while nobody answers. */
+static void test_two_ports(void **state)
+{
+	const struct lb_service_conf *s;
+	struct world w;
+
+	begin(&w, "services: [{name: web, vip: 192.0.2.10:80, forward: nat, backends: "
+		  "[{address: 'a.example:80', weight: 10}, {address: 'a.example:81', weight: 20}]}]");
+	answer(&w, 0, "a.example", "10.0.0.1 10.0.0.2");
+	for (int i = 0; i < 2; i++) {
+		expand(&w);
+		assert_backends(&w, "web", "10.0.0.1:80 10.0.0.1:81 10.0.0.2:80 10.0.0.2:81");
+		s = lb_config_service(w.now, "web");
+		for (size_t k = 0; k < 4; k++)
+			assert_int_equal(s->backends[k].weight, k % 2 ? 20 : 10);
+		free(w.list[0].addrs);
+		w.list[0].addrs = NULL;
+		w.answers.nr = 0; /* nobody has answered since we began */
+	}
+	end(&w);
+}
+
 /* A name that is drained or disabled is so with all of its addresses. */
 static void test_state(void **state)
 {
@@ -378,6 +400,7 @@ int main(void)
 		cmocka_unit_test(test_fitting),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_two_names),
+		cmocka_unit_test(test_two_ports),
 		cmocka_unit_test(test_state),
 		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_room),

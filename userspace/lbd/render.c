@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What runs, as JSON: the configuration's keys from document.c, and what is known at run time beside them. */
+/* What runs, as JSON: the configuration's keys from document_write.c, and what is known at run time beside them. */
 #include <inttypes.h>
 #include <net/if.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The configuration: what the operator wants, whoever said it (file, CLI or API). Plain data, no runtime state.
- * document.c reads and writes it, model.c takes it as its wish.
+ * document_read.c and document_write.c read and write it, model.c takes it as its wish.
  */
 #ifndef LB_CONF_H
 #define LB_CONF_H
