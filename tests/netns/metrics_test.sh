@@ -96,6 +96,14 @@ for i in 1 2; do
 		"$(field b$i "$REPORT")" $(($(field b$i "$REPORT") + 10))
 done
 
+states() { # SERVICE BACKEND VALUE: the states that have it
+	sed -n "s/^lb_backend_state{service=\"$1\",backend=\"$2\",state=\"\([a-z_]*\)\"} $3\$/\1/p" "$RUN/metrics" | sort | xargs
+}
+is "a backend has one state" "$(states web 10.0.0.11:80 1)" up
+is "and none of the others" "$(states web 10.0.0.11:80 0)" "disabled down drained draining link_down no_ethernet no_neighbour no_route unchecked unknown"
+is "one that fails has another" "$(states refused 10.0.0.11:81 1)" down
+ok "good checks are counted before there are any" grep -q '^lb_check_total{service="refused",backend="10.0.0.11:81",result="success",reason="ok"} 0$' "$RUN/metrics"
+
 forwarded=$(metric 'lb_packets_total{verdict="forwarded"}')
 passed=$(metric 'lb_packets_total{verdict="pass_no_service"}')
 dropped=$(metric 'lb_packets_total{verdict="drop_too_big"}')
