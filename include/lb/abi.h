@@ -409,16 +409,16 @@ _Static_assert(sizeof(struct lb_conn) == 80, "no hole");
 
 /* ---- lb_nat_epochs: ARRAY [LB_NAT_EPOCHS / 16] of lines, mmapable: whoever removes an entry of lb_conns or changes where
  * its packets go adds to its key's (lb/dp/nat_line.h).
- * ---- lb_nat_lines: ARRAY, LB_NAT_SETS of two lines each shared out among the CPUs, 1 where nothing is translated; only
- * programs know its values ---- */
+ * ---- lb_nat_lines: ARRAY of sets of two lines each, as many for each CPU, 1 where nothing is translated; only programs
+ * know its values. There are more of them the more connections there are: userspace/liblb/program.h ---- */
 #define LB_NAT_EPOCHS (1U << 16)
 struct lb_nat_epochs {
 	__u32 epoch[16];
 };
 _Static_assert(sizeof(struct lb_nat_epochs) == 64, "one cache line");
 
-#define LB_NAT_SETS (1U << 19) /* 64 MiB */
-#define LB_NAT_SETS_CPU_MAX (1U << 16)
+#define LB_NAT_SETS_MAX (1U << 21) /* of all CPUs: 256 MiB */
+#define LB_NAT_SETS_MIN (1U << 15) /* 4 MiB, but not less than this for each: */
 #define LB_NAT_SETS_CPU_MIN (1U << 11)
 
 /* ---- lb_nat_loads: ARRAY [LB_MAX_SERVICES], mmapable: a service's connections in lb_conns, at 0 those of all. Packets

@@ -171,6 +171,65 @@ static void test_variants(void)
 	lb_image_free(rich);
 }
 
+static uint64_t pinned_lines_bytes(void)
+{
+	struct bpf_map_info info = {0};
+	__u32 len = sizeof(info);
+	int fd = pinned(LB_MAP_NAT_LINES);
+
+	tap_need(!bpf_obj_get_info_by_fd(fd, &info, &len), "the pinned lines: %s", strerror(errno));
+	close(fd);
+	return (uint64_t)info.max_entries * info.value_size;
+}
+
+/* Lines of translated connections become more and fewer with these, which are where they were. */
+static void test_lines(void)
+{
+	const struct lb_conn_key key = {.ports = 1, .proto = IPPROTO_TCP};
+	struct lb_image *image = make_image(1, 7, 0);
+	struct lb_conn conn = {.backend = 17, .service = 1, .gen = 8}, found;
+	struct lb_attachment at;
+	struct lb_dataplane *dp;
+	size_t few, bytes = 0;
+	bool adopted;
+	uint32_t id;
+
+	image->features = LB_HAS_BASIC | LB_HAS_NAT;
+	image->conf.max_conns = 1 << 20;
+	dp = open_dataplane(&adopted);
+	tap_ok(!lb_dataplane_fit_lines(dp, &bytes, &err), "where nothing is translated there are none");
+	tap_need(!bring_from_maps(dp, image) && !lb_dataplane_attach(dp, "lbt0", LB_ATTACH_AUTO, &at, &err), "%s",
+		 err.message);
+	tap_need(!bpf_map_update_elem(dp->conns_fd, &key, &conn, BPF_ANY), "a connection: %s", strerror(errno));
+	id = prog_on("lbt0");
+	few = pinned_lines_bytes();
+	dp->nat_loads[0] = (struct lb_nat_load){.conns = 101000, .half_open = 100000};
+	tap_ok(!lb_dataplane_fit_lines(dp, &bytes, &err) && prog_on("lbt0") == id,
+	       "there are enough for 1000 and a flood");
+	dp->nat_loads[0].half_open = 0;
+	tap_ok(lb_dataplane_fit_lines(dp, &bytes, &err) == 1 && bytes >= 2 * 101000 * 128 &&
+		       pinned_lines_bytes() == bytes,
+	       "more for 101000: %zu bytes instead of %zu", bytes, few);
+	tap_ok(prog_on("lbt0") && prog_on("lbt0") != id && !bpf_map_lookup_elem(dp->conns_fd, &key, &found),
+	       "by another program, which knows the connections");
+	id = prog_on("lbt0");
+	dp->nat_loads[0].conns = 50000;
+	tap_ok(!lb_dataplane_fit_lines(dp, &bytes, &err) && prog_on("lbt0") == id, "they are kept for 50000");
+	lb_dataplane_free(dp);
+
+	dp = open_dataplane(&adopted);
+	tap_ok(!bring_from_maps(dp, image) && !lb_dataplane_attach(dp, "lbt0", LB_ATTACH_AUTO, &at, &err) &&
+		       prog_on("lbt0") == id && pinned_lines_bytes() == bytes,
+	       "and by another lbd");
+	dp->nat_loads[0].conns = 0;
+	tap_ok(lb_dataplane_fit_lines(dp, &bytes, &err) == 1 && bytes == few && pinned_lines_bytes() == few &&
+		       prog_on("lbt0") != id,
+	       "fewer for none");
+	tap_ok(!lb_dataplane_detach(dp, "lbt0", &err), "detached");
+	lb_dataplane_free(dp);
+	lb_image_free(image);
+}
+
 static void test_attach(void)
 {
 	struct lb_attachment at;
@@ -422,6 +481,7 @@ static int run_tests(void)
 	test_attach();
 	test_variants();
 	test_more_connections();
+	test_lines();
 	test_two();
 	test_pins_gone();
 	test_older();

@@ -181,4 +181,19 @@ is "none fails" "$(field since_mark_failed "$ANSWER")" 0
 is "every packet's connection is known" "$(drops drop_nat_no_entry)" "$lost"
 refuses "less room than there has to be" "max_connections: 1024 are fewer than there are now" room 1024
 is "nothing has changed" "$(translated capacity)" 110000
+
+echo "# lines for as many connections as the counter says"
+BPFTOOL=$(command -v bpftool || echo /usr/sbin/bpftool)
+talk_start few host client "$TRAFFIC" hold --to 192.0.2.10:9092 --count 20 --first-port 22000 --every 300
+talk_read few
+is "20 are open" "$(field alive "$ANSWER")" 20
+# 100000 in all, none of them half-open
+"$BPFTOOL" map update pinned "$(echo /sys/fs/bpf/"$LB"/v*/lb_nat_loads)" key 0 0 0 0 value hex \
+	a0 86 01 00 00 00 00 00 00 00 00 00 00 00 00 00
+more_lines() {
+	grep -q 'level=info msg="lines of translated connections" bytes=[0-9]*' "$RUN/lb/log"
+}
+ok "they are more" wait_for 30 more_lines
+talk few ping
+is "none moved" "$(field alive "$ANSWER") $(field moved "$ANSWER")" "20 0"
 done_testing

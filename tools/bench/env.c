@@ -53,14 +53,15 @@ uint64_t bench_map_bytes(const struct bpf_map *map)
 	return bytes;
 }
 
-/* The program once more, to do @features, with connections of its own. */
-static int load_more(struct bench_env *e, uint32_t features, struct lb_bpf **out, double *seconds)
+/* The program once more, to do @features, with connections of its own, and lines for @conns of them. */
+static int load_more(struct bench_env *e, uint32_t features, uint32_t conns, struct lb_bpf **out, double *seconds)
 {
 	struct bpf_map *map, *same = NULL;
 	double start;
 
 	*out = lb_bpf__open();
-	if (!*out || lb_program_prepare(*out, 0, features) < 0)
+	if (!*out || lb_program_prepare(*out, 0, features) < 0 ||
+	    lb_program_size_lines(*out, (uint32_t)e->nr_cpus, lb_program_nat_sets((uint32_t)e->nr_cpus, conns)))
 		return -EINVAL;
 	bpf_object__for_each_map (map, (*out)->obj) {
 		same = bpf_object__next_map(e->lb->obj, same);
@@ -105,7 +106,9 @@ int bench_env_open(struct bench_env *e)
 	if (lb_bpf__load(e->lb))
 		return -EINVAL;
 	e->load_s = bench_now_s() - start;
-	if (load_more(e, LB_HAS_ALL, &e->rich, &e->rich_load_s) || load_more(e, LB_HAS_NAT, &e->nat, &e->nat_load_s))
+	if (load_more(e, LB_HAS_ALL, 0, &e->rich, &e->rich_load_s) ||
+	    load_more(e, LB_HAS_NAT, BENCH_CONNS, &e->nat, &e->nat_load_s) ||
+	    load_more(e, LB_HAS_NAT, BENCH_MANY_CONNS, &e->many, &e->many_load_s))
 		return -EINVAL;
 	e->nat_loads = map_values(e->lb->maps.lb_nat_loads);
 	e->links = map_values(e->lb->maps.data_lb_links);
@@ -125,6 +128,7 @@ int bench_env_open(struct bench_env *e)
 
 void bench_env_close(struct bench_env *e)
 {
+	lb_bpf__destroy(e->many);
 	lb_bpf__destroy(e->nat);
 	lb_bpf__destroy(e->rich);
 	lb_bpf__destroy(e->lb);

@@ -19,7 +19,8 @@
 struct bench_env {
 	struct lb_bpf *lb;   /* the program that does no more than forward by table */
 	struct lb_bpf *rich; /* the one that does everything, on the same maps */
-	struct lb_bpf *nat;  /* the one that translates, and no more */
+	struct lb_bpf *nat;  /* the one that translates, and no more; for BENCH_CONNS connections */
+	struct lb_bpf *many; /* the same for BENCH_MANY_CONNS; both have as many lines as lbd gives so many connections */
 	struct bench_bpf *driver;
 	struct lb_link *links;
 	struct lb_vip_set *vips;
@@ -32,9 +33,11 @@ struct bench_env {
 	struct lb_conf *conf;
 	struct lb_nat_load *nat_loads;
 	int nr_cpus;
-	double load_s, rich_load_s, nat_load_s;
+	double load_s, rich_load_s, nat_load_s, many_load_s;
 };
 
+#define BENCH_CONNS (1U << 16 | 1U << 12) /* of all cases but the one with most */
+#define BENCH_MANY_CONNS (1U << 20)
 #define LOOPBACK 1 /* what a test run has for its ingress interface */
 
 /* What steers a case's packets. */

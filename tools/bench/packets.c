@@ -16,7 +16,7 @@
 #define WARM_ROUNDS 1
 #define PACKETS 50000 /* a case and round: less than the scheduler's patience */
 
-enum target { TARGET_LB, TARGET_RICH, TARGET_NAT, TARGET_NOTHING, TARGET_ADJUST, TARGET_FLOOR };
+enum target { TARGET_LB, TARGET_RICH, TARGET_NAT, TARGET_MANY, TARGET_NOTHING, TARGET_ADJUST, TARGET_FLOOR };
 
 struct bench_case {
 	const char *name;
@@ -49,7 +49,7 @@ static const struct bench_case cases[] = {
 	{"nat4-tcp-established", TARGET_NAT, 1, {PLAIN, .forward = LB_FORWARD_NAT}},
 	{"nat4-flows-4096", TARGET_NAT, 1 << 12, {PLAIN, .forward = LB_FORWARD_NAT}},
 	{"nat4-flows-65536", TARGET_NAT, 1 << 16, {PLAIN, .forward = LB_FORWARD_NAT}},
-	{"nat4-flows-1048576", TARGET_NAT, 1 << 20, {PLAIN, .forward = LB_FORWARD_NAT}},
+	{"nat4-flows-1048576", TARGET_MANY, 1 << 20, {PLAIN, .forward = LB_FORWARD_NAT}},
 	{"fullnat4-tcp-established", TARGET_NAT, 1, {PLAIN, .forward = LB_FORWARD_FULLNAT}},
 	{"nat6-tcp-established", TARGET_NAT, 1, {PLAIN, .forward = LB_FORWARD_NAT, .v6 = true}},
 	{"fullnat6-tcp-established", TARGET_NAT, 1, {PLAIN, .forward = LB_FORWARD_FULLNAT, .v6 = true}},
@@ -117,7 +117,8 @@ static void run_each(struct bench_env *e, const struct bench_case *c, const stru
 /* Opens the connections of case @i, once; each has sent something then, lately. */
 static void open_each(struct bench_env *e, size_t i, const struct bench_setup *s)
 {
-	const struct bpf_map *conns = e->nat->maps.lb_conns;
+	const struct lb_bpf *skel = cases[i].target == TARGET_MANY ? e->many : e->nat;
+	const struct bpf_map *conns = skel->maps.lb_conns;
 	uint64_t before = bench_map_bytes(conns);
 	struct bench_setup opening = *s;
 
@@ -133,7 +134,7 @@ static void open_each(struct bench_env *e, size_t i, const struct bench_setup *s
 
 static bool is_lb(enum target target)
 {
-	return target == TARGET_LB || target == TARGET_RICH || target == TARGET_NAT;
+	return target == TARGET_LB || target == TARGET_RICH || target == TARGET_NAT || target == TARGET_MANY;
 }
 
 static int set_target(struct bench_env *e, enum target target)
@@ -141,6 +142,7 @@ static int set_target(struct bench_env *e, enum target target)
 	const struct bpf_program *progs[] = {[TARGET_LB] = e->lb->progs.lb_main,
 					     [TARGET_RICH] = e->rich->progs.lb_main,
 					     [TARGET_NAT] = e->nat->progs.lb_main,
+					     [TARGET_MANY] = e->many->progs.lb_main,
 					     [TARGET_NOTHING] = e->driver->progs.bench_nothing,
 					     [TARGET_ADJUST] = e->driver->progs.bench_adjust,
 					     [TARGET_FLOOR] = e->driver->progs.bench_floor};
@@ -218,10 +220,12 @@ static void add_fixed_rows(const struct bench_env *e, json_t *rows)
 	add_load_row(rows, "load", e->lb, e->load_s);
 	add_load_row(rows, "load-rich", e->rich, e->rich_load_s);
 	add_load_row(rows, "load-nat", e->nat, e->nat_load_s);
-	json_array_append_new(
-		rows, json_pack("{s:s s:I s:I s:I}", "name", "memory", "start_bytes", (json_int_t)map_bytes(e->lb->obj),
-				"per_flow_bytes", (json_int_t)(sizeof(struct lb_flow_set) / LB_FLOW_WAYS),
-				"nat_lines_bytes", (json_int_t)bench_map_bytes(e->nat->maps.lb_nat_lines)));
+	json_array_append_new(rows,
+			      json_pack("{s:s s:I s:I s:I s:I}", "name", "memory", "start_bytes",
+					(json_int_t)map_bytes(e->lb->obj), "per_flow_bytes",
+					(json_int_t)(sizeof(struct lb_flow_set) / LB_FLOW_WAYS), "nat_lines_bytes",
+					(json_int_t)bench_map_bytes(e->nat->maps.lb_nat_lines), "nat_lines_max_bytes",
+					(json_int_t)bench_map_bytes(e->many->maps.lb_nat_lines)));
 	if (translated.bytes)
 		json_array_append_new(rows, json_pack("{s:s s:I s:I}", "name", "memory-nat", "nat_per_connection_bytes",
 						      (json_int_t)(translated.bytes / translated.conns),

@@ -278,6 +278,19 @@ static void count_live(struct lb_control *c, uint8_t now_age)
 	}
 }
 
+static void fit_lines(struct lb_control *c)
+{
+	struct lb_err err = {0};
+	size_t bytes;
+	int ret = lb_dataplane_fit_lines(c->dp, &bytes, &err);
+
+	if (ret > 0)
+		lb_log(LB_LOG_INFO, "msg=\"lines of translated connections\" bytes=%zu", bytes);
+	if (ret < 0)
+		lb_log(LB_LOG_WARN, "msg=\"lines of translated connections stay as few as they are\" error=%s",
+		       lb_quoted(err.message));
+}
+
 /* A piece of work of its own: it goes through the flow cache, and through the slots of all that moves. */
 static void run_tick(void *ctx)
 {
@@ -288,6 +301,7 @@ static void run_tick(void *ctx)
 	/* The model may count on packets having seen the phases that it knows. */
 	if (c->uncommitted)
 		return;
+	fit_lines(c);
 	count_live(c, lb_flow_age(now_ns));
 	if (lb_model_settled(c->model) && ++c->ticks % TICKS_SETTLED)
 		return;

@@ -138,10 +138,31 @@ static uint32_t conn_entries(uint32_t features, uint32_t max_conns)
 	return features & LB_HAS_NAT ? 2 * max_conns : 1;
 }
 
+/* Sets of lines that each CPU is to have for the connections that there are, but for half-open ones, which nobody is
+ * known to want; @had: as many as there are. They are not fewer before an eighth would do. */
+static uint32_t line_sets(const struct lb_dataplane *dp, uint32_t features, uint32_t had)
+{
+	struct lb_nat_load all;
+	uint32_t wanted;
+
+	if (!(features & LB_HAS_NAT))
+		return 0;
+	lb_dataplane_nat_load(dp, 0, &all);
+	wanted = lb_program_nat_sets(dp->ncpus, all.conns > all.half_open ? (uint64_t)(all.conns - all.half_open) : 0);
+	return wanted > had || wanted <= had / 8 ? wanted : had;
+}
+
+/* What another program is to have. */
+struct shape {
+	uint32_t features;
+	uint32_t entries; /* of lb_conns */
+	uint32_t sets;	  /* of lb_nat_lines, each CPU's */
+};
+
 /* The program once more, on the maps of @maps but for what another size of lb_conns and lb_nat_lines needs. @from: the
  * lb_conns that its connections come from; -1: they are where they were. */
-static int load_variant(const struct lb_dataplane *dp, const struct lb_bpf *maps, uint32_t features, uint32_t entries,
-			int from, struct lb_bpf **out, struct lb_err *err)
+static int load_variant(const struct lb_dataplane *dp, const struct lb_bpf *maps, const struct shape *shape, int from,
+			struct lb_bpf **out, struct lb_err *err)
 {
 	struct bpf_map *to, *one = NULL;
 	struct lb_bpf *skel;
@@ -151,15 +172,17 @@ static int load_variant(const struct lb_dataplane *dp, const struct lb_bpf *maps
 	skel = lb_bpf__open();
 	if (!skel)
 		return lb_log_load_error(err, errno ? -errno : -ENOMEM);
-	ret = lb_program_prepare(skel, lb_name_id(dp->pin_dir), features);
+	ret = lb_program_prepare(skel, lb_name_id(dp->pin_dir), shape->features);
+	if (ret >= 0)
+		ret = lb_program_size_lines(skel, dp->ncpus, shape->sets);
 	skel->rodata->lb_conns_move = from >= 0;
 	bpf_object__for_each_map (to, skel->obj) {
 		one = bpf_object__next_map(maps->obj, one);
 		if (ret < 0 || !lb_program_shares(to))
 			continue;
 		ret = bpf_map__set_pin_path(to, NULL);
-		if (to == skel->maps.lb_conns && entries != bpf_map__max_entries(one))
-			ret = ret ?: bpf_map__set_max_entries(to, entries);
+		if (to == skel->maps.lb_conns && shape->entries != bpf_map__max_entries(one))
+			ret = ret ?: bpf_map__set_max_entries(to, shape->entries);
 		else if (to != skel->maps.lb_nat_lines || bpf_map__max_entries(to) == bpf_map__max_entries(one))
 			ret = ret ?: bpf_map__reuse_fd(to, bpf_map__fd(one));
 	}
@@ -201,16 +224,17 @@ static int refuse_move(int ret, uint32_t max_conns, struct lb_err *err)
 
 /* Connections move to the map of @after while a program is attached that knows both: see lb_conn_move. It is left
  * attached. */
-static int move_conns(struct lb_dataplane *dp, struct lb_bpf *after, uint32_t max_conns, struct lb_err *err)
+static int move_conns(struct lb_dataplane *dp, struct lb_bpf *after, const struct shape *shape, struct lb_err *err)
 {
 	const int from = bpf_map__fd(dp->skel->maps.lb_conns), to = bpf_map__fd(after->maps.lb_conns);
 	struct lb_bpf *before = dp->skel, *between;
-	uint32_t nr, entries = bpf_map__max_entries(after->maps.lb_conns);
+	const uint32_t max_conns = shape->entries / 2;
+	uint32_t nr;
 	int ret = lb_conns_count(from, &nr);
 
-	if (ret || nr > entries)
+	if (ret || nr > shape->entries)
 		return refuse_move(ret ? ret : -E2BIG, max_conns, err);
-	ret = load_variant(dp, after, after->rodata->lb_features, entries, from, &between, err);
+	ret = load_variant(dp, after, shape, from, &between, err);
 	if (ret)
 		return ret;
 	ret = put(dp, between, err);
@@ -224,22 +248,26 @@ static int move_conns(struct lb_dataplane *dp, struct lb_bpf *after, uint32_t ma
 	return ret;
 }
 
-int lb_dataplane_change_program(struct lb_dataplane *dp, uint32_t features, uint32_t max_conns, struct lb_err *err)
+static struct shape shape_of(const struct lb_dataplane *dp)
 {
-	uint32_t entries = conn_entries(features, max_conns);
+	return (struct shape){dp->skel->rodata->lb_features, bpf_map__max_entries(dp->skel->maps.lb_conns),
+			      bpf_map__max_entries(dp->skel->maps.lb_nat_lines) / dp->ncpus};
+}
+
+/* A program of another @shape takes the place of the present one. */
+static int change_shape(struct lb_dataplane *dp, const struct shape *shape, struct lb_err *err)
+{
 	struct lb_bpf *before = dp->skel, *after;
-	uint32_t had = bpf_map__max_entries(before->maps.lb_conns);
-	bool keeps = entries != had && entries > 1 && had > 1;
+	const uint32_t entries = shape->entries, had = bpf_map__max_entries(before->maps.lb_conns);
+	bool keeps = entries != had && entries > 1 && had > 1, same = shape->features == before->rodata->lb_features;
 	struct lb_err second = {0};
 	int ret;
 
-	if (features == before->rodata->lb_features && entries == had)
-		return 0;
-	ret = load_variant(dp, before, features, entries, -1, &after, err);
+	ret = load_variant(dp, before, shape, -1, &after, err);
 	if (ret)
 		return ret;
 	if (keeps)
-		ret = move_conns(dp, after, max_conns, err);
+		ret = move_conns(dp, after, shape, err);
 	if (!ret)
 		ret = put(dp, after, err);
 	if (!ret && bpf_map__max_entries(before->maps.lb_nat_lines) != bpf_map__max_entries(after->maps.lb_nat_lines))
@@ -250,7 +278,7 @@ int lb_dataplane_change_program(struct lb_dataplane *dp, uint32_t features, uint
 		dp->skel = before;
 		identify(dp, NULL);
 		/* one that translates was attached; the one that lbd begins with may never have been */
-		if (keeps && before->rodata->lb_features & LB_HAS_NAT)
+		if ((keeps || same) && before->rodata->lb_features & LB_HAS_NAT)
 			lb_attach_again(dp, &second);
 		lb_bpf__destroy(after);
 		return ret;
@@ -264,6 +292,29 @@ int lb_dataplane_change_program(struct lb_dataplane *dp, uint32_t features, uint
 	else if (entries != had)
 		lb_conns_forget_round(dp);
 	return 0;
+}
+
+int lb_dataplane_change_program(struct lb_dataplane *dp, uint32_t features, uint32_t max_conns, struct lb_err *err)
+{
+	const struct shape is = shape_of(dp);
+	struct shape shape = {features, conn_entries(features, max_conns), line_sets(dp, features, is.sets)};
+
+	return features == is.features && shape.entries == is.entries ? 0 : change_shape(dp, &shape, err);
+}
+
+int lb_dataplane_fit_lines(struct lb_dataplane *dp, size_t *bytes, struct lb_err *err)
+{
+	const struct shape is = shape_of(dp);
+	struct shape shape = is;
+	int ret;
+
+	shape.sets = line_sets(dp, is.features, is.sets);
+	if (!(is.features & LB_HAS_NAT) || shape.sets == is.sets || shape.sets == dp->sets_refused)
+		return 0;
+	ret = change_shape(dp, &shape, err);
+	dp->sets_refused = ret ? shape.sets : 0;
+	*bytes = lb_program_map_bytes(dp->skel->maps.lb_nat_lines);
+	return ret ? ret : 1;
 }
 
 static int open_into(struct lb_dataplane *dp, const char *pin_dir, bool *adopted, struct lb_err *err)

@@ -85,6 +85,11 @@ void lb_dataplane_nat_load(const struct lb_dataplane *dp, uint16_t idx, struct l
 /* lb_dataplane_nat_open - open connections of backend @idx among them, as lb_dataplane_collect last counted. False: it
  * has not gone round since @since_ns (CLOCK_MONOTONIC). */
 bool lb_dataplane_nat_open(const struct lb_dataplane *dp, uint16_t idx, uint64_t since_ns, uint64_t *open);
+/* lb_dataplane_fit_lines - as many lines of translated connections as those that there are need: where these have become
+ * many more or far fewer, a program with lines of another number takes the place of the present one. Loads it, so not
+ * for the event loop. 1: *@bytes are theirs now, 0: they are as many as before, or -errno; then, too, and that number is
+ * not tried again before another one is wanted. */
+int lb_dataplane_fit_lines(struct lb_dataplane *dp, size_t *bytes, struct lb_err *err);
 /* lb_dataplane_connections - calls @each for each translated connection from the address @client (16 bytes) that is not
  * over, until it does not return 0. Reads all of the map, which takes a second for a few million entries: not for the
  * event loop. 0, what @each returned, or -errno. */

@@ -27,6 +27,7 @@ struct lb_dataplane {
 	char version_dir[PATH_MAX - 32];
 	int lock_fd;
 	unsigned int ncpus;
+	uint32_t sets_refused; /* of lines for each CPU: so many could not be made; 0: nothing was refused */
 
 	struct lb_conf *conf;
 	struct lb_link *links;

@@ -34,14 +34,20 @@ size_t lb_program_map_bytes(const struct bpf_map *map)
 	return (bytes + page - 1) / page * page;
 }
 
-/* Sets of lines of translated connections that one of @cpus has: a power of two. */
-static uint32_t nat_sets(uint32_t cpus)
+uint32_t lb_program_nat_sets(uint32_t cpus, uint64_t conns)
 {
-	uint32_t nr = LB_NAT_SETS_CPU_MAX;
+	const uint64_t wanted = 2 * conns > LB_NAT_SETS_MIN ? 2 * conns : LB_NAT_SETS_MIN;
+	uint64_t nr = LB_NAT_SETS_CPU_MIN;
 
-	while (nr > LB_NAT_SETS_CPU_MIN && nr * cpus > LB_NAT_SETS)
-		nr /= 2;
-	return nr;
+	while (nr * cpus < wanted && 2 * nr * cpus <= LB_NAT_SETS_MAX)
+		nr *= 2;
+	return (uint32_t)nr;
+}
+
+int lb_program_size_lines(struct lb_bpf *skel, uint32_t cpus, uint32_t sets)
+{
+	skel->rodata->lb_nat_set_mask = sets ? sets - 1 : 0;
+	return bpf_map__set_max_entries(skel->maps.lb_nat_lines, sets ? cpus * sets : 1);
 }
 
 int lb_program_prepare(struct lb_bpf *skel, uint64_t instance, uint32_t features)
@@ -57,14 +63,13 @@ int lb_program_prepare(struct lb_bpf *skel, uint64_t instance, uint32_t features
 	if (!ret)
 		ret = bpf_map__set_max_entries(skel->maps.lb_backend_cpu, rows * LB_MAX_BACKENDS);
 	if (!ret)
-		ret = bpf_map__set_max_entries(skel->maps.lb_nat_lines,
-					       features & LB_HAS_NAT ? (uint32_t)cpus * nat_sets((uint32_t)cpus) : 1);
+		ret = lb_program_size_lines(skel, (uint32_t)cpus,
+					    features & LB_HAS_NAT ? lb_program_nat_sets((uint32_t)cpus, 0) : 0);
 	/* only dead code has it; one that each program made anew would make it another program than before */
 	if (!ret)
 		ret = bpf_map__set_autocreate(skel->maps.lb_conns_from, false);
 	skel->rodata->lb_instance = instance;
 	skel->rodata->lb_features = features;
-	skel->rodata->lb_nat_set_mask = nat_sets((uint32_t)cpus) - 1;
 	skel->rodata->lb_coarse_clock =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_ktime_get_coarse_ns, NULL) == 1;
 	return ret ? ret : cpus;
