@@ -502,10 +502,10 @@ static __always_inline bool lb_nat_says_more(struct lb_world *w, const struct lb
 	lb_nat_hop(data, lb_world_ingress(w), n->tags, &hop);
 	if (lb_unlikely(!lb_nat_hop_same(&c->hop, &hop)))
 		return true;
+	if (n->key.proto == IPPROTO_TCP && lb_conn_asks(new))
+		return true; /* also where it says what was said before: the backend may have answered since */
 	if (lb_likely(new == old))
 		return false;
-	if (n->key.proto == IPPROTO_TCP && lb_conn_asks(new))
-		return true;
 	if (c->flags & LB_CONN_F_LIVE && new &LB_CONN_FIN)
 		return true;
 	lb_store(&c->word, new);

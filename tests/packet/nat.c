@@ -319,6 +319,8 @@ static void story_tcp(struct story *t)
 	client_sends(t, "it begins once more", s, LB_V_FORWARDED, OLD);
 	check(t, "it keeps its port", differs(t->w, "the port", t->snat_port, port));
 	counted(t, "it was the same", 1, 1);
+	client_sends(t, "it has word of an earlier one", from_client(t, ACK), LB_V_FORWARDED, OLD);
+	counted(t, "that opened nothing", 1, 1);
 	backend_sends(t, "it is answered", from_backend(t, OLD, SYNACK, buf), LB_V_REPLIED);
 	client_sends(t, "it is open", from_client(t, ACK), LB_V_FORWARDED, OLD);
 	counted(t, "it has opened", 1, 0);

@@ -40,12 +40,12 @@ static void packet(struct conn *c, enum lb_conn_dir dir, __u8 flags, __u32 now)
 	if (!c->word[LB_CONN_FORWARD])
 		c->half_open++; /* the entries are made */
 	new = lb_conn_step(old, dir, flags, now);
-	if (new == old)
-		return;
 	if (c->proto == IPPROTO_TCP && dir == LB_CONN_FORWARD && lb_conn_asks(new)) {
 		c->asked++;
 		new = lb_conn_open(new, c->word[LB_CONN_REPLY]);
 	}
+	if (new == old)
+		return;
 	c->word[dir] = new;
 	c->writes++;
 	if (c->proto == IPPROTO_TCP ? dir == LB_CONN_FORWARD && lb_conn_leaves_tcp(old, new)
@@ -209,16 +209,24 @@ static void test_hits_hardly_write(void **state)
 	assert_int_equal(c.asked, 1);
 }
 
-/* A client that sends without an answer does not make the dataplane ask each time. */
-static void test_asks_seldom(void **state)
+/* A client that sends without an answer opens nothing, and the first that it sends after it is answered does, however
+ * soon that is. */
+static void test_opens_when_answered(void **state)
 {
 	struct conn c = {.proto = TCP};
 
 	play(&c, ">S", 0);
-	for (__u32 i = 0; i < 20 * 1000; i++)
-		packet(&c, LB_CONN_FORWARD, A, i / 1000);
-	assert_in_range(c.asked, 20 / LB_CONN_GRAIN_S, 20 / LB_CONN_GRAIN_S + 1);
+	for (__u32 i = 0; i < 20; i++)
+		packet(&c, LB_CONN_FORWARD, A, i);
 	assert_int_equal(c.half_open, 1);
+	assert_int_equal(state_of(&c), LB_CONN_TCP_HALF_OPEN);
+	packet(&c, LB_CONN_REPLY, S | A, 19);
+	packet(&c, LB_CONN_FORWARD, A, 19);
+	assert_int_equal(c.half_open, 0);
+	assert_int_equal(state_of(&c), LB_CONN_TCP_ESTABLISHED);
+	c.asked = 0;
+	packet(&c, LB_CONN_FORWARD, A, 19);
+	assert_int_equal(c.asked, 0);
 }
 
 /* An entry that is not there, or that has just been made. */
@@ -391,7 +399,7 @@ int main(void)
 		cmocka_unit_test_setup(test_stories, seed),
 		cmocka_unit_test_setup(test_client_reset, seed),
 		cmocka_unit_test_setup(test_hits_hardly_write, seed),
-		cmocka_unit_test_setup(test_asks_seldom, seed),
+		cmocka_unit_test_setup(test_opens_when_answered, seed),
 		cmocka_unit_test_setup(test_missing, seed),
 		cmocka_unit_test_setup(test_clock_ahead, seed),
 		cmocka_unit_test_setup(test_timers, seed),

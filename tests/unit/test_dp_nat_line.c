@@ -148,7 +148,7 @@ static void test_keep(void **state)
 		for (int k = 0; k < 3; k++) {
 			some_key(&key[k]);
 			some_conn(&key[k], &c[k]);
-			c[k].word = LB_CONN_SEEN | LB_CONN_ACK | now;
+			c[k].word = LB_CONN_SEEN | LB_CONN_ACK | LB_CONN_OPEN | now;
 			lb_nat_line_keep(&set, &key[k], &c[k], 1, now);
 			assert_true(!find(&set, &key[k]) == (k == 2));
 		}
@@ -182,7 +182,7 @@ static void test_turns(void **state)
 	for (int k = 0; k < 3; k++) {
 		some_key(&key[k]);
 		some_conn(&key[k], &c[k]);
-		c[k].word = LB_CONN_SEEN | LB_CONN_ACK | now;
+		c[k].word = LB_CONN_SEEN | LB_CONN_ACK | LB_CONN_OPEN | now;
 		if (k < 2)
 			lb_nat_line_keep(&set, &key[k], &c[k], 1, now);
 	}
@@ -229,6 +229,7 @@ static void test_nothing_is_lost(void **state)
 			c.word &= LB_CONN_SEEN | 0xffffffff;
 		assert_true(lb_conn_step(c.word, c.flags & LB_CONN_F_REPLY ? LB_CONN_REPLY : LB_CONN_FORWARD,
 					 key.proto == IPPROTO_TCP ? flags : 0, now) == c.word);
+		assert_false(!(c.flags & LB_CONN_F_REPLY) && lb_conn_asks(c.word));
 		c.hop.tags = 1;
 		assert_false(lb_nat_line_may_have(&c, (__u8)key.proto));
 		c.hop.tags = 0;

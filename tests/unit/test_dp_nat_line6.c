@@ -46,7 +46,7 @@ static struct way some_way(bool v6)
 	w.c.xlate.ports = (__u32)random64();
 	lb_xlate_deltas(&w.c.xlate, w.key.saddr, w.key.daddr, w.key.ports);
 	w.c.hop = (struct lb_conn_hop){.mac0 = random64(), .mac1 = (__u32)random64(), .ifindex = below(100)};
-	w.c.word = LB_CONN_SEEN | LB_CONN_ACK | NOW;
+	w.c.word = LB_CONN_SEEN | LB_CONN_ACK | LB_CONN_OPEN | NOW;
 	w.c.backend = (__u16)random64();
 	w.c.service = (__u16)random64();
 	w.c.gen = (__u8)random64();
@@ -171,7 +171,7 @@ static void test_families_meet(void **state)
 			struct way *w = below(2) ? &four[below(3)] : &six[below(2)];
 
 			now += !below(8);
-			w->c.word = LB_CONN_SEEN | LB_CONN_ACK | now;
+			w->c.word = LB_CONN_SEEN | LB_CONN_ACK | LB_CONN_OPEN | now;
 			if (w->key.saddr[0])
 				keep6(&set, w, now);
 			else

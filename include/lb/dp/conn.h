@@ -93,7 +93,7 @@ static __always_inline __u64 lb_conn_step(__u64 word, enum lb_conn_dir dir, __u8
 }
 
 /* lb_conn_asks - may a forward TCP word that lb_conn_step made be open now? Then the reply's word decides. That is
- * asked once in a connection's life; where the client sends without an answer, once in LB_CONN_GRAIN_S. */
+ * asked once in a connection's life; where the client sends before it is answered, with each packet until it is. */
 static __always_inline bool lb_conn_asks(__u64 forward)
 {
 	return (forward & (LB_CONN_ACK | LB_CONN_OPEN)) == LB_CONN_ACK;

@@ -195,10 +195,15 @@ static __always_inline bool lb_nat_line_of(const struct lb_nat_line *l, const st
 		((__u8)l->what ^ key->proto)) == 0;
 }
 
-/* lb_nat_line_may_have - can packets of @c, whose key's protocol is @proto, do with a line? */
+/* lb_nat_line_may_have - can packets of @c, whose key's protocol is @proto, do with a line? Not the client's before they
+ * have opened the connection, which their entry is to note. */
 static __always_inline bool lb_nat_line_may_have(const struct lb_conn *c, __u8 proto)
 {
-	return !(c->flags & LB_CONN_F_CROSS) && !c->hop.tags && lb_nat_line_settled(lb_load(&c->word), proto);
+	const __u64 word = lb_load(&c->word);
+
+	if (c->flags & LB_CONN_F_CROSS || c->hop.tags || !lb_nat_line_settled(word, proto))
+		return false;
+	return c->flags & LB_CONN_F_REPLY || !lb_conn_asks(word);
 }
 
 /* lb_nat_line_spare - is @l nobody's, or not renewed in time, so that nobody needs it? */
