@@ -532,9 +532,9 @@ static __always_inline struct lb_nat_set *lb_world_nat_set(struct lb_world *w, _
 	return bpf_map_lookup_elem(&lb_nat_lines, &at);
 }
 
-static __always_inline struct lb_nat_epochs *lb_world_nat_epochs(struct lb_world *w, __u32 line)
+static __always_inline struct lb_nat_epochs *lb_world_nat_epochs(struct lb_world *w)
 {
-	return bpf_map_lookup_elem(&lb_nat_epochs, &line);
+	return &lb_nat_epochs;
 }
 
 __attribute__((noinline)) __u32 lb_nat_is_vip_words(__u64 hi, __u64 lo, __u32 port, __u32 proto)

@@ -32,6 +32,7 @@
 struct lb_conf LB_VALUE(lb_conf) = {};
 struct lb_links LB_VALUE(lb_links) = {};
 struct lb_hits LB_VALUE(lb_hits) = {};
+struct lb_nat_epochs LB_VALUE(lb_nat_epochs) = {};
 LB_ARRAY(lb_vips, struct lb_vip_set, LB_VIP_SETS);
 LB_ARRAY(lb_services, struct lb_service, LB_MAX_SERVICES);
 LB_ARRAY(lb_slots, struct lb_slot_line, LB_SLOTS / 16);
@@ -110,7 +111,6 @@ struct {
 } lb_snats SEC(".maps");
 
 LB_ARRAY(lb_nat_loads, struct lb_nat_load, LB_MAX_SERVICES);
-LB_ARRAY(lb_nat_epochs, struct lb_nat_epochs, LB_NAT_EPOCHS / 16);
 
 /* As many for each CPU; sized before loading, where anything is translated. */
 struct {

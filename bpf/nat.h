@@ -227,9 +227,13 @@ static __always_inline enum lb_verdict lb_nat_open(struct lb_world *w, struct lb
 	if (s->flags & LB_SERVICE_F_CHOICE)
 		n->forward.flags |= LB_CONN_F_LIVE;
 	/* a CPU that makes an entry of the same key meanwhile makes the same one, or the client sends once more */
-	if (lb_world_conn_add(w, &n->back, &n->reply, life.forward == LB_FORWARD_FULLNAT ? LB_NOEXIST : 0))
+	ret = lb_world_conn_add(w, &n->back, &n->reply, LB_NOEXIST);
+	if (ret == LB_EEXIST && life.forward == LB_FORWARD_NAT) {
+		ret = lb_world_conn_add(w, &n->back, &n->reply, 0);
+		lb_nat_touch(w, &n->back);
+	}
+	if (ret)
 		return LB_V_DROP_NAT_FULL;
-	lb_nat_touch(w, &n->back);
 	ret = lb_world_conn_add(w, &n->key, &n->forward, LB_NOEXIST);
 	if (ret == LB_EEXIST && life.forward == LB_FORWARD_NAT)
 		return LB_V_FORWARDED;

@@ -14,32 +14,31 @@
 static __always_inline void lb_nat_touch(struct lb_world *w, const struct lb_conn_key *key)
 {
 	const struct lb_conf *conf = lb_world_conf(w);
-	struct lb_nat_epochs *e;
 	__u32 idx;
 
 	if (!conf)
 		return;
 	idx = lb_nat_epoch_idx(lb_nat_line_key_hash(&conf->hash, key));
-	e = lb_world_nat_epochs(w, idx / 16);
-	if (e)
-		__sync_fetch_and_add(&e->epoch[idx % 16], 1);
+	__sync_fetch_and_add(lb_nat_epoch_word(lb_world_nat_epochs(w), idx), lb_nat_epoch_one(idx));
+}
+
+/* The epoch of what has @hash. */
+static __always_inline __u32 lb_nat_epoch(struct lb_world *w, __u64 hash)
+{
+	return lb_load(&lb_world_nat_epochs(w)->epoch[lb_nat_epoch_idx(hash)]);
 }
 
 /* Before the entry of n->key is looked up: what its line will have to have. */
 static __always_inline void lb_nat_line_ask(struct lb_world *w, struct lb_nat_job *n)
 {
 	const struct lb_conf *conf = lb_world_conf(w);
-	const struct lb_nat_epochs *e;
 	__u64 hash;
-	__u32 idx;
 
 	if (!conf)
 		return;
 	hash = lb_nat_line_key_hash(&conf->hash, &n->key);
-	idx = lb_nat_epoch_idx(hash);
-	e = lb_world_nat_epochs(w, idx / 16);
 	n->set_idx = lb_nat_set_idx(hash);
-	n->epoch = e ? lb_load(&e->epoch[idx % 16]) : 0;
+	n->epoch = lb_nat_epoch(w, hash);
 }
 
 /* Sees to the line of @c, which n->key has. */
@@ -62,22 +61,18 @@ static __always_inline const struct lb_nat_line *lb_nat_line_find(struct lb_worl
 	const __u64 addrs = lb_get64(ip + 12);
 	const __u32 ports = lb_get32(ip + sizeof(struct iphdr));
 	const struct lb_conf *conf = lb_world_conf(w);
-	const struct lb_nat_epochs *e;
 	const struct lb_nat_line *l;
 	const struct lb_nat_set *set;
 	__u64 hash;
-	__u32 idx;
 
 	if (!conf)
 		return NULL;
 	hash = lb_nat_line_hash(&conf->hash, addrs, ports, proto);
-	idx = lb_nat_epoch_idx(hash);
-	e = lb_world_nat_epochs(w, idx / 16);
 	set = lb_world_nat_set(w, lb_nat_set_idx(hash));
-	if (lb_unlikely(!e || !set))
+	if (lb_unlikely(!set))
 		return NULL;
 	l = lb_nat_line_at(set, addrs, ports);
-	return lb_nat_line_is(l, addrs, ports, LB_NAT_LINE_WHAT(proto, reply), lb_load(&e->epoch[idx % 16]),
+	return lb_nat_line_is(l, addrs, ports, LB_NAT_LINE_WHAT(proto, reply), lb_nat_epoch(w, hash),
 			      lb_world_now_s(w))
 		       ? l
 		       : NULL;
@@ -146,10 +141,9 @@ static __always_inline __u32 lb_nat_line6_sends(struct lb_world *w, __u32 servic
 	const void *l4 = ip6 + sizeof(struct ipv6hdr);
 	const __u32 what = LB_NAT_LINE_WHAT(proto, !service_idx) | LB_NAT_LINE_V6;
 	const struct lb_conf *conf = lb_world_conf(w);
-	const struct lb_nat_epochs *e;
 	const struct lb_nat_line6 *l;
 	const struct lb_nat_set *set;
-	__u32 idx, epoch, sent, len;
+	__u32 epoch, sent, len;
 	__u64 hash;
 
 	if (!conf || l4 + (proto == IPPROTO_TCP ? 20 : 8) > end)
@@ -157,11 +151,7 @@ static __always_inline __u32 lb_nat_line6_sends(struct lb_world *w, __u32 servic
 	if (proto == IPPROTO_TCP && lb_unlikely(!lb_tcp_goes_on(*(const __u8 *)(l4 + 13))))
 		return lb_answer(LB_NAT_COMMON_ASKED);
 	hash = lb_nat_line6_hash(&conf->hash, ip6 + 8, lb_get32(l4), proto);
-	idx = lb_nat_epoch_idx(hash);
-	e = lb_world_nat_epochs(w, idx / 16);
-	if (lb_unlikely(!e))
-		return lb_answer(LB_NAT_COMMON_ASKED);
-	epoch = lb_load(&e->epoch[idx % 16]);
+	epoch = lb_nat_epoch(w, hash);
 	set = lb_world_nat_set(w, lb_nat_set_idx(hash));
 	if (lb_unlikely(!set || ((const struct ipv6hdr *)ip6)->hop_limit <= 1))
 		return lb_answer(LB_NAT_COMMON_ASKED);

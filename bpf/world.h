@@ -112,10 +112,10 @@ static __always_inline struct lb_nat_load *lb_world_nat_load(struct lb_world *w,
 /* An address of fullnat, as two words. */
 static __always_inline const __u64 *lb_world_snat(struct lb_world *w, const struct lb_snat *at);
 static __always_inline struct lb_nat_work *lb_world_nat_work(struct lb_world *w);
-/* This CPU's set at @idx, of which it has fewer; the epochs of which @line is the place. NULL: there are none. */
+/* This CPU's set at @idx, of which it has fewer, NULL: there are none; the epochs of all. */
 struct lb_nat_set;
 static __always_inline struct lb_nat_set *lb_world_nat_set(struct lb_world *w, __u32 idx);
-static __always_inline struct lb_nat_epochs *lb_world_nat_epochs(struct lb_world *w, __u32 line);
+static __always_inline struct lb_nat_epochs *lb_world_nat_epochs(struct lb_world *w);
 /* Is what @back is sent to a VIP? Answers with lb_nat_is_vip. */
 static __always_inline bool lb_world_nat_is_vip(struct lb_world *w, const struct lb_conn_key *back);
 /* Answer with lb_nat_find, lb_nat, lb_nat_choose, lb_nat_account, lb_nat_attend and lb_nat_cross; in frames of their own. */

@@ -12,7 +12,7 @@
 #include <linux/types.h>
 
 /* Raised whenever a layout or a meaning below changes; the pin folder carries it. */
-#define LB_ABI_VERSION 8
+#define LB_ABI_VERSION 9
 
 #define LB_MAX_SERVICES 16384 /* service 0 is never used */
 #define LB_MAX_BACKENDS 32768 /* backend 0 means "none" */
@@ -407,15 +407,14 @@ struct lb_conn {
 };
 _Static_assert(sizeof(struct lb_conn) == 80, "no hole");
 
-/* ---- lb_nat_epochs: ARRAY [LB_NAT_EPOCHS / 16] of lines, mmapable: whoever removes an entry of lb_conns or changes where
- * its packets go adds to its key's (lb/dp/nat_line.h).
+/* ---- lb_nat_epochs: ARRAY of one, mmapable: whoever removes an entry of lb_conns or changes where its packets go adds to
+ * its key's (lb/dp/nat_line.h).
  * ---- lb_nat_lines: ARRAY of sets of two lines each, as many for each CPU, 1 where nothing is translated; only programs
  * know its values. There are more of them the more connections there are: userspace/liblb/program.h ---- */
-#define LB_NAT_EPOCHS (1U << 16)
+#define LB_NAT_EPOCHS (1U << 15)
 struct lb_nat_epochs {
-	__u32 epoch[16];
-};
-_Static_assert(sizeof(struct lb_nat_epochs) == 64, "one cache line");
+	__u16 epoch[LB_NAT_EPOCHS];
+} __attribute__((aligned(64)));
 
 #define LB_NAT_SETS_MAX (1U << 21) /* of all CPUs: 256 MiB */
 #define LB_NAT_SETS_MIN (1U << 15) /* 4 MiB, but not less than this for each: */

@@ -186,7 +186,7 @@ int world_kernel_open(struct world *w)
 		.trie_clear = kernel_trie_clear,
 		.live = map_memory(skel->maps.lb_live),
 		.nat_loads = map_memory(skel->maps.lb_nat_loads),
-		.nat_epochs = map_memory(skel->maps.lb_nat_epochs),
+		.nat_epochs = map_memory(skel->maps.data_lb_nat_epochs),
 		.conn_clear = kernel_conn_clear,
 		.snat_add = kernel_snat_add,
 		.turn_reset = kernel_turn_reset,

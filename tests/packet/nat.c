@@ -38,7 +38,7 @@ const char *vip_addr(int family)
 static void forget_lines(struct world *w)
 {
 	for (unsigned int i = 0; i < LB_NAT_EPOCHS; i++)
-		w->nat_epochs[i / 16].epoch[i % 16]++;
+		w->nat_epochs->epoch[i]++;
 }
 
 static void begin(struct story *t)

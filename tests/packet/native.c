@@ -404,9 +404,9 @@ static __always_inline struct lb_nat_set *lb_world_nat_set(struct lb_world *w, _
 	return &nat_sets[idx % (sizeof(nat_sets) / sizeof(nat_sets[0]))];
 }
 
-static __always_inline struct lb_nat_epochs *lb_world_nat_epochs(struct lb_world *w, __u32 line)
+static __always_inline struct lb_nat_epochs *lb_world_nat_epochs(struct lb_world *w)
 {
-	return line < LB_NAT_EPOCHS / 16 ? &arrays.nat_epochs[line] : NULL;
+	return arrays.nat_epochs;
 }
 
 static __always_inline bool lb_world_nat_is_vip(struct lb_world *w, const struct lb_conn_key *back)
@@ -606,7 +606,7 @@ int world_native_open(struct world *w)
 		.trie_clear = native_trie_clear,
 		.live = calloc(LB_MAX_BACKENDS, sizeof(int64_t)),
 		.nat_loads = calloc(LB_MAX_SERVICES, sizeof(struct lb_nat_load)),
-		.nat_epochs = calloc(LB_NAT_EPOCHS / 16, sizeof(struct lb_nat_epochs)),
+		.nat_epochs = calloc(1, sizeof(struct lb_nat_epochs)),
 		.conn_clear = native_conn_clear,
 		.snat_add = native_snat_add,
 		.turn_reset = native_turn_reset,

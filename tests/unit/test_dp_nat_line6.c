@@ -97,7 +97,7 @@ static void test_writes_as_the_entry(void **state)
 		assert_memory_equal(one, two, len);
 		assert_true(set.six.mac0 == w.c.hop.mac0 && set.six.mac1 == w.c.hop.mac1);
 		assert_true(set.six.ifindex == w.c.hop.ifindex && set.six.backend == w.c.backend);
-		assert_true(set.six.service == w.c.service && set.six.gen == w.c.gen);
+		assert_true(set.six.service == w.c.service && (set.six.its & LB_NAT_LINE_GEN(0xff)) == LB_NAT_LINE_GEN(w.c.gen));
 		free(one);
 		free(two);
 	}
@@ -242,7 +242,7 @@ static void test_spreads(void **state)
 			*set = *epoch = 1;
 		}
 		assert_in_range(used_sets, 2458, 2720);
-		assert_in_range(used_epochs, 3850, 4096);
+		assert_in_range(used_epochs, 3770, 3930);
 	}
 }
 

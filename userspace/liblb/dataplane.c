@@ -90,7 +90,7 @@ static void list_areas(struct lb_dataplane *dp, struct area all[AREAS + 1])
 	*all++ = (struct area){skel->maps.lb_backend_cpu, (void **)&dp->backend_cpu};
 	*all++ = (struct area){skel->maps.lb_live, (void **)&dp->live};
 	*all++ = (struct area){skel->maps.lb_nat_loads, (void **)&dp->nat_loads};
-	*all++ = (struct area){skel->maps.lb_nat_epochs, (void **)&dp->nat_epochs};
+	*all++ = (struct area){skel->maps.data_lb_nat_epochs, (void **)&dp->nat_epochs};
 	*all = (struct area){0};
 }
 

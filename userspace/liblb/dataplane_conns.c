@@ -196,7 +196,7 @@ static int remove_entry(struct lb_dataplane *dp, const struct lb_conn_key *key)
 	const uint32_t idx = lb_nat_epoch_idx(lb_nat_line_key_hash(&dp->conf->hash, key));
 	int ret = bpf_map_delete_elem(dp->conns_fd, key);
 
-	__atomic_fetch_add(&dp->nat_epochs[idx / 16].epoch[idx % 16], 1, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(lb_nat_epoch_word(dp->nat_epochs, idx), lb_nat_epoch_one(idx), __ATOMIC_SEQ_CST);
 	return ret;
 }
 

@@ -83,7 +83,11 @@ static bool is_counters(const struct bpf_map *map)
 /* What a packet puts down for its next stage, which 5.10 could not copy either, and what begins at 0. */
 static bool is_scratch(const struct bpf_map *map)
 {
-	return bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_ARRAY || !strcmp(lb_program_map_name(map), LB_MAP_HITS);
+	const char *name = lb_program_map_name(map);
+
+	/* there are no lines yet to be held against an epoch */
+	return bpf_map__type(map) == BPF_MAP_TYPE_PERCPU_ARRAY || !strcmp(name, LB_MAP_HITS) ||
+	       !strcmp(name, LB_MAP_NAT_EPOCHS);
 }
 
 static void *map_memory(const struct bpf_map *map)

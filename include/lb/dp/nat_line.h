@@ -60,7 +60,7 @@ struct lb_nat_line6 {
 	__u64 mac0;
 	__u16 backend;
 	__u16 service;
-	__u8 gen;
+	__u8 pad0;
 	__u8 refused;
 	__u16 l4_delta;
 
@@ -125,6 +125,23 @@ static __always_inline __u32 lb_nat_set_idx(__u64 hash)
 static __always_inline __u32 lb_nat_epoch_idx(__u64 hash)
 {
 	return (__u32)(hash >> 48) & (LB_NAT_EPOCHS - 1);
+}
+
+/* lb_nat_epoch_word, lb_nat_epoch_one - the word that has the epoch @idx, and what it is to be added to atomically for
+ * that to be another one: there is no addition to half of a word. What the lower half carries over ends the other one's
+ * lines, which then ask once more. */
+static __always_inline __u32 *lb_nat_epoch_word(struct lb_nat_epochs *e, __u32 idx)
+{
+	return (__u32 *)e + (idx % LB_NAT_EPOCHS) / 2;
+}
+
+static __always_inline __u32 lb_nat_epoch_one(__u32 idx)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return idx & 1 ? 1U << 16 : 1;
+#else
+	return idx & 1 ? 1 : 1U << 16;
+#endif
 }
 
 /* Two IPv4 addresses of a key as they lie beside each other in a packet. */
@@ -286,7 +303,6 @@ static __always_inline void lb_nat_line6_fill(struct lb_nat_line6 *l, const stru
 	l->ifindex = c->hop.ifindex;
 	l->backend = c->backend;
 	l->service = c->service;
-	l->gen = c->gen;
 	l->its = LB_BACKEND_WORD(c->service, 0, 0, LB_BACKEND_F_ALIVE) | LB_NAT_LINE_GEN(c->gen);
 }
 
