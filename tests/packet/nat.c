@@ -623,6 +623,7 @@ void test_nat(struct world *w)
 			test_nat_icmp(w, forward, client, backend);
 			test_nat_fragment(w, forward, client, backend);
 			test_nat_mtu(w, forward, client, backend);
+			test_nat_random(w, forward, client, backend);
 		}
 	w->conn_clear(w);
 }

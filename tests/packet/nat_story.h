@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What stories about translated connections are told with: nat.c has them, and nat_icmp.c,
- * nat_fragment.c and nat_mtu.c tell some of their own. */
+ * nat_fragment.c, nat_mtu.c and nat_random.c tell some of their own. */
 #ifndef TESTS_NAT_STORY_H
 #define TESTS_NAT_STORY_H
 
@@ -68,5 +68,6 @@ void tell(struct world *w, const char *what, void (*story)(struct story *), int 
 void test_nat_icmp(struct world *w, int forward, int client, int backend);
 void test_nat_fragment(struct world *w, int forward, int client, int backend);
 void test_nat_mtu(struct world *w, int forward, int client, int backend);
+void test_nat_random(struct world *w, int forward, int client, int backend);
 
 #endif
