@@ -248,16 +248,16 @@ static __always_inline __u32 lb_world_cid(struct lb_world *w, const struct lb_ci
 	return backend ? *backend : 0;
 }
 
-__attribute__((noinline)) __u32 lb_quic_words(struct xdp_md *ctx, __u32 udp_off, __u32 service_idx)
+__attribute__((noinline)) __u32 lb_quic_words(struct xdp_md *ctx, __u32 udp_off, __u32 room, __u32 service_idx)
 {
 	struct lb_world w = {.ctx = ctx};
 
-	return lb_world_has(&w, LB_HAS_QUIC) ? lb_quic_server(&w, udp_off, service_idx) : 0;
+	return lb_world_has(&w, LB_HAS_QUIC) ? lb_quic_server(&w, udp_off, room, service_idx) : 0;
 }
 
-static __always_inline __u32 lb_world_quic(struct lb_world *w, __u32 udp_off, __u32 service)
+static __always_inline __u32 lb_world_quic(struct lb_world *w, __u32 udp_off, __u32 room, __u32 service)
 {
-	return lb_quic_words(w->ctx, udp_off, service);
+	return lb_quic_words(w->ctx, udp_off, room, service);
 }
 
 #define LB_AGAIN (1U << 31)

@@ -12,8 +12,8 @@
 #define LB_QUIC_UDP_OFF_MAX 1024 /* no sane packet has more headers */
 
 /* The backend of the datagram whose UDP header lies @udp_off bytes into the frame, when its connection ID names one
- * that serves what it has; else 0. */
-static __always_inline __u32 lb_quic_server(struct lb_world *w, __u32 udp_off, __u32 service_idx)
+ * that serves what it has; else 0. @room: bytes that the packet has from there on. */
+static __always_inline __u32 lb_quic_server(struct lb_world *w, __u32 udp_off, __u32 room, __u32 service_idx)
 {
 	const struct lb_service *s = lb_world_service(w, service_idx);
 	const struct lb_backend *b;
@@ -23,7 +23,8 @@ static __always_inline __u32 lb_quic_server(struct lb_world *w, __u32 udp_off, _
 
 	if (!s || udp_off > LB_QUIC_UDP_OFF_MAX)
 		return 0;
-	if (lb_quic_route(lb_world_data(w) + udp_off, lb_world_data_end(w), lb_load(&s->quic), &id) != LB_QUIC_ROUTABLE)
+	if (lb_quic_route(lb_world_data(w) + udp_off, lb_world_data_end(w), room, lb_load(&s->quic), &id) !=
+	    LB_QUIC_ROUTABLE)
 		return 0;
 	cid.server_id = id.server_id;
 	cid.service = service_idx;

@@ -131,7 +131,8 @@ static __always_inline __u32 lb_select_slowly(struct lb_world *w, struct lb_job 
 	struct lb_flow_query q = {.hash = j->hash, .service_idx = lb_job_service(j), .word = word};
 
 	if (lb_world_has(w, LB_HAS_QUIC) && lb_job_flags(j) & LB_VIP_F_QUIC && !j->look_only) {
-		__u32 server = lb_world_quic(w, sizeof(struct ethhdr) + j->pkt.l4_off, lb_job_service(j));
+		__u32 server = lb_world_quic(w, sizeof(struct ethhdr) + j->pkt.l4_off, j->pkt.len - j->pkt.l4_off,
+					     lb_job_service(j));
 
 		if (server)
 			return server;

@@ -91,8 +91,8 @@ static __always_inline __u64 lb_world_source(struct lb_world *w, const struct lb
 static __always_inline __u32 lb_world_choose(struct lb_world *w, struct lb_flow_query q);
 static __always_inline void lb_world_choose_again(struct lb_world *w, struct lb_flow_query q);
 
-/* Answers with lb_quic_server; @udp_off: bytes in front of the UDP header. */
-static __always_inline __u32 lb_world_quic(struct lb_world *w, __u32 udp_off, __u32 service);
+/* Answers with lb_quic_server; @udp_off: bytes in front of the UDP header, @room: of the packet from there on. */
+static __always_inline __u32 lb_world_quic(struct lb_world *w, __u32 udp_off, __u32 room, __u32 service);
 /* The backend of a connection ID; 0: nobody's. */
 static __always_inline __u32 lb_world_cid(struct lb_world *w, const struct lb_cid *cid);
 

@@ -302,9 +302,9 @@ static __always_inline __u32 lb_world_cid(struct lb_world *w, const struct lb_ci
 	return 0;
 }
 
-static __always_inline __u32 lb_world_quic(struct lb_world *w, __u32 udp_off, __u32 service)
+static __always_inline __u32 lb_world_quic(struct lb_world *w, __u32 udp_off, __u32 room, __u32 service)
 {
-	return lb_quic_server(w, udp_off, service);
+	return lb_quic_server(w, udp_off, room, service);
 }
 
 static int native_cid_add(struct world *w, const struct lb_cid *cid, uint32_t backend)

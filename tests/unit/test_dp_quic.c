@@ -49,7 +49,7 @@ static enum lb_quic_result route(const uint8_t *payload, size_t nr, size_t paddi
 	udp[5] = (uint8_t)(8 + nr);
 	memcpy(udp + 8, payload, nr);
 	memset(udp + 8 + nr, 0xff, padding);
-	result = lb_quic_route(udp, udp + frame, configs, id);
+	result = lb_quic_route(udp, udp + frame, (__u32)frame, configs, id);
 	free(buf);
 	return result;
 }
@@ -298,7 +298,7 @@ static void check_udp_length(unsigned int frame, uint64_t configs, unsigned int 
 			udp[4] = (uint8_t)(len >> 8);
 			udp[5] = (uint8_t)len;
 		}
-		assert_int_equal(lb_quic_route(udp, udp + frame, configs, &id),
+		assert_int_equal(lb_quic_route(udp, udp + frame, frame, configs, &id),
 				 room < enough ? LB_QUIC_TOO_SHORT : LB_QUIC_ROUTABLE);
 	}
 	free(buf);

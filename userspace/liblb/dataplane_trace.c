@@ -444,7 +444,7 @@ static bool names(const struct lb_dataplane *dp, const struct before *b, const v
 	uint32_t named;
 
 	if (!(s->flags & LB_SERVICE_F_QUIC) || b->pkt.proto != IPPROTO_UDP ||
-	    lb_quic_route(b->pkt.ip + b->pkt.l4_off, end, s->quic, &id) != LB_QUIC_ROUTABLE)
+	    lb_quic_route(b->pkt.ip + b->pkt.l4_off, end, b->pkt.len - b->pkt.l4_off, s->quic, &id) != LB_QUIC_ROUTABLE)
 		return false;
 	cid.server_id = id.server_id;
 	cid.config = (uint8_t)id.config;

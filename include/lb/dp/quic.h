@@ -101,12 +101,13 @@ static __always_inline enum lb_quic_result lb_quic_read(const void *cid, const v
 }
 
 /* lb_quic_route - what the destination connection ID of the datagram at @udp, its UDP header, says of its server.
- * @configs: the service's LB_QUIC_CONFIGs, together. Fills @id when it returns LB_QUIC_ROUTABLE; whether there is such
- * a server is another question. Bytes behind the datagram's end, a frame's padding, do not count. */
-static __always_inline enum lb_quic_result lb_quic_route(const void *udp, const void *data_end, __u64 configs,
-							 struct lb_quic_id *id)
+ * @room: bytes that the packet has from there on; a first fragment has fewer than its datagram. @configs: the service's
+ * LB_QUIC_CONFIGs, together. Fills @id when it returns LB_QUIC_ROUTABLE; whether there is such a server is another
+ * question. Bytes behind the datagram's or the packet's end, a frame's padding, do not count. */
+static __always_inline enum lb_quic_result lb_quic_route(const void *udp, const void *data_end, __u32 room,
+							 __u64 configs, struct lb_quic_id *id)
 {
-	__u32 len, room = data_end - udp;
+	__u32 len;
 
 	if (udp + LB_QUIC_SHORT_CID_OFF > data_end)
 		return LB_QUIC_TOO_SHORT;
