@@ -438,6 +438,11 @@ is "flush of the other" "$(lbctl --json flows flush idle | jq .flushed)" 0
 is "flush" "$(lbctl --json flows flush web | jq .flushed)" "$remembered"
 matches "the log says who" "$(grep flows.were.forgotten "$RUN/lb/log" | tail -n 1)" "origin=api uid=0 .*service=web flows=$remembered\$"
 is "they are forgotten" "$(lbctl flows --count)" 0
+of=$(service_json web '.backends[0].address')
+is "of a backend that nothing is translated to" "$(api "http://lbd/v1/flows?backend=$of")" "400 application/problem+json"
+matches "its detail" "$(detail)" "^backend: connections to $of are not translated, .*ask the backend itself\$"
+is "of no backend" "$(api 'http://lbd/v1/flows?backend=10.0.0.99')" "404 application/problem+json"
+is "its detail" "$(detail)" "there is no backend 10.0.0.99"
 is "of a service that is not there" "$(api 'http://lbd/v1/flows?service=wub')" "404 application/problem+json"
 
 echo "# an lbd that starts anew"

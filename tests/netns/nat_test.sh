@@ -104,6 +104,14 @@ is "the 100 that are open are listed, at their ports" "$(jq -r 'select(.state ==
 is "with their backends" "$(jq -r .backend "$RUN/flows" | grep -c "10.0.0.11:$PORT")" "$of_b1"
 is "another client has none" "$(lbctl flows --client 10.0.0.7 --count)" 0
 matches "as a table" "$(lbctl flows tcp4 --client 10.0.0.1)" "tcp4 +192.0.2.10:9092/tcp +10.0.0.1:20099 +10.0.0.1[1-3]:$PORT +yes +no +[0-9]+ established -"
+lbctl --json flows tcp4 --backend "10.0.0.11:$PORT" >"$RUN/flows"
+is "those to one backend" "$(jq -r '.flows[] | select(.state == "established" and (.client | test(":20[0-9]{3}$"))) | .backend' "$RUN/flows" | sort | uniq -c | xargs)" "$of_b1 10.0.0.11:$PORT"
+is "without its port" "$(lbctl flows tcp4 --backend 10.0.0.11 --count)" "$(jq .entries "$RUN/flows")"
+is "no more than were asked for" "$(lbctl --json flows tcp4 --backend 10.0.0.11 --limit 3 | jq '.flows | length')" 3
+is "of another client" "$(lbctl flows tcp4 --backend 10.0.0.11 --client 10.0.0.7 --count)" 0
+is "of the client" "$(lbctl --json flows tcp4 --backend 10.0.0.11 --client 10.0.0.1 | jq -r '.flows[].backend' | sort -u)" "10.0.0.11:$PORT"
+matches "as a table" "$(lbctl flows --backend "10.0.0.11:$PORT")" "tcp4 +192.0.2.10:9092/tcp +10.0.0.1:20[0-9]+ +10.0.0.11:$PORT +yes +no +[0-9]+ established -"
+matches "of no backend" "$(lbctl flows tcp4 --backend 10.0.0.99 2>&1)" '^lbctl: service tcp4 has no backend 10.0.0.99$'
 is "by backend" "$(lbctl --json flows tcp4 | jq ".flows[] | select(.backend == \"10.0.0.11:$PORT\") | .translated")" "$of_b1"
 spread --to 192.0.2.10:9092 --count 20 --first-port 35000
 closing() { # those of the last 20 whose ends have both said so

@@ -174,6 +174,7 @@ static void test_requests_read(void **state)
 		{ARGS("flows", "a b"), "GET /v1/flows?service=a%20b", NULL},
 		{ARGS("flows", "web", "--client", "fd00::1", "--limit", "5"),
 		 "GET /v1/flows?service=web&client=fd00%3A%3A1&limit=5", NULL},
+		{ARGS("flows", "--backend", "10.0.0.1:80", "--count"), "GET /v1/flows?backend=10.0.0.1%3A80", NULL},
 	};
 
 	check_requests(cases, sizeof(cases) / sizeof(*cases));

@@ -132,6 +132,8 @@ const struct lb_option lb_options[] = {
 	{LB_OPT_NUMBER, "number", 'n', .value = "N", .help = "end after so many"},
 	{LB_OPT_COUNT, "count", .help = "the number alone"},
 	{LB_OPT_CLIENT, "client", .value = "ADDR", .help = "those of one client, one by one"},
+	{LB_OPT_CLIENT, "backend", .value = "ADDR[:PORT]",
+	 .help = "those to one backend that are translated, one by one"},
 	{LB_OPT_CLIENT, "limit", .value = "N", .help = "list so many at most"},
 
 	{LB_OPT_TRACE, "packet", .value = "SPEC",

@@ -33,7 +33,7 @@ static const struct lb_command commands[] = {
 	{NULL, "export", "", 0, lb_ctl_export, "print the configuration, as apply takes it"},
 	{"flows", "flush", "[SERVICE]", 0, lb_ctl_flows_flush, "forget them, of all services or of one"},
 	{NULL, "flows", "[SERVICE]", LB_OPT_COUNT | LB_OPT_CLIENT, lb_ctl_flows,
-	 "how many flows are remembered and translated, by backend, or those of a client"},
+	 "how many flows are remembered and translated, by backend, or those of a client or backend"},
 	{NULL, "trace", "", LB_OPT_TRACE, lb_ctl_trace, "what the dataplane would do with packets, and why"},
 	{NULL, "monitor", "", LB_OPT_SINCE | LB_OPT_NUMBER | LB_OPT_TYPE, lb_ctl_monitor,
 	 "events as they happen, a line each"},

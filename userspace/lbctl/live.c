@@ -285,13 +285,16 @@ static char *flows_path(const struct lb_ctl *c)
 
 int lb_ctl_flows(struct lb_ctl *c)
 {
-	const char *client = lb_args_value(c->args, "client"), *limit = lb_args_value(c->args, "limit");
+	const char *client = lb_args_value(c->args, "client"), *backend = lb_args_value(c->args, "backend");
+	const char *limit = lb_args_value(c->args, "limit");
 	char *path = flows_path(c);
 	json_t *doc = NULL;
 	int ret;
 
 	if (client)
 		path = lb_client_query(path, "client", client);
+	if (backend)
+		path = lb_client_query(path, "backend", backend);
 	if (limit)
 		path = lb_client_query(path, "limit", limit);
 	ret = lb_ctl_call(c, "GET", path, NULL, &doc);
@@ -302,7 +305,7 @@ int lb_ctl_flows(struct lb_ctl *c)
 		lb_show_json(doc);
 	else if (lb_args_has(c->args, "count"))
 		printf("%" JSON_INTEGER_FORMAT "\n", json_integer_value(json_object_get(doc, "entries")));
-	else if (client)
+	else if (client || backend)
 		lb_show_client_flows(doc);
 	else
 		lb_show_flows(json_object_get(doc, "flows"));

@@ -17,7 +17,7 @@ static const struct {
 	const char *method;
 	const char *pattern; /* "*" takes any one segment */
 	lb_api_fn handler;
-	const char *query[4]; /* the parameters it takes; NULL at the end */
+	const char *query[5]; /* the parameters it takes; NULL at the end */
 	enum lb_api_tag tag;  /* what its conditions are about */
 } routes[] = {
 	{"GET", "/v1/status", lb_api_status_get, {"verify"}, LB_API_TAG_NONE},
@@ -35,7 +35,7 @@ static const struct {
 	{"POST", "/v1/interfaces", lb_api_iface_post, {NULL}, LB_API_TAG_CONFIG},
 	{"DELETE", "/v1/interfaces/*", lb_api_iface_delete, {NULL}, LB_API_TAG_CONFIG},
 	{"GET", "/v1/events", lb_api_events_get, {"since", "traffic", "type"}, LB_API_TAG_NONE},
-	{"GET", "/v1/flows", lb_api_flows_get, {"service", "client", "limit"}, LB_API_TAG_NONE},
+	{"GET", "/v1/flows", lb_api_flows_get, {"service", "client", "backend", "limit"}, LB_API_TAG_NONE},
 	{"DELETE", "/v1/flows", lb_api_flows_delete, {"service"}, LB_API_TAG_NONE},
 	{"POST", "/v1/trace", lb_api_trace_post, {NULL}, LB_API_TAG_NONE},
 };

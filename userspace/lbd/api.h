@@ -81,8 +81,8 @@ void lb_api_events_get(struct lb_api_call *call);
 /* api_flows.c */
 void lb_api_flows_get(struct lb_api_call *call);
 void lb_api_flows_delete(struct lb_api_call *call);
-/* api_clients.c: with ?client=ADDR */
-void lb_api_flows_of_client(struct lb_api_call *call);
+/* api_clients.c: with ?client=ADDR or ?backend=ADDR */
+void lb_api_flows_one_by_one(struct lb_api_call *call);
 /* ?limit=N: -EINVAL with @err where that is no number; SIZE_MAX where there is none. */
 int lb_api_limit(const struct lb_api_call *call, size_t *limit, struct lb_err *err);
 /* api_trace.c */

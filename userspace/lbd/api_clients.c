@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What is remembered of one client. An entry of the flow cache has no addresses, but the hash of its flow says where it
- * lies: all ports that the client may have are tried, with all VIPs, aside. Entries that are another flow's are taken
- * for the client's with a likelihood of one in thousands for each VIP. Entries of translated connections have
- * addresses: all of them are looked at, aside likewise.
+ * What is remembered of one client, or translated for one backend. An entry of the flow cache has no addresses, but the
+ * hash of its flow says where it lies: all ports that the client may have are tried, with all VIPs, aside. Entries that
+ * are another flow's are taken for the client's with a likelihood of one in thousands for each VIP. Entries of
+ * translated connections have addresses: all of them are looked at, aside likewise, and so those of a backend can be
+ * told, whoever the client is.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,11 +19,14 @@
 
 #define PORTS 65536
 #define ADDRESSES_MAX 16 /* of a VIP that is a prefix */
+#define LISTED_MAX 10000 /* connections of a backend, where nobody says how many */
 
 struct search {
 	struct lb_control *control;
 	struct lb_packet pkt; /* the client's */
 	struct lb_endpoint client;
+	bool any_client;
+	const struct lb_endpoint *backend; /* NULL: any; without a port: whichever it has */
 	size_t left; /* flows that may still be listed */
 	size_t nr;
 	uint8_t age;
@@ -31,7 +35,23 @@ struct search {
 	struct lb_text unsearched;
 };
 
-/* Begins a flow of the backend with the index @idx; false: it is not the service's, or enough are listed. */
+static bool is_wanted(const struct search *f, const struct lb_endpoint *backend)
+{
+	return !f->backend || (!memcmp(f->backend->addr, backend->addr, sizeof(backend->addr)) &&
+			       (!f->backend->port || f->backend->port == backend->port));
+}
+
+static bool has_wanted(const struct search *f, const struct lb_service_conf *s)
+{
+	bool has = !f->backend;
+
+	for (size_t i = 0; !has && i < s->nr_backends; i++)
+		has = is_wanted(f, &s->backends[i].address);
+	return has;
+}
+
+/* Begins a flow of the backend with the index @idx; false: it is not the service's or not wanted, or enough are listed.
+ */
 static bool begin_flow(struct search *f, const struct lb_model_service *s, uint16_t idx, const char *vip,
 		       const struct lb_endpoint *from)
 {
@@ -40,7 +60,7 @@ static bool begin_flow(struct search *f, const struct lb_model_service *s, uint1
 
 	while (i < s->conf.nr_backends && s->backends[i].idx != idx)
 		i++;
-	if (i == s->conf.nr_backends)
+	if (i == s->conf.nr_backends || !is_wanted(f, &s->conf.backends[i].address))
 		return false;
 	f->nr++;
 	if (!f->left)
@@ -188,40 +208,87 @@ static void find_remembered(const struct lb_control *c, bool remembered[LB_MAX_S
 	}
 }
 
+/* What the parameters ask for; @backend: where the backend is put. */
+static int read_query(const struct lb_api_call *call, struct search *f, struct lb_endpoint *backend, struct lb_err *err)
+{
+	const char *client = lb_http_query(call->req, "client"), *of = lb_http_query(call->req, "backend");
+
+	if (lb_api_limit(call, &f->left, err) || (client && lb_addr_parse(client, f->client.addr, err)) ||
+	    (of && lb_endpoint_parse(of, backend, err)))
+		return -EINVAL;
+	f->any_client = !client;
+	f->backend = of ? backend : NULL;
+	if (f->any_client && f->left == SIZE_MAX)
+		f->left = LISTED_MAX;
+	f->pkt.v6 = !lb_addr_is_v4(f->client.addr);
+	f->pkt.saddr[0] = lb_get64(f->client.addr);
+	f->pkt.saddr[1] = lb_get64(f->client.addr + 8);
+	f->pkt.saddr4 = lb_get32(f->client.addr + 12);
+	return 0;
+}
+
+/* The flow cache, for a client's flows to @s. */
+static void search_cache(struct search *f, const struct lb_model_service *s, bool remembered)
+{
+	if (remembered)
+		search_client(f, s);
+	/* Connections that are translated are not in it. */
+	for (size_t k = 0; !lb_service_conf_translates(&s->conf) && k < s->conf.nr_vips; k++)
+		search_vip(f, s, &s->conf.vips[k], remembered);
+}
+
+static int no_such_backend(const struct lb_api_call *call, bool there, struct lb_err *err)
+{
+	const char *of = lb_http_query(call->req, "backend"), *only = lb_http_query(call->req, "service");
+
+	if (there)
+		return lb_err_set(
+			err, -EOPNOTSUPP, "backend",
+			"connections to %s are not translated, so that their addresses are not remembered; name a "
+			"client, too, or ask the backend itself",
+			of);
+	if (only)
+		return lb_err_set(err, -ENOENT, NULL, "service %s has no backend %s", only, of);
+	return lb_err_set(err, -ENOENT, NULL, "there is no backend %s", of);
+}
+
 static void search(struct lb_api_call *call)
 {
-	const char *only = lb_http_query(call->req, "service"), *client = lb_http_query(call->req, "client");
 	struct search f = {.control = call->control, .age = lb_flow_age(lb_now_ns())};
+	const char *only = lb_http_query(call->req, "service");
 	const struct lb_model_service *const *list;
 	size_t nr = lb_model_services(call->control->model, &list);
 	bool remembered[LB_MAX_SERVICES] = {false};
+	bool translates = false, there = false;
+	struct lb_endpoint backend;
 	struct lb_text t = {0};
 	struct lb_err err = {0};
-	bool translates = false;
 	int ret = 0;
 
-	if (lb_api_limit(call, &f.left, &err) || lb_addr_parse(client, f.client.addr, &err)) {
+	if (read_query(call, &f, &backend, &err)) {
 		lb_api_error(call, &err);
 		return;
 	}
-	f.pkt.v6 = !lb_addr_is_v4(f.client.addr);
-	f.pkt.saddr[0] = lb_get64(f.client.addr);
-	f.pkt.saddr[1] = lb_get64(f.client.addr + 8);
-	f.pkt.saddr4 = lb_get32(f.client.addr + 12);
-	find_remembered(call->control, remembered);
+	if (!f.any_client)
+		find_remembered(call->control, remembered);
 	for (size_t i = 0; i < nr; i++) {
-		if ((only && strcmp(only, list[i]->conf.name)) || !call->control->image->services[list[i]->idx])
+		if ((only && strcmp(only, list[i]->conf.name)) || !call->control->image->services[list[i]->idx] ||
+		    !has_wanted(&f, &list[i]->conf))
 			continue;
+		there = true;
 		f.services[list[i]->idx] = list[i];
 		translates |= lb_service_conf_translates(&list[i]->conf);
-		if (remembered[list[i]->idx])
-			search_client(&f, list[i]);
-		/* Connections that are translated are not in the flow cache. */
-		for (size_t k = 0; !lb_service_conf_translates(&list[i]->conf) && k < list[i]->conf.nr_vips; k++)
-			search_vip(&f, list[i], &list[i]->conf.vips[k], remembered[list[i]->idx]);
+		if (!f.any_client)
+			search_cache(&f, list[i], remembered[list[i]->idx]);
+	}
+	if (f.backend && (!there || (f.any_client && !translates))) {
+		no_such_backend(call, there, &err);
+		lb_api_error(call, &err);
+		return;
 	}
 	if (translates)
-		ret = lb_dataplane_connections(call->control->dp, f.client.addr, put_connection, &f);
+		ret = lb_dataplane_connections(call->control->dp, f.any_client ? NULL : f.client.addr, put_connection,
+					       &f);
 	if (ret) {
 		lb_err_set(&err, ret, NULL, "cannot look through the translated connections: %s", strerror(-ret));
 		lb_api_error(call, &err);
@@ -237,7 +304,7 @@ static void search(struct lb_api_call *call)
 	lb_api_text(call, 200, &t);
 }
 
-void lb_api_flows_of_client(struct lb_api_call *call)
+void lb_api_flows_one_by_one(struct lb_api_call *call)
 {
 	lb_aside(call, search);
 }

@@ -113,9 +113,9 @@ void lb_api_flows_get(struct lb_api_call *call)
 
 	if (!counts)
 		return;
-	if (lb_http_query(call->req, "client")) {
+	if (lb_http_query(call->req, "client") || lb_http_query(call->req, "backend")) {
 		free(counts);
-		lb_api_flows_of_client(call);
+		lb_api_flows_one_by_one(call);
 		return;
 	}
 	if (lb_api_limit(call, &left, &err)) {

@@ -90,11 +90,11 @@ bool lb_dataplane_nat_open(const struct lb_dataplane *dp, uint16_t idx, uint64_t
  * for the event loop. 1: *@bytes are theirs now, 0: they are as many as before, or -errno; then, too, and that number is
  * not tried again before another one is wanted. */
 int lb_dataplane_fit_lines(struct lb_dataplane *dp, size_t *bytes, struct lb_err *err);
-/* lb_dataplane_connections - calls @each for each translated connection from the address @client (16 bytes) that is not
- * over, until it does not return 0. Reads all of the map, which takes a second for a few million entries: not for the
- * event loop. 0, what @each returned, or -errno. */
+/* lb_dataplane_connections - calls @each for each translated connection from the address @client (16 bytes; NULL: from
+ * anybody) that is not over, until it does not return 0. Reads all of the map, which takes a second for a few million
+ * entries: not for the event loop. 0, what @each returned, or -errno. */
 typedef int (*lb_connection_fn)(void *ctx, const struct lb_connection *c);
-int lb_dataplane_connections(const struct lb_dataplane *dp, const uint8_t client[16], lb_connection_fn each, void *ctx);
+int lb_dataplane_connections(const struct lb_dataplane *dp, const uint8_t *client, lb_connection_fn each, void *ctx);
 /* Hex tag of the loaded program, as bpftool shows it. */
 const char *lb_dataplane_tag(const struct lb_dataplane *dp);
 /* BPF statistics (sysctl kernel.bpf_stats_enabled): 0 and run time and count, or -ENODATA when off. */

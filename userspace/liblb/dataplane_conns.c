@@ -366,10 +366,10 @@ static int show_conn(const struct lb_dataplane *dp, const struct lb_conn_key *ke
 	return each(ctx, &told);
 }
 
-/* A walk over the whole map for one client's. */
+/* A walk over the whole map, for one client's. */
 struct listing {
 	const struct lb_dataplane *dp;
-	const uint8_t *client;
+	const uint8_t *client; /* NULL: all */
 	lb_connection_fn each;
 	void *ctx;
 };
@@ -378,12 +378,12 @@ static int list_conn(void *ctx, const struct lb_conn_key *key, const struct lb_c
 {
 	const struct listing *l = ctx;
 
-	if (c->flags & LB_CONN_F_REPLY || memcmp(key->saddr, l->client, 16))
+	if (c->flags & LB_CONN_F_REPLY || (l->client && memcmp(key->saddr, l->client, 16)))
 		return 0;
 	return show_conn(l->dp, key, c, l->each, l->ctx);
 }
 
-int lb_dataplane_connections(const struct lb_dataplane *dp, const uint8_t client[16], lb_connection_fn each, void *ctx)
+int lb_dataplane_connections(const struct lb_dataplane *dp, const uint8_t *client, lb_connection_fn each, void *ctx)
 {
 	struct listing l = {dp, client, each, ctx};
 
