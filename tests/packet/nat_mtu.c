@@ -6,6 +6,7 @@
 #include "nat_story.h"
 
 #define DF 0x4000
+#define TOLD_A_SECOND 1000 /* by a CPU, as lbd(8) says of drop_too_big */
 
 void told(struct story *t, const char *what, struct spec in, bool reply, int mtu)
 {
@@ -146,10 +147,11 @@ static void story_untold(struct story *t)
 	begin_flow(t);
 	set_mtu(t, true, 1300);
 	s = of(from_backend(t, OLD, ACK, buf), 1500);
-	t->w->verdict_cpu[t->w->cpu].answer_count = UINT32_MAX;
+	t->w->verdict_cpu[t->w->cpu].answer_count = TOLD_A_SECOND;
 	told(t, "as many were told in this second as may be", s, true, 0);
+	t->w->verdict_cpu[t->w->cpu].answer_count = TOLD_A_SECOND - 1;
+	told(t, "there is room for one more", s, true, sent_as(t->backend, t->client, 1300));
 	t->w->verdict_cpu[t->w->cpu].answer_count = 0;
-	told(t, "there is room for more", s, true, sent_as(t->backend, t->client, 1300));
 	if (t->backend == 4)
 		return;
 	set_mtu(t, true, 1200);
