@@ -23,8 +23,7 @@ static struct lb_bpf *skel;
 
 static void *map_memory(struct bpf_map *map)
 {
-	size_t size = (size_t)bpf_map__value_size(map) * bpf_map__max_entries(map);
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	void *p = mmap(NULL, lb_program_map_bytes(map), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
 
 	if (p == MAP_FAILED) {
 		fprintf(stderr, "kernel: cannot map %s: %s\n", bpf_map__name(map), strerror(errno));

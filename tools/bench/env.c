@@ -21,8 +21,7 @@
 
 static void *map_values(const struct bpf_map *map)
 {
-	size_t size = (size_t)((bpf_map__value_size(map) + 7) & ~7U) * bpf_map__max_entries(map);
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+	void *p = mmap(NULL, lb_program_map_bytes(map), PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
