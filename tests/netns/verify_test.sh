@@ -59,6 +59,15 @@ is "what was looked at" "$(jq -r '"\(.services) \(.backends) \(.vips)"' <<<"$VER
 matches "for people" "$(lbctl status --verify)" 'verify +2 services, 3 backends, 3 VIPs, [0-9]+ slots: as they should be'
 traffic_ok "to begin with"
 
+# one address, three services that answer echo requests to it: it is the first one's, whichever came or changed last
+for n in 1 2 3; do ok "echoes $n" lbctl service add echo$n 192.0.2.77:$n --ping true; done
+ok "a service's line changes" lbctl service set echo3 --mss-clamp 1400
+ok "the first one answers no more" lbctl service set echo1 --ping false
+ok "and does again" lbctl service set echo1 --ping true
+verify
+is "who answers is who should" "$VERIFIED" "$(jq -c '.repaired = 0 | .what = []' <<<"$VERIFIED")"
+for n in 1 2 3; do lbctl service del echo$n || bail "service del"; done
+
 first_backend=
 for ((i = 1; i < 20 && ${#first_backend} == 0; i++)); do
 	[ "$(map_get lb_backends $i | tr -d ' 0')" = "" ] || first_backend=$i

@@ -9,6 +9,8 @@
 #include "pause.h"
 #include "plan.h"
 
+#define PAUSE_EVERY 1024 /* services */
+
 /* A service without a table gets the smallest one, all of whose slots are nobody's. */
 static const uint32_t nobodys_slots[1U << LB_TABLE_SHIFT_MIN];
 
@@ -38,6 +40,8 @@ struct work {
 	size_t room;
 	struct pair *pairs;
 	size_t nr_pairs;
+	struct published_list echoes; /* who answers echo requests in @old, once it is known */
+	bool echoes_known;
 };
 
 static void *grow(void *array, size_t nr, size_t *room, size_t size)
@@ -231,6 +235,82 @@ static int plan_table_set(struct work *w, const struct pair *p)
 	return 0;
 }
 
+static bool answers_echoes(const struct lb_vip_conf *vip)
+{
+	return vip->vip.proto == IPPROTO_ICMP || vip->vip.proto == IPPROTO_ICMPV6;
+}
+
+/* Those of @s that answer echo requests, or the others. */
+static int publish(struct published_list *list, const struct lb_service_image *s, bool echoes)
+{
+	for (size_t i = 0; s && i < s->nr_vips; i++) {
+		struct published *at;
+
+		if (answers_echoes(&s->vips[i]) != echoes)
+			continue;
+		at = grow(list->at, list->nr, &list->room, sizeof(*at));
+		if (!at)
+			return -ENOMEM;
+		list->at = at;
+		at[list->nr++] = (struct published){s->vips[i], s->idx};
+	}
+	return 0;
+}
+
+static int compare_published(const void *a, const void *b)
+{
+	return memcmp(&((const struct published *)a)->vip, &((const struct published *)b)->vip,
+		      sizeof(struct lb_vip_conf));
+}
+
+static int compare_owned(const void *a, const void *b)
+{
+	int ret = compare_published(a, b);
+
+	return ret ? ret : ((const struct published *)a)->idx - ((const struct published *)b)->idx;
+}
+
+/* Sorted, and each VIP once: what answers echo requests to an address is published by all services that have it, and
+ * belongs to the first one. */
+static void tidy(struct published_list *list)
+{
+	size_t nr = 0;
+
+	if (list->nr)
+		qsort(list->at, list->nr, sizeof(*list->at), compare_owned);
+	for (size_t i = 0; i < list->nr; i++)
+		if (!nr || compare_published(&list->at[i], &list->at[nr - 1]))
+			list->at[nr++] = list->at[i];
+	list->nr = nr;
+}
+
+/* Whose it is that answers echo requests depends on services that stay as they are, too. */
+static int publish_echoes(const struct lb_image *image, struct published_list *list)
+{
+	int ret = 0;
+
+	for (uint32_t i = 1; !ret && image && i < LB_MAX_SERVICES; i++) {
+		lb_pause_at(i, PAUSE_EVERY);
+		ret = publish(list, image->services[i], true);
+	}
+	return ret;
+}
+
+/* Is it @idx that answers echo requests to @vip now? 1 or 0, or -ENOMEM. */
+static int owns_echoes(struct work *w, const struct lb_vip_conf *vip, uint16_t idx)
+{
+	const struct published key = {*vip, idx}, *at;
+	int ret = w->echoes_known ? 0 : publish_echoes(w->old, &w->echoes);
+
+	if (ret)
+		return ret;
+	if (!w->echoes_known)
+		tidy(&w->echoes);
+	w->echoes_known = true;
+	at = w->echoes.nr ? bsearch(&key, w->echoes.at, w->echoes.nr, sizeof(key), compare_published) : NULL;
+	return at && at->idx == idx;
+}
+
 static int plan_service_set(struct work *w, const struct pair *p)
 {
 	bool table = p->new && !same_table(p);
@@ -246,10 +326,14 @@ static int plan_service_set(struct work *w, const struct pair *p)
 	op->service = &p->new->line;
 	/* Its VIPs' lines repeat what it says; those that it is about to lose are its own until then. */
 	for (size_t i = 0; p->old && i < p->old->nr_vips; i++) {
-		op = add_op(w, LB_OP_VIP_SET, p->new->idx);
-		if (!op)
+		const struct lb_vip_conf *vip = &p->old->vips[i];
+		int owns = answers_echoes(vip) ? owns_echoes(w, vip, p->old->idx) : 1;
+
+		op = owns > 0 ? add_op(w, LB_OP_VIP_SET, p->new->idx) : NULL;
+		if (owns && !op)
 			return -ENOMEM;
-		op->vip = p->old->vips[i];
+		if (op)
+			op->vip = *vip;
 	}
 	return 0;
 }
@@ -348,65 +432,9 @@ static int plan_each(struct work *w, int (*step)(struct work *w, const struct pa
 	return 0;
 }
 
-static int publish(struct published_list *list, const struct lb_service_image *s)
-{
-	for (size_t i = 0; s && i < s->nr_vips; i++) {
-		struct published *at = grow(list->at, list->nr, &list->room, sizeof(*at));
-
-		if (!at)
-			return -ENOMEM;
-		list->at = at;
-		at[list->nr++] = (struct published){s->vips[i], s->idx};
-	}
-	return 0;
-}
-
-static int compare_published(const void *a, const void *b)
-{
-	return memcmp(&((const struct published *)a)->vip, &((const struct published *)b)->vip,
-		      sizeof(struct lb_vip_conf));
-}
-
-static int compare_owned(const void *a, const void *b)
-{
-	int ret = compare_published(a, b);
-
-	return ret ? ret : ((const struct published *)a)->idx - ((const struct published *)b)->idx;
-}
-
-/* Sorted, and each VIP once: what answers echo requests to an address is published by all services that have it, and
- * belongs to the first one. */
-static void tidy(struct published_list *list)
-{
-	size_t nr = 0;
-
-	if (list->nr)
-		qsort(list->at, list->nr, sizeof(*list->at), compare_owned);
-	for (size_t i = 0; i < list->nr; i++)
-		if (!nr || compare_published(&list->at[i], &list->at[nr - 1]))
-			list->at[nr++] = list->at[i];
-	list->nr = nr;
-}
-
-/* Who else has it, of those that answer echo requests together? 0: nobody, as of every other VIP. */
-static uint16_t heir(const struct work *w, const struct lb_vip_conf *vip)
-{
-	if (vip->vip.proto != IPPROTO_ICMP && vip->vip.proto != IPPROTO_ICMPV6)
-		return 0;
-	for (uint32_t i = 1; i < LB_MAX_SERVICES; i++) {
-		const struct lb_service_image *s = w->new->services[i];
-
-		for (size_t k = 0; s && k < s->nr_vips; k++)
-			if (!memcmp(&s->vips[k], vip, sizeof(*vip)))
-				return s->idx;
-	}
-	return 0;
-}
-
 static int add_vip(struct work *w, enum lb_op_kind kind, const struct published *p)
 {
-	uint16_t next = kind == LB_OP_VIP_DEL ? heir(w, &p->vip) : 0;
-	struct lb_op *op = add_op(w, next ? LB_OP_VIP_SET : kind, next ? next : p->idx);
+	struct lb_op *op = add_op(w, kind, p->idx);
 
 	if (!op)
 		return -ENOMEM;
@@ -432,18 +460,40 @@ static int plan_vips(struct work *w, enum lb_op_kind kind, const struct publishe
 	return 0;
 }
 
+static bool has_echoes(const struct lb_service_image *s)
+{
+	for (size_t i = s ? s->nr_vips : 0; i; i--) /* they are behind the others */
+		if (answers_echoes(&s->vips[i - 1]))
+			return true;
+	return false;
+}
+
+/* May it change which addresses' echo requests are answered, or who does? */
+static bool changes_echoes(const struct pair *p)
+{
+	const struct lb_service_image *a = p->old, *b = p->new;
+
+	if (a && b && a->nr_vips == b->nr_vips && !memcmp(a->vips, b->vips, a->nr_vips * sizeof(*a->vips)))
+		return false;
+	return has_echoes(a) || has_echoes(b);
+}
+
 /* A VIP that goes from one service to another is set once and never missing. */
 static int plan_all_vips(struct work *w)
 {
 	struct published_list old = {0}, new = {0};
+	bool echoes = false;
 	int ret = 0;
 
 	for (size_t i = 0; !ret && i < w->nr_pairs; i++) {
 		lb_pause();
-		ret = publish(&old, w->pairs[i].old);
+		echoes |= changes_echoes(&w->pairs[i]);
+		ret = publish(&old, w->pairs[i].old, false);
 		if (!ret)
-			ret = publish(&new, w->pairs[i].new);
+			ret = publish(&new, w->pairs[i].new, false);
 	}
+	if (!ret && echoes)
+		ret = publish_echoes(w->old, &old) ?: publish_echoes(w->new, &new);
 	if (!ret) {
 		tidy(&old);
 		lb_pause();
@@ -463,7 +513,7 @@ int lb_plan_make(const struct lb_image *old, const struct lb_image *new, struct 
 	struct work w = {.old = old, .new = new, .plan = plan};
 	uint32_t before = old ? old->features : 0, both = before | new->features;
 	uint32_t conns = old ? old->conf.max_conns : 0;
-	bool resized = new->features & LB_HAS_NAT && conns != new->conf.max_conns;
+	bool resized = new->features &LB_HAS_NAT &&conns != new->conf.max_conns;
 	int ret;
 
 	*plan = (struct lb_plan){0};
@@ -497,6 +547,7 @@ int lb_plan_make(const struct lb_image *old, const struct lb_image *new, struct 
 	if (!ret && both != new->features)
 		ret = plan_features(&w, LB_OP_FEATURES_SET, new->features, new->conf.max_conns);
 	free(w.pairs);
+	free(w.echoes.at);
 	if (ret)
 		lb_plan_fini(plan);
 	return ret;
