@@ -7,9 +7,9 @@
 
 #include "pipeline.h"
 
-/* Whose program it is, also when its pins are gone: lbd knows its own on an interface by it. First of the constants:
- * the others differ between programs of one lbd. */
-const volatile __u64 lb_instance = 0;
+/* Whose program it is, and what its maps look like, also when their pins are gone: lbd knows its own on an interface by
+ * it, and takes the maps from there. First of the constants: the others differ between programs of one lbd. */
+const volatile struct lb_identity lb_identity = {0, LB_ABI_VERSION, 0};
 
 /* LB_HAS_*: what the configuration needs. */
 const volatile __u32 lb_features = LB_HAS_ALL;

@@ -79,6 +79,15 @@
 #define LB_HAS_ALL ((1U << 13) - 1)
 #define LB_HAS_BASIC (LB_HAS_ICMP | LB_HAS_FRAGMENTS) /* off the fast path: whatever the services are */
 
+/* What a program's constants begin with. Before there was one it was the instance alone, and the features behind it,
+ * which are no ABI's number. */
+struct lb_identity {
+	__u64 instance; /* of lbd: a hash of its pin directory */
+	__u32 abi;	/* LB_ABI_VERSION */
+	__u32 pad;	/* 0 */
+};
+_Static_assert(sizeof(struct lb_identity) == 16, "two words");
+
 /* ---- lb_conf: ARRAY of one, mmapable ---- */
 #define LB_HASH_ROUNDS 4
 struct lb_hash_secret {

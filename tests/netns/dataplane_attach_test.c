@@ -328,11 +328,17 @@ static void test_two(void)
 	lb_dataplane_free(dp);
 }
 
+static void count_pin(void *ctx, const char *what)
+{
+	++*(int *)ctx;
+}
+
 static void test_pins_gone(void)
 {
 	struct lb_attachment at;
 	struct lb_dataplane *dp;
 	bool adopted;
+	int pins = 0;
 	uint32_t id;
 
 	dp = open_dataplane(&adopted);
@@ -341,9 +347,16 @@ static void test_pins_gone(void)
 	lb_dataplane_free(dp);
 	command("rm -r %s/v%d", pin_dir, LB_ABI_VERSION);
 	dp = open_dataplane(&adopted);
-	tap_ok(!adopted && !lb_dataplane_attach(dp, "lbt0", LB_ATTACH_AUTO, &at, &err) && prog_on("lbt0") != id,
-	       "a program of ours whose pins are gone is replaced: %s", err.message);
-	tap_ok(!lb_dataplane_detach(dp, "lbt0", &err) && !prog_on("lbt0"), "and is not in the way afterwards");
+	tap_ok(adopted && !lb_dataplane_attach(dp, "lbt0", LB_ATTACH_AUTO, &at, &err) && prog_on("lbt0") == id,
+	       "the maps of a program of ours whose pins are gone are found: %s", err.message);
+	tap_ok(!lb_dataplane_mend_pins(dp, count_pin, &pins, &err) && pins > 20, "and pinned, %d of them", pins);
+	lb_dataplane_free(dp);
+	dp = open_dataplane(&adopted);
+	tap_ok(adopted && !lb_dataplane_detach(dp, "lbt0", &err) && !prog_on("lbt0"), "and found by their pins again");
+	lb_dataplane_free(dp);
+	command("rm -r %s/v%d", pin_dir, LB_ABI_VERSION);
+	dp = open_dataplane(&adopted);
+	tap_ok(!adopted, "with neither pins nor a program there are none");
 	lb_dataplane_free(dp);
 }
 
@@ -454,9 +467,12 @@ static void test_pins(void)
 	id = prog_on("lbt0");
 	command("rm %s/%s", version, LB_MAP_SLOTS);
 	dp = open_dataplane(&adopted);
-	tap_ok(!adopted, "pins of which one is missing are made new");
-	tap_ok(!lb_dataplane_attach(dp, "lbt0", LB_ATTACH_AUTO, &at, &err) && prog_on("lbt0") != id,
-	       "and the program on the old maps is replaced");
+	tap_ok(adopted && !lb_dataplane_attach(dp, "lbt0", LB_ATTACH_AUTO, &at, &err) && prog_on("lbt0") == id,
+	       "of pins one is missing: the program that is attached has the maps");
+	tap_ok(!lb_dataplane_detach(dp, "lbt0", &err), "detached: %s", err.message);
+	lb_dataplane_free(dp);
+	dp = open_dataplane(&adopted);
+	tap_ok(!adopted, "nobody has: all are made new");
 	lb_dataplane_free(dp);
 
 	command("rm %s/%s", version, LB_MAP_CONF);

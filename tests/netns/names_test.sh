@@ -143,6 +143,7 @@ still restart
 wait_serving web 3
 lbd_end
 rm -rf /sys/fs/bpf/lb
+ip -n lb link set lb0 xdp off
 lbd_start
 still "a boot"
 wait_serving web 3

@@ -150,7 +150,49 @@ verify
 is "all is well" "$(repaired)" 0
 traffic_ok "after the start"
 
-echo "# another version's maps, and backends that are checked one after the other"
+echo "# the pins are gone when lbd starts, and the program is not"
+ok "choices that cannot be made again" lbctl service set web --policy round_robin
+talk_start remembered host client "$TRAFFIC" hold --to 192.0.2.10:80 --count 300 --first-port 50000
+talk_read remembered
+is "300 connections are open" "$(field alive "$ANSWER")" 300
+connections=$(service_json web .status.connections)
+for gone in "$PINS/lb_flows" /sys/fs/bpf/lb; do
+	lbd_end KILL
+	rm -r "$gone"
+	: >"$RUN/lb/log"
+	lbd_start
+	is "without ${gone##*/}: the program has the maps" "$(lbctl --json status | jq -c '[.adopted, .interfaces[0].attached]')" '[true,true]'
+	ok "they are pinned again, which is told" grep -q 'repaired" what="the pin of lb_flows"' "$RUN/lb/log"
+	is "counters go on" "$(service_json web .status.connections)" "$connections"
+	talk remembered ping
+	is "no connection broke, or moved" "$(field alive "$ANSWER") $(field moved "$ANSWER")" "300 0"
+	verify
+	is "all is well" "$(repaired)" 0
+done
+kill "${TALK_PID[remembered]}"
+ok "as it was" lbctl service set web --policy maglev
+wait_serving web 3
+
+echo "# another version's program and maps, and backends that are checked one after the other"
+# An lbd whose program says that it is of ABI 1.
+lbd_end
+cp -rs "$BUILD" "$RUN/build"
+rm "$RUN/build/lbd"
+/usr/bin/python3 - "$BUILD/lbd" "$RUN/build/lbd" "${PINS##*/v}" <<'END' || bail "another version's lbd"
+import re, struct, sys
+
+program = open(sys.argv[1], "rb").read()
+# struct lb_identity, and the features behind it
+program, nr = re.subn(re.escape(bytes(8) + struct.pack("<II", int(sys.argv[3]), 0)) + rb"(?=\xff.\0\0\0\0\0\0)",
+                      bytes(8) + struct.pack("<II", 1, 0), program, flags=re.S)
+open(sys.argv[2], "wb").write(program)
+sys.exit(not nr)
+END
+chmod +x "$RUN/build/lbd"
+this=$BUILD
+BUILD=$RUN/build
+lbd_start
+BUILD=$this
 cat >"$RUN/check" <<END
 #!/bin/sh
 [ "\$LBD_BACKEND_ADDRESS" = 10.0.0.11 ] || until [ -e "$RUN/answer" ]; do sleep 0.05; done

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Taking the place of a program whose maps cannot be adopted: they are another version's, or their pins are gone. It
+ * Taking the place of a program whose maps cannot be adopted: they are another version's, or of another shape. It
  * forwards by tables that know who is alive. Ours do not, until each backend was checked: were packets to meet them at
  * once, those of open connections would go to the few that were checked first. So the other program goes on until then.
  */

@@ -22,7 +22,7 @@
 
 #define RUN_PRIORITY 50
 
-_Static_assert(offsetof(struct lb_bpf__rodata, lb_instance) == 0, "xdp.c looks for it there");
+_Static_assert(offsetof(struct lb_bpf__rodata, lb_identity.instance) == 0, "xdp.c looks for it there");
 
 static struct lb_xdp_prog program(const struct lb_dataplane *dp)
 {
@@ -34,7 +34,7 @@ static struct lb_xdp_prog program(const struct lb_dataplane *dp)
 		.id = dp->prog_id,
 		.kin = dp->kin,
 		.nr_kin = dp->nr_kin,
-		.instance_bytes = sizeof(dp->skel->rodata->lb_instance),
+		.instance_bytes = sizeof(dp->skel->rodata->lb_identity.instance),
 	};
 
 	prog.elf = lb_bpf__elf_bytes(&prog.elf_bytes);

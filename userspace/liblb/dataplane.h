@@ -14,7 +14,8 @@
 struct lb_dataplane;
 
 /* lb_dataplane_open - adopt the maps pinned in @pin_dir (made if missing; must be on a bpffs, mounted where the host
- * has none on /sys/fs/bpf) or make and pin new ones, and load the program. Pins are under @pin_dir/v<ABI>.
+ * has none on /sys/fs/bpf), or those of our program that is on an interface, where pins are gone (lb_dataplane_mend_pins
+ * pins them), or make and pin new ones, and load the program. Pins are under @pin_dir/v<ABI>.
  * @adopted: were maps found? -EPERM, -ENOSYS, -EINVAL ... with @err saying what is missing and the mend. */
 int lb_dataplane_open(const char *pin_dir, struct lb_dataplane **out, bool *adopted, struct lb_err *err);
 /* Closes; maps, program and attachments stay. */
@@ -59,7 +60,7 @@ int lb_dataplane_detach(struct lb_dataplane *dp, const char *ifname, struct lb_e
 int lb_dataplane_attached(struct lb_dataplane *dp, const char *ifname, struct lb_attachment *out);
 
 /* lb_dataplane_relieves - would attaching to @ifname take the place of a program of ours that has other maps: another
- * version's, or one whose pins are gone? */
+ * version's, or of another shape? */
 bool lb_dataplane_relieves(const struct lb_dataplane *dp, const char *ifname);
 
 /* lb_dataplane_hides_tags - does the driver of @ifname take VLAN tags off frames before XDP sees these? */

@@ -177,7 +177,8 @@ int lb_pins_open(struct lb_dataplane *dp, struct lb_err *err)
 
 static int pin_path(const struct lb_dataplane *dp, const struct bpf_map *map, char path[PATH_MAX])
 {
-	return snprintf(path, PATH_MAX, "%s/%s", dp->version_dir, lb_program_map_name(map)) < PATH_MAX ? 0 : -ENAMETOOLONG;
+	return snprintf(path, PATH_MAX, "%s/%s", dp->version_dir, lb_program_map_name(map)) < PATH_MAX ? 0
+												       : -ENAMETOOLONG;
 }
 
 static int check_shape(struct bpf_map *map, int fd, const char *path, struct lb_err *err)
@@ -232,6 +233,61 @@ static int open_pins(struct lb_dataplane *dp, int *fds, size_t max, size_t *nr, 
 	return 0;
 }
 
+static void close_all(int *fds, size_t max)
+{
+	for (size_t i = 0; i < max; i++) {
+		if (fds[i] >= 0)
+			close(fds[i]);
+		fds[i] = -1;
+	}
+}
+
+/* Puts the map @id where open_pins puts the one of its name, if it is one of those. */
+static int take_map(struct lb_dataplane *dp, uint32_t id, int *fds)
+{
+	int fd = bpf_map_get_fd_by_id(id), ret = 0;
+	struct bpf_map_info info = {0};
+	__u32 len = sizeof(info);
+	struct lb_err unsaid = {0};
+	struct bpf_map *map;
+	size_t i = 0;
+
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
+		ret = -errno;
+	bpf_object__for_each_map (map, dp->skel->obj) {
+		if (ret || !lb_program_shares(map))
+			continue;
+		if (!strncmp(bpf_map__name(map), info.name, sizeof(info.name) - 1)) {
+			/* while connections move there are two of theirs */
+			ret = fds[i] >= 0 ? -EEXIST : check_shape(map, fd, info.name, &unsaid);
+			if (ret)
+				break;
+			fds[i] = fd;
+			return 0;
+		}
+		i++;
+	}
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
+/* Pins may be removed, or the file system with them, while the program goes on on an interface: its maps are those that
+ * packets meet. Returns whether they are all in @fds now. */
+static bool find_attached(struct lb_dataplane *dp, int *fds, size_t nr)
+{
+	const struct lb_identity *identity = &dp->skel->rodata->lb_identity;
+	uint32_t ids[LB_XDP_MAPS];
+	int found = lb_xdp_maps(LB_PROGRAM_NAME, identity, sizeof(*identity), ids);
+	bool all = found > 0;
+
+	for (int i = 0; i < found && all; i++)
+		all = !take_map(dp, ids[i], fds);
+	for (size_t i = 0; i < nr; i++)
+		all &= fds[i] >= 0;
+	return all;
+}
+
 static void unlink_pins(struct lb_dataplane *dp)
 {
 	struct bpf_map *map;
@@ -255,6 +311,10 @@ int lb_pins_adopt(struct lb_dataplane *dp, bool *adopted, struct lb_err *err)
 	if (ret)
 		goto out;
 	*adopted = found == nr;
+	if (!*adopted) {
+		close_all(fds, 32);
+		*adopted = find_attached(dp, fds, nr);
+	}
 	/* A first start that was cut short leaves some of them: nothing can be in use that is worth keeping. */
 	if (found && !*adopted)
 		unlink_pins(dp);
@@ -273,10 +333,7 @@ int lb_pins_adopt(struct lb_dataplane *dp, bool *adopted, struct lb_err *err)
 		}
 	}
 out:
-	for (size_t k = 0; k < 32; k++) {
-		if (fds[k] >= 0)
-			close(fds[k]);
-	}
+	close_all(fds, 32);
 	return ret;
 }
 

@@ -66,7 +66,8 @@ int lb_dataplane_change_program(struct lb_dataplane *dp, uint32_t features, uint
 /* dataplane_pins.c: the pin directory. */
 /* Makes @dp->pin_dir and @dp->version_dir on a bpffs and takes the lock; fills @dp->kin. */
 int lb_pins_open(struct lb_dataplane *dp, struct lb_err *err);
-/* Gives @dp->skel, not loaded yet, the maps that are pinned. @adopted: all were there. Some but not all: they are
+/* Gives @dp->skel, not loaded yet, the maps that are pinned or, where not all are, those of the program that is attached,
+ * which lb_dataplane_mend_pins pins. @adopted: they were found. Where some are pinned and no more are found, these are
  * unpinned. */
 int lb_pins_adopt(struct lb_dataplane *dp, bool *adopted, struct lb_err *err);
 /* Pins the maps of @dp->skel, all or none. */

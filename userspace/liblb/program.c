@@ -68,7 +68,7 @@ int lb_program_prepare(struct lb_bpf *skel, uint64_t instance, uint32_t features
 	/* only dead code has it; one that each program made anew would make it another program than before */
 	if (!ret)
 		ret = bpf_map__set_autocreate(skel->maps.lb_conns_from, false);
-	skel->rodata->lb_instance = instance;
+	skel->rodata->lb_identity.instance = instance;
 	skel->rodata->lb_features = features;
 	skel->rodata->lb_coarse_clock =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_ktime_get_coarse_ns, NULL) == 1;

@@ -12,7 +12,7 @@ struct bpf_map;
 struct lb_bpf;
 
 /* lb_program_prepare - size the maps with a row for each CPU, and choose what this kernel can do. @skel: opened, not
- * loaded. @instance: whose it is, see lb_instance. @features: LB_HAS_*, what it is to do. The number of possible CPUs,
+ * loaded. @instance: whose it is, see lb_identity. @features: LB_HAS_*, what it is to do. The number of possible CPUs,
  * or -errno. */
 int lb_program_prepare(struct lb_bpf *skel, uint64_t instance, uint32_t features);
 

@@ -18,7 +18,7 @@
 #include "program.h"
 #include "xdp.h"
 
-#define MAX_MAPS 32
+#define MAX_MAPS LB_XDP_MAPS
 #define MAX_CONSTANTS 1024 /* bytes of .rodata; a program with more counts as another one */
 #define MAX_OURS 16
 /* Drivers need an XDP frame to fit a page with headroom and tail; an MTU beyond this cannot. */
@@ -526,4 +526,39 @@ bool lb_xdp_uses(uint32_t prog_id, uint32_t map_id)
 	struct bpf_prog_info info;
 
 	return !prog_info(prog_id, &info, maps) && has(maps, info.nr_map_ids, map_id);
+}
+
+static bool has_constants(const uint32_t *ids, size_t nr, const void *first, size_t bytes)
+{
+	uint8_t value[MAX_CONSTANTS];
+
+	for (size_t i = 0; i < nr; i++) {
+		int len = constants(ids[i], value, sizeof(value));
+
+		if (len >= 0 && (size_t)len >= bytes && !memcmp(value, first, bytes))
+			return true;
+	}
+	return false;
+}
+
+int lb_xdp_maps(const char *name, const void *identity, size_t bytes, uint32_t ids[LB_XDP_MAPS])
+{
+	const struct lb_xdp_prog prog = {.name = name}; /* of any instance */
+	struct if_nameindex *all = if_nameindex();
+	int nr = 0;
+
+	if (!all)
+		return -errno;
+	for (const struct if_nameindex *i = all; i->if_index && !nr; i++) {
+		struct bpf_prog_info info;
+		struct seen s;
+
+		if (look(&prog, i->if_index, &s))
+			continue;
+		for (size_t k = 0; k < s.nr_ours && !nr; k++)
+			if (!prog_info(s.ours[k], &info, ids) && has_constants(ids, info.nr_map_ids, identity, bytes))
+				nr = (int)info.nr_map_ids;
+	}
+	if_freenameindex(all);
+	return nr;
 }

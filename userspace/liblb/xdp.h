@@ -48,6 +48,12 @@ uint32_t lb_xdp_program(const struct lb_xdp_prog *prog, uint32_t ifindex);
 /* lb_xdp_uses - is the program @prog_id on the map @map_id? */
 bool lb_xdp_uses(uint32_t prog_id, uint32_t map_id);
 
+/* lb_xdp_maps - the maps of a program @name that is on an interface of this network namespace, and whose constants begin
+ * with the @bytes at @identity: their ids in @ids, of which there is room for LB_XDP_MAPS. Returns how many they are, 0
+ * where there is no such program, or -errno. */
+#define LB_XDP_MAPS 32
+int lb_xdp_maps(const char *name, const void *identity, size_t bytes, uint32_t ids[LB_XDP_MAPS]);
+
 /* dataplane_log.c: the messages of libbpf and libxdp are kept instead of printed, from lb_log_capture on; hooks that
  * are global. */
 void lb_log_capture(void);
