@@ -93,6 +93,8 @@ lab_up 3
 lab_vip $VIP4 3
 lab_vip $VIP6 3
 for i in 1 2 3; do web_server $i; done
+# What curl leaves behind must not be on a port of the many requests.
+host client sysctl -qw net.ipv4.ip_local_reserved_ports=10000-17999
 
 cat <<END
 ${bold}Sluice: a load balancer in the kernel's first packet hook (XDP)${plain}

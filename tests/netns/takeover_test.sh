@@ -12,6 +12,8 @@ service_up web 192.0.2.10:80/tcp 3 --check tcp --check-interval 300ms --check-ti
 lbctl service add dns 192.0.2.10:53/udp --check none >/dev/null && lbctl backend add dns 10.0.0.11:53 --weight 7
 ok "backend drain" lbctl backend drain dns 10.0.0.11:53
 
+# The load must not be on a port that others here name.
+host client sysctl -qw net.ipv4.ip_local_reserved_ports=10000-10999,20000-21999,30000-30999
 talk_start held host client "$TRAFFIC" hold --to 192.0.2.10:80 --count 1000 --first-port 10000 --every 100
 talk_read held
 is "1000 connections are open and speak every 100 ms" "$(field alive "$ANSWER")" 1000
