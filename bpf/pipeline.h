@@ -406,11 +406,12 @@ static __always_inline __u32 lb_look_closer(struct lb_world *w, __u32 fate, __u6
 	if (LB_FATE_VERDICT(fate) == LB_V_FORWARDED_ICMP)
 		return fate;
 	if (LB_FATE_VERDICT(v) >= LB_NAT_ASKED && lb_world_has(w, LB_HAS_NAT)) {
-		fate = LB_NAT_COMMON_ASKED;
-		if (LB_FATE_VERDICT(v) == LB_NAT_COMMON_ASKED)
+		if (LB_FATE_VERDICT(v) == LB_NAT_COMMON_ASKED) {
 			fate = lb_world_nat_line6(w, LB_FATE_SENT(v), tags);
-		if (fate == LB_NAT_COMMON_ASKED)
-			fate = lb_serve_nat(w, v, tags);
+			if (fate != LB_NAT_COMMON_ASKED)
+				return fate; /* it is sent, and that is all */
+		}
+		fate = lb_serve_nat(w, v, tags);
 	}
 	if (v == LB_V_PASS_FRAGMENT && lb_world_has(w, LB_HAS_FRAGMENTS))
 		fate = lb_world_fragment(w);
