@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <ifaddrs.h>
 #include <net/if.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,34 +19,16 @@ static struct own own[OWN_MAX];
 static size_t nr_own;
 static uint64_t asked_ns; /* 0: never */
 
-static bool is_ones(const void *mask, size_t len)
-{
-	const uint8_t *m = mask;
-
-	for (size_t i = 0; i < len; i++)
-		if (m[i] != 0xff)
-			return false;
-	return true;
-}
-
 static bool take(const struct ifaddrs *i, struct own *o)
 {
-	const struct sockaddr_in *v4 = (const void *)i->ifa_addr, *mask4 = (const void *)i->ifa_netmask;
-	const struct sockaddr_in6 *v6 = (const void *)i->ifa_addr, *mask6 = (const void *)i->ifa_netmask;
+	uint8_t mask[16];
 
-	if (!v4 || !mask4 || i->ifa_flags & IFF_LOOPBACK)
+	if (i->ifa_flags & IFF_LOOPBACK || !lb_addr_of_sockaddr(i->ifa_addr, o->addr) ||
+	    !lb_addr_of_sockaddr(i->ifa_netmask, mask))
 		return false;
-	if (v4->sin_family == AF_INET) {
-		memset(o->addr, 0, 10);
-		memset(o->addr + 10, 0xff, 2);
-		memcpy(o->addr + 12, &v4->sin_addr, 4);
-		o->in_network = !is_ones(&mask4->sin_addr, sizeof(mask4->sin_addr));
-	} else if (v4->sin_family == AF_INET6) {
-		memcpy(o->addr, &v6->sin6_addr, sizeof(o->addr));
-		o->in_network = !is_ones(&mask6->sin6_addr, sizeof(mask6->sin6_addr));
-	} else {
-		return false;
-	}
+	o->in_network = false;
+	for (size_t n = lb_addr_is_v4(o->addr) ? 12 : 0; n < sizeof(mask); n++)
+		o->in_network |= mask[n] != 0xff;
 	snprintf(o->iface, sizeof(o->iface), "%s", i->ifa_name);
 	return true;
 }

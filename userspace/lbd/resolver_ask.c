@@ -305,18 +305,10 @@ static void take(struct lb_ask *ask, const struct ares_addrinfo *info)
 	}
 	nr = 0;
 	for (const struct ares_addrinfo_node *n = info->nodes; n; n = n->ai_next) {
-		uint8_t *to = ask->addrs[nr];
-
 		if (n->ai_family != (ask->v6 ? AF_INET6 : AF_INET))
 			continue;
 		ask->ttl_s = (uint32_t)n->ai_ttl < ask->ttl_s ? (uint32_t)n->ai_ttl : ask->ttl_s;
-		if (ask->v6) {
-			memcpy(to, &((const struct sockaddr_in6 *)(const void *)n->ai_addr)->sin6_addr, 16);
-		} else {
-			to[10] = to[11] = 0xff;
-			memcpy(to + 12, &((const struct sockaddr_in *)(const void *)n->ai_addr)->sin_addr, 4);
-		}
-		nr++;
+		nr += lb_addr_of_sockaddr(n->ai_addr, ask->addrs[nr]);
 	}
 	qsort(ask->addrs, nr, sizeof(*ask->addrs), by_addr);
 	for (size_t i = 0; i < nr; i++)

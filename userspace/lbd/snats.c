@@ -34,15 +34,9 @@ static bool may_be_bound(const uint8_t addr[16])
 
 static bool is_of(const struct ifaddrs *i, const uint8_t addr[16])
 {
-	const struct sockaddr *at = i->ifa_addr;
+	uint8_t its[16];
 
-	if (!at || !(i->ifa_flags & IFF_UP))
-		return false;
-	if (at->sa_family == AF_INET)
-		return lb_addr_is_v4(addr) &&
-		       !memcmp(&((const struct sockaddr_in *)(const void *)at)->sin_addr, addr + 12, 4);
-	return at->sa_family == AF_INET6 &&
-	       !memcmp(&((const struct sockaddr_in6 *)(const void *)at)->sin6_addr, addr, 16);
+	return i->ifa_flags & IFF_UP && lb_addr_of_sockaddr(i->ifa_addr, its) && !memcmp(its, addr, sizeof(its));
 }
 
 /* Has an interface that is up the address? In a VRF no socket of ours can be bound to it, but packets to it are taken.

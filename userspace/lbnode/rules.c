@@ -2,7 +2,6 @@
 /* Lists of addresses and prefixes, and the addresses that interfaces have. */
 #include <errno.h>
 #include <ifaddrs.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,21 +43,6 @@ void lb_node_rules_fini(struct lb_node_rules *rules)
 	lb_node_list_fini(&rules->vips);
 }
 
-static bool item_of(const struct sockaddr *sa, struct lb_prefix *item)
-{
-	*item = (struct lb_prefix){.plen = 128};
-	if (sa && sa->sa_family == AF_INET) {
-		item->addr[10] = item->addr[11] = 0xff;
-		memcpy(item->addr + 12, &((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4);
-		return true;
-	}
-	if (sa && sa->sa_family == AF_INET6) {
-		memcpy(item->addr, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 16);
-		return true;
-	}
-	return false;
-}
-
 int lb_node_addresses(const char *ifname, struct lb_node_list *out, struct lb_err *err)
 {
 	struct ifaddrs *all;
@@ -67,9 +51,9 @@ int lb_node_addresses(const char *ifname, struct lb_node_list *out, struct lb_er
 	if (getifaddrs(&all))
 		return lb_err_set(err, -errno, NULL, "cannot list the host's addresses: %s", strerror(errno));
 	for (struct ifaddrs *i = all; i && !ret; i = i->ifa_next) {
-		struct lb_prefix item;
+		struct lb_prefix item = {.plen = 128};
 
-		if ((!ifname || !strcmp(i->ifa_name, ifname)) && item_of(i->ifa_addr, &item) &&
+		if ((!ifname || !strcmp(i->ifa_name, ifname)) && lb_addr_of_sockaddr(i->ifa_addr, item.addr) &&
 		    (!ifname || !lb_addr_unusable(item.addr)))
 			ret = lb_node_list_add(out, &item);
 	}

@@ -21,6 +21,20 @@ bool lb_addr_is_v4(const uint8_t addr[16])
 	return !memcmp(addr, v4_mapped, sizeof(v4_mapped));
 }
 
+bool lb_addr_of_sockaddr(const struct sockaddr *sa, uint8_t addr[16])
+{
+	if (sa && sa->sa_family == AF_INET) {
+		memcpy(addr, v4_mapped, sizeof(v4_mapped));
+		memcpy(addr + 12, &((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4);
+		return true;
+	}
+	if (sa && sa->sa_family == AF_INET6) {
+		memcpy(addr, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 16);
+		return true;
+	}
+	return false;
+}
+
 const char *lb_addr_unusable(const uint8_t addr[16])
 {
 	static const uint8_t loopback6[16] = {[15] = 1};

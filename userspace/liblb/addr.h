@@ -10,6 +10,8 @@
 #include "err.h"
 #include "lb/abi.h"
 
+struct sockaddr;
+
 #define LB_ADDR_STRLEN 64 /* enough for every formatter below, NUL included */
 
 /* An address of 16 bytes, network order, IPv4 mapped, and a port in network order (0: none given). */
@@ -34,6 +36,10 @@ struct lb_vip_conf {
 _Static_assert(sizeof(struct lb_vip_conf) == 22, "no hole");
 
 bool lb_addr_is_v4(const uint8_t addr[16]);
+
+/* lb_addr_of_sockaddr - @addr becomes the address in @sa, without its port or scope. False: that is NULL or of another
+ * family than IPv4 and IPv6, and @addr as it was. */
+bool lb_addr_of_sockaddr(const struct sockaddr *sa, uint8_t addr[16]);
 
 /* lb_addr_unusable - why neither a VIP, a backend nor a tunnel's source can have @addr: "a multicast address"; NULL: it
  * can. IPv6 link-local addresses mean nothing without an interface, which no configured address has. */
