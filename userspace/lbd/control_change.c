@@ -34,7 +34,7 @@ static void tell_health(struct lb_control *c)
 			const struct lb_model_backend *b = &list[i]->backends[j];
 			const struct lb_target_stats *t;
 
-			if (b->health != LB_HEALTH_UNKNOWN || b->conf.admin == LB_ADMIN_DISABLED)
+			if (b->health != LB_HEALTH_UNKNOWN)
 				continue;
 			t = lb_prober_stats(c->prober, list[i]->conf.name, &b->conf.address);
 			if (t && t->health.health != LB_HEALTH_UNCHECKED)

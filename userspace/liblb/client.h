@@ -39,8 +39,8 @@ int lb_client_do(struct lb_client *c, const struct lb_request *rq, struct lb_res
 void lb_response_fini(struct lb_response *r);
 
 /* lb_client_stream - send @rq and call @cb with each line of the answer, as it comes and without its end, and with NULL
- * about once a second, until the answer is over or @cb returns false: then 0. An answer that is no success is in @out, and @cb not called. Errors as
- * lb_client_do's; there is no limit in time. */
+ * about once a second, until the answer is over or @cb returns false: then 0. An answer that is no success is in @out,
+ * and @cb not called. Errors as lb_client_do's; there is no limit in time. */
 typedef bool (*lb_client_line_fn)(void *ctx, const char *line);
 int lb_client_stream(struct lb_client *c, const struct lb_request *rq, lb_client_line_fn cb, void *ctx,
 		     struct lb_response *out, struct lb_err *err);

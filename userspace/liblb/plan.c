@@ -513,7 +513,7 @@ int lb_plan_make(const struct lb_image *old, const struct lb_image *new, struct 
 	struct work w = {.old = old, .new = new, .plan = plan};
 	uint32_t before = old ? old->features : 0, both = before | new->features;
 	uint32_t conns = old ? old->conf.max_conns : 0;
-	bool resized = new->features &LB_HAS_NAT &&conns != new->conf.max_conns;
+	bool resized = new->features & LB_HAS_NAT && conns != new->conf.max_conns;
 	int ret;
 
 	*plan = (struct lb_plan){0};

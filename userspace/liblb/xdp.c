@@ -18,7 +18,6 @@
 #include "program.h"
 #include "xdp.h"
 
-#define MAX_MAPS LB_XDP_MAPS
 #define MAX_CONSTANTS 1024 /* bytes of .rodata; a program with more counts as another one */
 #define MAX_OURS 16
 /* Drivers need an XDP frame to fit a page with headroom and tail; an MTU beyond this cannot. */
@@ -43,7 +42,7 @@ static uint32_t mode_flag(bool generic)
 	return generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
 }
 
-static int prog_info(uint32_t id, struct bpf_prog_info *info, uint32_t maps[MAX_MAPS])
+static int prog_info(uint32_t id, struct bpf_prog_info *info, uint32_t maps[LB_XDP_MAPS])
 {
 	__u32 len = sizeof(*info);
 	int fd = bpf_prog_get_fd_by_id(id), ret = 0;
@@ -51,13 +50,13 @@ static int prog_info(uint32_t id, struct bpf_prog_info *info, uint32_t maps[MAX_
 	if (fd < 0)
 		return -errno;
 	memset(info, 0, sizeof(*info));
-	info->nr_map_ids = MAX_MAPS;
+	info->nr_map_ids = LB_XDP_MAPS;
 	info->map_ids = (uintptr_t)maps;
 	if (bpf_obj_get_info_by_fd(fd, info, &len))
 		ret = -errno;
 	close(fd);
-	if (!ret && info->nr_map_ids > MAX_MAPS)
-		info->nr_map_ids = MAX_MAPS;
+	if (!ret && info->nr_map_ids > LB_XDP_MAPS)
+		info->nr_map_ids = LB_XDP_MAPS;
 	return ret;
 }
 
@@ -107,7 +106,7 @@ static bool has_like(const uint32_t *ids, size_t nr, uint32_t id, size_t bytes)
  * map for map and constant for constant, the one that is loaded now? */
 static int is_ours(const struct lb_xdp_prog *prog, uint32_t id, bool *current)
 {
-	uint32_t maps[MAX_MAPS], loaded_maps[MAX_MAPS];
+	uint32_t maps[LB_XDP_MAPS], loaded_maps[LB_XDP_MAPS];
 	struct bpf_prog_info info, loaded;
 	bool kin = !prog->nr_kin;
 	int ret;
@@ -160,7 +159,7 @@ static int look(const struct lb_xdp_prog *prog, unsigned int ifindex, struct see
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, q);
 	struct bpf_prog_info info;
-	uint32_t maps[MAX_MAPS];
+	uint32_t maps[LB_XDP_MAPS];
 	int ret;
 
 	*s = (struct seen){.ifindex = ifindex};
@@ -522,7 +521,7 @@ uint32_t lb_xdp_program(const struct lb_xdp_prog *prog, uint32_t ifindex)
 
 bool lb_xdp_uses(uint32_t prog_id, uint32_t map_id)
 {
-	uint32_t maps[MAX_MAPS];
+	uint32_t maps[LB_XDP_MAPS];
 	struct bpf_prog_info info;
 
 	return !prog_info(prog_id, &info, maps) && has(maps, info.nr_map_ids, map_id);
